@@ -1,0 +1,250 @@
+package http1
+
+import (
+	"bytes"
+	"io"
+	"math"
+	"slices"
+)
+
+// Kind says how a body ends.
+type Kind uint8
+
+// The kinds of framing. The zero value is a message without a body.
+const (
+	NoBody Kind = iota
+	Sized       // after Length bytes
+	Chunked
+	UntilClose // with the connection; answers alone
+)
+
+// Framing is how a body is delimited. The zero value is no body.
+type Framing struct {
+	Kind   Kind
+	Length int64 // of Sized, at least 0; else 0
+}
+
+// Empty tells whether no byte of a body can follow.
+func (f Framing) Empty() bool { return f.Kind == NoBody || f.Kind == Sized && f.Length == 0 }
+
+// Body is the body of the message whose header was read last. It reads from
+// the Reader's connection and is good until the next header is read.
+//
+// A failed read is an [*Error]: 400 for a request that breaks off or has
+// malformed chunks, 408 for one that is too slow, 502 and 504 for answers.
+type Body struct {
+	r     *Reader
+	state bodyState
+	left  int64 // Sized: of the body. chunkData: of the chunk
+	limit int   // of what trailers may still have, in bytes
+	err   error
+}
+
+type bodyState uint8
+
+const (
+	bodyDone bodyState = iota
+	sizedData
+	closeData
+	chunkSize
+	chunkData
+	chunkEnd // the CR LF behind the data
+	trailers
+)
+
+func (b *Body) start(f Framing) {
+	*b = Body{r: b.r, left: f.Length, limit: b.r.limit}
+	switch {
+	case f.Empty():
+		b.finish()
+	case f.Kind == Sized:
+		b.state = sizedData
+	case f.Kind == Chunked:
+		b.state = chunkSize
+	case f.Kind == UntilClose:
+		b.state = closeData
+	}
+}
+
+func (b *Body) finish() {
+	b.state, b.err = bodyDone, io.EOF
+	b.r.release()
+}
+
+func (b *Body) done() bool { return b.state == bodyDone }
+
+// Body returns the body of the last message; it is empty where there is none.
+func (r *Reader) Body() *Body { return &r.body }
+
+// Read reads what has arrived, or waits for it. It returns io.EOF, perhaps with
+// the last bytes, once the body is complete and no sooner.
+func (b *Body) Read(p []byte) (int, error) {
+	for {
+		n, err := b.ReadBuffered(p)
+		if n > 0 || err != nil || len(p) == 0 {
+			return n, err
+		}
+		b.fill()
+	}
+}
+
+// ReadBuffered is a Read that does not wait: it returns 0 and no error where
+// nothing more has arrived. A relay then flushes what it holds and waits in
+// Read, so that no byte is held back by one that is still to come.
+func (b *Body) ReadBuffered(p []byte) (int, error) {
+	n := 0
+	for n < len(p) && b.err == nil {
+		m, more := b.step(p[n:])
+		n += m
+		if more {
+			return n, nil
+		}
+	}
+	return n, b.err
+}
+
+// AppendTo reads the whole body and returns it behind dst. A body of more than
+// limit bytes is refused with 413, one of a stated length before it is read.
+// Where it fails, dst is returned with what was read.
+func (b *Body) AppendTo(dst []byte, limit int64) ([]byte, error) {
+	if b.state == sizedData && b.left > limit {
+		b.fail(errBodyBig)
+	}
+	for b.err == nil {
+		// Memory follows the bytes that come, not the length that is claimed.
+		dst = slices.Grow(dst, int(min(smallBuffer, limit+1)))
+		n, _ := b.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if limit -= int64(n); limit < 0 {
+			b.fail(errBodyBig)
+		}
+	}
+	if b.err != io.EOF {
+		return dst, b.err
+	}
+	return dst, nil
+}
+
+// fill waits for more of the body.
+func (b *Body) fill() {
+	err := b.r.fill()
+	switch {
+	case err == nil:
+	case b.state == closeData && err == io.EOF:
+		b.finish()
+	default:
+		b.fail(failed(err, errBodySlow, errBodyCut))
+	}
+}
+
+// fail ends the body and the reading of messages: nobody knows what follows.
+func (b *Body) fail(e *Error) { b.err = b.r.refuse(e) }
+
+// step takes what is buffered, as far as it is of one kind, and returns the
+// number of bytes put into p, and whether more has to arrive first.
+func (b *Body) step(p []byte) (n int, more bool) {
+	unread := b.r.buf[b.r.r:b.r.w]
+	if len(unread) == 0 {
+		return 0, true
+	}
+	used := 0
+	var err *Error
+	switch b.state {
+	case sizedData, chunkData:
+		used = copy(p[:min(int64(len(p)), b.left)], unread)
+		n = used
+		b.advance(int64(used))
+	case closeData:
+		used = copy(p, unread)
+		n = used
+	case chunkEnd:
+		used, err = b.readChunkEnd(unread)
+	case chunkSize:
+		used, err = b.readChunkSize(unread)
+	case trailers:
+		used, err = b.readTrailer(unread)
+	}
+	b.r.r += used
+	switch {
+	case err != nil:
+		b.fail(err)
+	case b.state == bodyDone:
+		b.finish()
+	}
+	return n, used == 0 && err == nil
+}
+
+// advance counts n bytes of data.
+func (b *Body) advance(n int64) {
+	b.left -= n
+	switch {
+	case b.left > 0:
+	case b.state == sizedData:
+		b.state = bodyDone
+	default:
+		b.state = chunkEnd
+	}
+}
+
+// The line readers below return how much of unread the line takes, or 0 as
+// long as it is not complete.
+
+func (b *Body) readChunkEnd(unread []byte) (int, *Error) {
+	if !bytes.HasPrefix(unread, crlf[:min(2, len(unread))]) {
+		return 0, errChunkEnd
+	}
+	if len(unread) < 2 {
+		return 0, nil
+	}
+	b.state = chunkSize
+	return 2, nil
+}
+
+// readChunkSize reads a size line. Extensions are refused rather than dropped:
+// no client of ours sends them, and they are where readers disagree about the
+// end of the line.
+func (b *Body) readChunkSize(unread []byte) (int, *Error) {
+	size, digits := int64(0), 0
+	for digits < len(unread) && hexDigit(unread[digits]) < 16 {
+		if digits == 16 || size > math.MaxInt64>>4 {
+			return 0, errChunkSize
+		}
+		size = size<<4 | int64(hexDigit(unread[digits]))
+		digits++
+	}
+	end := unread[digits:]
+	if len(end) > 0 && (digits == 0 || !bytes.HasPrefix(end, crlf[:min(2, len(end))])) {
+		return 0, errChunkSize
+	}
+	if len(end) < 2 {
+		return 0, nil
+	}
+	b.left, b.state = size, chunkData
+	if size == 0 {
+		b.state = trailers
+	}
+	return digits + 2, nil
+}
+
+// readTrailer reads one line behind the last chunk. Trailers are held to the
+// rules for fields and dropped: what was judged by the header is not changed
+// behind the body.
+func (b *Body) readTrailer(unread []byte) (int, *Error) {
+	i := bytes.IndexByte(unread, '\n')
+	switch {
+	case i < 0 && len(unread) < b.limit:
+		return 0, nil
+	case i < 0 || i >= b.limit:
+		return 0, errTrailerBig
+	}
+	b.limit -= i + 1
+	if err := checkLine(unread[:i], unread[:i]); err != nil {
+		return 0, errTrailer
+	}
+	if i == 1 {
+		b.state = bodyDone
+	} else if name, _, ok := bytes.Cut(unread[:i], []byte(":")); !ok || !only(name, tokenByte) {
+		return 0, errTrailer
+	}
+	return i + 1, nil
+}

@@ -1,0 +1,336 @@
+package http1
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"sync"
+)
+
+// maxFields bounds the header fields of one message.
+const maxFields = 256
+
+// Reader reads messages from one side of a connection: requests with
+// [Reader.ReadRequest], or answers with [Reader.ReadResponse]. Messages behind
+// the one being read stay where they are until it is their turn.
+//
+// A Reader holds a buffer only while there are bytes to hold, where the
+// connection is a socket. It starts no goroutine, sets no deadline and is not
+// safe for concurrent use.
+type Reader struct {
+	src   io.Reader
+	sock  *socket // waits without a buffer; nil where src is no socket
+	under *socket // sees what lies unread below TLS; nil where it cannot
+	limit int
+
+	buf    []byte // nil while nothing is buffered
+	r, w   int    // buf[r:w] is unread
+	err    error  // of src; met once the buffer is empty
+	bad    error  // a refusal: no message is read any more
+	large  bool   // the last read suggests a large buffer for the next
+	answer bool   // reading answers: refusals are the upstream's fault
+	lines  []int32
+	body   Body
+
+	// The first line of the message, read before the rest has arrived.
+	request requestLine
+	status  statusLine
+}
+
+// NewReader returns a Reader of the messages that arrive on src, normally a
+// net.Conn. limit bounds, in bytes, each header with its first line, and the
+// trailers of each chunked body; it must be positive.
+func NewReader(src io.Reader, limit int) *Reader {
+	r := &Reader{src: src, sock: newSocket(src), limit: limit}
+	r.under = r.sock
+	if c, ok := src.(interface{ NetConn() net.Conn }); ok {
+		r.under = newSocket(c.NetConn())
+	}
+	r.body = Body{r: r, err: io.EOF}
+	return r
+}
+
+// Buffered returns how many bytes have arrived and not been read.
+func (r *Reader) Buffered() int { return r.w - r.r }
+
+// Wait blocks until a byte of the next message has arrived. It lets the caller
+// tell the patience with an idle connection from that with a slow message: set
+// the one deadline before it, the other after. It returns io.EOF where the
+// peer closed the connection, else the error of the failed read.
+func (r *Reader) Wait() error {
+	if r.Buffered() > 0 {
+		return nil
+	}
+	return r.fill()
+}
+
+// HasPrefix tells whether the unread bytes begin with prefix, and takes
+// nothing away. It waits only while the answer is open, so that a listener
+// can tell the preface of HTTP/2 from a request. prefix must not be longer
+// than the limit.
+func (r *Reader) HasPrefix(prefix string) (bool, error) {
+	for {
+		have := r.buf[r.r:r.w]
+		if len(have) >= len(prefix) {
+			return string(have[:len(prefix)]) == prefix, nil
+		}
+		if string(have) != prefix[:len(have)] {
+			return false, nil
+		}
+		if err := r.fill(); err != nil {
+			return false, err
+		}
+	}
+}
+
+// Reusable tells whether another request may be sent on an idle connection to
+// an upstream: the last answer was read to its end, the peer has not closed,
+// and it has sent nothing unasked. Only a connection with a socket below is
+// ever reusable. An answer that arrives before its request would be given to
+// somebody else's question.
+func (r *Reader) Reusable() bool {
+	return r.bad == nil && r.err == nil && r.body.done() && r.Buffered() == 0 &&
+		r.under != nil && r.under.quiet()
+}
+
+// Tunnel gives up reading messages: the Body returned carries every byte that
+// follows, as after 101 or a preface of HTTP/2.
+func (r *Reader) Tunnel() *Body {
+	r.bad = errBodyPending
+	r.body.start(Framing{Kind: UntilClose})
+	return &r.body
+}
+
+// fill waits until at least one byte more is buffered.
+func (r *Reader) fill() error {
+	if r.err != nil {
+		return r.err
+	}
+	n, size := 0, 0
+	if r.sock != nil && r.r == r.w {
+		r.release()
+		r.buf, n, r.err = r.sock.fill(r.bufferSize())
+		r.r, r.w, size = 0, n, len(r.buf)
+	} else {
+		n, size = r.read()
+	}
+	r.large = n > 0 && n == size // after a read that left no room, more is to be expected
+	if n == 0 {
+		return r.err
+	}
+	return nil
+}
+
+// read reads from src behind what is buffered.
+func (r *Reader) read() (n, size int) {
+	r.makeRoom()
+	size = len(r.buf) - r.w
+	for range 100 {
+		n, r.err = r.src.Read(r.buf[r.w:])
+		r.w += n
+		if n > 0 || r.err != nil {
+			return n, size
+		}
+	}
+	r.err = io.ErrNoProgress
+	return 0, size
+}
+
+// makeRoom leaves at least one free byte behind the unread ones.
+func (r *Reader) makeRoom() {
+	switch unread := r.buf[r.r:r.w]; {
+	case len(unread) == 0:
+		r.release()
+		r.buf = getBuffer(r.bufferSize())
+	case r.w < len(r.buf):
+		return
+	case r.r > 0:
+		r.w = copy(r.buf, unread)
+		r.r = 0
+	default: // of a header or trailer, whose limit bounds this
+		bigger := getBuffer(max(2*len(r.buf), largeBuffer))
+		r.w = copy(bigger, unread)
+		putBuffer(r.buf)
+		r.buf = bigger
+	}
+}
+
+func (r *Reader) bufferSize() int {
+	if r.large {
+		return largeBuffer
+	}
+	return smallBuffer
+}
+
+// release gives the buffer back where nothing is in it.
+func (r *Reader) release() {
+	if r.r == r.w && r.buf != nil {
+		putBuffer(r.buf)
+		r.buf, r.r, r.w = nil, 0, 0
+	}
+}
+
+// refuse remembers e, so that nothing behind the refused bytes is ever taken
+// for a message.
+func (r *Reader) refuse(e *Error) error {
+	if r.answer {
+		e = e.ofAnswer()
+	}
+	r.bad = e
+	return e
+}
+
+// begin checks that the connection is where a message may start, and waits for
+// its first byte.
+func (r *Reader) begin(answer bool) error {
+	if r.bad != nil {
+		return r.bad
+	}
+	if !r.body.done() {
+		return errBodyPending
+	}
+	r.answer = answer
+	if r.Buffered() == 0 {
+		// Most answers fill more than a small buffer, requests do not.
+		r.large = answer
+	}
+	return r.Wait()
+}
+
+// head returns the text of the next header, without the empty line at its end,
+// and leaves the offsets of its lines in r.lines. first reads the first line
+// as soon as it is there.
+func (r *Reader) head(limit int, first lineReader) (string, *Error) {
+	s := scan{limit: limit, first: first}
+	r.lines = r.lines[:0]
+	for {
+		n, err := r.scan(&s)
+		if err != nil {
+			return "", err
+		}
+		if n > 0 {
+			text := string(r.buf[r.r : r.r+n])
+			r.r += n
+			return text, nil
+		}
+		if err := r.fill(); err != nil {
+			return "", failed(err, errHeadSlow, errHeadCut)
+		}
+	}
+}
+
+// lineReader reads the first line of a message.
+type lineReader interface{ readLine(line []byte) *Error }
+
+// scan is how far a header has been looked at, counted from its first byte.
+// Whatever was found wrong is reported in the order of the bytes, however
+// they are cut into reads.
+type scan struct {
+	first   lineReader
+	limit   int
+	line    int // start of the line that is not complete yet
+	checked int // no control character before this
+}
+
+// scan looks at what has newly arrived. It returns the length of the header,
+// or 0 as long as its end has not come.
+func (r *Reader) scan(s *scan) (int, *Error) {
+	b := r.buf[r.r:r.w]
+	b = b[:min(len(b), s.limit)]
+	for {
+		i := bytes.IndexByte(b[s.checked:], '\n')
+		if i < 0 {
+			break
+		}
+		end := s.checked + i
+		if err := checkLine(b[s.checked:end], b[s.line:end]); err != nil {
+			return 0, err
+		}
+		if end == s.line+1 && len(r.lines) > 0 {
+			r.lines = append(r.lines, int32(s.line))
+			return end + 1, nil
+		}
+		if err := r.addLine(s, b[s.line:end-1]); err != nil {
+			return 0, err
+		}
+		s.line, s.checked = end+1, end+1
+	}
+	rest := withoutCR(b[s.checked:])
+	s.checked += len(rest)
+	switch {
+	case hasControl(rest):
+		return 0, errControl
+	case len(b) < s.limit:
+		return 0, nil
+	case len(r.lines) == 0:
+		return 0, errRequestLineLong
+	}
+	return 0, errHeadLong
+}
+
+// addLine takes note of a complete line; the first is read at once, since a
+// client of another protocol may send no more and wait.
+func (r *Reader) addLine(s *scan, line []byte) *Error {
+	if len(r.lines) > maxFields {
+		return errFieldCount
+	}
+	if len(r.lines) == 0 {
+		if err := s.first.readLine(line); err != nil {
+			return err
+		}
+	}
+	r.lines = append(r.lines, int32(s.line))
+	return nil
+}
+
+// checkLine checks a line without its LF; fresh is its end that has not been
+// looked at yet.
+func checkLine(fresh, line []byte) *Error {
+	if hasControl(withoutCR(fresh)) {
+		return errControl
+	}
+	if len(line) == 0 || line[len(line)-1] != '\r' {
+		return errLineEnd
+	}
+	return nil
+}
+
+func withoutCR(b []byte) []byte { return bytes.TrimSuffix(b, crlf[:1]) }
+
+var crlf = []byte("\r\n")
+
+// Buffers come in two sizes. The small one holds nearly every header; the
+// large one is worth its memory while a body flows, and holds a header of the
+// default headerBytes. A buffer is held only while there are bytes in it, so
+// that memory follows the messages under way, not the connections.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 32 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+)
+
+// getBuffer returns a buffer of at least n bytes, with anything in it.
+func getBuffer(n int) []byte {
+	switch {
+	case n <= smallBuffer:
+		return smallBuffers.Get().(*[smallBuffer]byte)[:]
+	case n <= largeBuffer:
+		return largeBuffers.Get().(*[largeBuffer]byte)[:]
+	}
+	return make([]byte, n)
+}
+
+// putBuffer takes back a buffer of getBuffer, from its first byte. The caller
+// must not touch it again: the next owner serves another connection.
+func putBuffer(b []byte) {
+	switch cap(b) {
+	case smallBuffer:
+		smallBuffers.Put((*[smallBuffer]byte)(b[:smallBuffer]))
+	case largeBuffer:
+		largeBuffers.Put((*[largeBuffer]byte)(b[:largeBuffer]))
+	}
+}

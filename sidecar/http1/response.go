@@ -1,0 +1,177 @@
+package http1
+
+import "strings"
+
+// ResponseHead is the header of one final answer, or of 101. Its strings share
+// one allocation and stay valid; Fields is overwritten by the next read into
+// the same head. The zero value is ready to be read into.
+//
+// There is no reason phrase: it is free text from the upstream that nobody
+// should read, and the writer has its own.
+type ResponseHead struct {
+	// Status is 101, or 200 to 599.
+	Status int
+	// Fields has the fields that are meant for the client, in their order.
+	// The same ones are left out as in a request, and those that the answer's
+	// Connection names.
+	Fields []Field
+	// Framing is as the header states it: the answer to HEAD may state a
+	// length and has no body all the same. [Reader.Body] knows.
+	Framing Framing
+	// Close says that the connection is good for no further request.
+	Close bool
+	// Upgrade is the protocol of a 101, else empty.
+	Upgrade string
+}
+
+// ReadResponse reads the header of the answer to a request with this method.
+// Informational answers before it are dropped; they count towards the limit.
+// A 101 is refused.
+//
+// It returns the error of the read, perhaps io.EOF, where nothing of an answer
+// had arrived: the upstream may have closed an idle connection. Else an error
+// is an [*Error] with status 502 or 504. After any error no answer can be read
+// any more.
+func (r *Reader) ReadResponse(h *ResponseHead, method string) error {
+	return r.readResponse(h, method, false)
+}
+
+// ReadUpgrade is [Reader.ReadResponse] for a GET that asked for an upgrade: it
+// may return a 101. [Reader.Tunnel] is what follows that.
+func (r *Reader) ReadUpgrade(h *ResponseHead) error {
+	return r.readResponse(h, "GET", true)
+}
+
+func (r *Reader) readResponse(h *ResponseHead, method string, upgrade bool) error {
+	*h = ResponseHead{Fields: emptied(h.Fields)}
+	if err := r.begin(true); err != nil {
+		return err
+	}
+	for limit := r.limit; ; {
+		text, err := r.head(limit, &r.status)
+		if err == nil {
+			err = h.parse(r, text, upgrade)
+		}
+		if err != nil {
+			return r.refuse(err)
+		}
+		if h.Status >= 200 || h.Status == 101 {
+			break
+		}
+		limit -= len(text)
+	}
+	framing := h.Framing
+	if method == "HEAD" || bodiless(h.Status) {
+		framing = Framing{}
+	}
+	r.body.start(framing)
+	return nil
+}
+
+func (h *ResponseHead) parse(r *Reader, text string, upgrade bool) *Error {
+	h.Status = r.status.code
+	var own ownValues
+	var err *Error
+	if h.Fields, err = r.fields(h.Fields[:0], text, &own); err != nil {
+		return err
+	}
+	if own.malformed {
+		return errConnection
+	}
+	if h.Framing, err = own.framing(); err != nil {
+		return err
+	}
+	stated := h.Framing
+	if stated.Kind == NoBody && !bodiless(h.Status) {
+		h.Framing.Kind = UntilClose
+	}
+	if own.extra {
+		h.dropNamed(text, r.lines)
+	}
+	h.Close = own.close || r.status.old || h.Framing.Kind == UntilClose
+	switch {
+	case r.status.old && stated.Kind == Chunked:
+		return errCoding // HTTP/1.0 has no transfer codings
+	case h.Status < 200:
+		return h.informational(&own, upgrade)
+	case h.Status == 204 && !stated.Empty(), h.Status == 304 && stated.Kind == Chunked:
+		// It may send the body that it must not have: read no answer behind it.
+		h.Framing, h.Close = Framing{}, true
+	}
+	return nil
+}
+
+// informational checks an answer below 200. Unknown ones are refused: what
+// they do to the connection is unknown, too.
+func (h *ResponseHead) informational(own *ownValues, upgrade bool) *Error {
+	known := h.Status == 100 || h.Status == 102 || h.Status == 103
+	if h.Status == 101 && upgrade {
+		h.Upgrade = own.value[ownUpgrade]
+		known = own.upgrade && own.count[ownUpgrade] == 1 && isProtocol(h.Upgrade)
+	}
+	if !known || h.Framing != (Framing{}) {
+		return errInformational
+	}
+	return nil
+}
+
+// dropNamed removes the fields that Connection names: they end at this hop.
+func (h *ResponseHead) dropNamed(text string, lines []int32) {
+	kept := h.Fields[:0]
+	for _, f := range h.Fields {
+		if !namedByConnection(text, lines, f.Name) {
+			kept = append(kept, f)
+		}
+	}
+	clear(h.Fields[len(kept):])
+	h.Fields = kept
+}
+
+func namedByConnection(text string, lines []int32, field string) bool {
+	for i := 1; i+1 < len(lines); i++ {
+		name, list, _ := strings.Cut(text[lines[i]:lines[i+1]-2], ":")
+		for more := whichOwn(name) == ownConnection; more; {
+			var item string
+			item, list, more = strings.Cut(list, ",")
+			if strings.EqualFold(trimSpace(item), field) { // both are ASCII
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bodiless tells whether answers of this status never have a body.
+func bodiless(status int) bool {
+	return status < 200 || status == 204 || status == 304
+}
+
+// statusLine is what a status line says; old: by an upstream of HTTP/1.0.
+type statusLine struct {
+	code int
+	old  bool
+}
+
+func (l *statusLine) readLine(line []byte) *Error {
+	const shape = "HTTP/1.x 200"
+	if len(line) < len(shape) || len(line) > len(shape) && line[len(shape)] != ' ' {
+		return errStatusLine
+	}
+	version, space, code := line[:8], line[8], line[9:12]
+	old := string(version) == "HTTP/1.0"
+	if !old && string(version) != "HTTP/1.1" || space != ' ' {
+		return errStatusLine
+	}
+	n := 0
+	for _, c := range code {
+		if hexDigit(c) > 9 {
+			return errStatusLine
+		}
+		n = n*10 + int(c-'0')
+	}
+	if n < 100 || n > 599 {
+		return errStatusLine
+	}
+	*l = statusLine{code: n, old: old}
+	return nil
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package http1
+
+import "io"
+
+// socket is not available: reads go through the connection's own Read.
+type socket struct{}
+
+func newSocket(io.Reader) *socket { return nil }
+
+func (*socket) fill(int) (buf []byte, n int, err error) { return nil, 0, io.ErrUnexpectedEOF }
+
+func (*socket) quiet() bool { return false }

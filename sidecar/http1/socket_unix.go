@@ -1,0 +1,87 @@
+//go:build unix
+
+package http1
+
+import (
+	"io"
+	"os"
+	"syscall"
+)
+
+// socket reads from a connection without owning a buffer while it waits: the
+// buffer is taken when the kernel has bytes. It costs no system call more than
+// a plain Read, and makes an idle connection cost next to nothing.
+type socket struct {
+	raw  syscall.RawConn
+	step func(fd uintptr) bool // s.read, bound once
+	size int
+	buf  []byte
+	n    int
+	err  error
+}
+
+// newSocket returns nil where src offers no file descriptor.
+func newSocket(src io.Reader) *socket {
+	conn, ok := src.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &socket{raw: raw}
+	s.step = s.read
+	return s
+}
+
+// fill waits for bytes and returns them at the start of a buffer of at least
+// size bytes. Deadlines of the connection hold.
+func (s *socket) fill(size int) (buf []byte, n int, err error) {
+	s.size, s.buf, s.n, s.err = size, nil, 0, nil
+	if err := s.raw.Read(s.step); err != nil {
+		return nil, 0, err
+	}
+	buf, s.buf = s.buf, nil
+	return buf, s.n, s.err
+}
+
+func (s *socket) read(fd uintptr) bool {
+	buf := getBuffer(s.size)
+	n, err := readFD(fd, buf)
+	if n <= 0 {
+		putBuffer(buf)
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return false
+	case err != nil:
+		s.err = os.NewSyscallError("read", err)
+	case n == 0:
+		s.err = io.EOF
+	default:
+		s.buf, s.n = buf, n
+	}
+	return true
+}
+
+// quiet tells whether the peer has neither closed nor sent anything. It may
+// swallow a byte: a connection that is not quiet is not used again.
+func (s *socket) quiet() bool {
+	quiet := false
+	err := s.raw.Control(func(fd uintptr) {
+		var one [1]byte
+		_, err := readFD(fd, one[:])
+		quiet = err == syscall.EAGAIN
+	})
+	return quiet && err == nil
+}
+
+func readFD(fd uintptr, b []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), b)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
