@@ -62,7 +62,8 @@ func Example() {
 		http1.NewReader(upstream, limit), http1.NewWriter(&toAgent))
 
 	fmt.Println(err)
-	show(&toUpstream, &toAgent)
+	fmt.Println(lines(&toUpstream))
+	fmt.Println(lines(&toAgent))
 	// Output:
 	// <nil>
 	// POST /notes?draft=1 HTTP/1.1
@@ -75,7 +76,6 @@ func Example() {
 	// hello, world
 	// 0
 	//
-	//
 	// HTTP/1.1 201 Created
 	// Location: /notes/1
 	// Content-Length: 2
@@ -83,8 +83,6 @@ func Example() {
 	// {}
 }
 
-func show(messages ...fmt.Stringer) {
-	for _, m := range messages {
-		fmt.Println(strings.ReplaceAll(m.String(), "\r\n", "\n"))
-	}
+func lines(message *strings.Builder) string {
+	return strings.TrimSuffix(strings.ReplaceAll(message.String(), "\r\n", "\n"), "\n")
 }
