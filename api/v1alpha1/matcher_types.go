@@ -166,6 +166,7 @@ const FoldASCII Fold = "ASCII"
 // and precision; the zero value means that none was given. In JSON it is a
 // plain integer or a string, so that neither 9007199254740993 nor "0.1" is
 // rounded on its way.
+// +kubebuilder:validation:Type=""
 // +kubebuilder:validation:XIntOrString
 // +kubebuilder:validation:MaxLength=64
 // +kubebuilder:validation:Pattern=`^-?(0|[1-9][0-9]*)([.][0-9]+)?$`

@@ -63,6 +63,7 @@ type ScopedCredentialSpec struct {
 	// Lifetime of the scoped tokens: 1m to 1h.
 	// +optional
 	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}([.][0-9]{1,9})?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('1h')",message="set lifetime between 1m and 1h"
@@ -72,6 +73,7 @@ type ScopedCredentialSpec struct {
 	// serving: 0s to 1h, and not above lifetime. Default: 10m, or lifetime where
 	// that is shorter.
 	// +optional
+	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:Pattern=`^([0-9]{1,5}([.][0-9]{1,9})?(ms|s|m|h))+$`
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('1h')",message="set maxOffline between 0s and 1h"
@@ -80,6 +82,8 @@ type ScopedCredentialSpec struct {
 	// ExpiresAt ends the whole grant, as "2030-12-31T00:00:00Z". Left out, it
 	// ends when the object is deleted.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^2[0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
@@ -356,6 +360,8 @@ type PendingPod struct {
 
 	// LeaseEnds is when the sidecar stops serving at the latest.
 	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^2[0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 	LeaseEnds metav1.Time `json:"leaseEnds"`
