@@ -176,7 +176,8 @@ type GraphQLLimits struct {
 // +kubebuilder:validation:XValidation:rule="has(self.fields) || self.on.contains('.')",message="on names a type: list its fields, or name one as Type.field",fieldPath=".on"
 // +kubebuilder:validation:XValidation:rule="!has(self.args) || self.on.contains('.')",message="args go with one field: name it as Type.field",fieldPath=".args"
 type Selection struct {
-	// On is a type with fields, or Type.field with args.
+	// On is a type with fields, or Type.field with args. Write the key as "on",
+	// in quotes: YAML 1.1 reads it as true otherwise.
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^[_A-Za-z][_0-9A-Za-z]*([.][_A-Za-z][_0-9A-Za-z]*)?$`

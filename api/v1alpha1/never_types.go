@@ -193,7 +193,7 @@ type NeverGraphQL struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.fields) || !self.on.contains('.')",message="on names one field: remove fields, or name the type alone",fieldPath=".fields"
 // +kubebuilder:validation:XValidation:rule="!has(self.args) || self.on.contains('.')",message="args go with one field: name it as Type.field",fieldPath=".args"
 type NeverSelection struct {
-	// On is a type, or Type.field.
+	// On is a type, or Type.field. Write the key as "on", in quotes.
 	// +required
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^[_A-Za-z][_0-9A-Za-z]*([.][_A-Za-z][_0-9A-Za-z]*)?$`

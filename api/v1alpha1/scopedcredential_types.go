@@ -33,7 +33,7 @@ type ScopedCredential struct {
 
 	// Status is what was accepted and what is enforced.
 	// +optional
-	Status ScopedCredentialStatus `json:"status,omitempty"`
+	Status ScopedCredentialStatus `json:"status,omitzero"`
 }
 
 // ScopedCredentialList is a list of ScopedCredentials.

@@ -26,7 +26,7 @@ type UpstreamSecret struct {
 
 	// Status is what was found.
 	// +optional
-	Status UpstreamSecretStatus `json:"status,omitempty"`
+	Status UpstreamSecretStatus `json:"status,omitzero"`
 }
 
 // UpstreamSecretList is a list of UpstreamSecrets.
