@@ -112,7 +112,11 @@ func (b *Body) AppendTo(dst []byte, limit int64) ([]byte, error) {
 	}
 	for b.err == nil {
 		// Memory follows the bytes that come, not the length that is claimed.
-		dst = slices.Grow(dst, int(min(smallBuffer, limit+1)))
+		room := int64(smallBuffer)
+		if b.state == sizedData {
+			room = min(b.left, largeBuffer)
+		}
+		dst = slices.Grow(dst, int(min(room, limit+1)))
 		n, _ := b.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		if limit -= int64(n); limit < 0 {

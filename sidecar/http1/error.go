@@ -44,11 +44,12 @@ var (
 	errVersion         = &Error{Status: 505, Msg: "HTTP version not spoken here: use HTTP/1.1"}
 	errStatusLine      = malformed("status line is not `HTTP/1.1 status reason`")
 
-	errFieldName  = malformed("header field without a proper name, or white space before its colon or in front of the line")
-	errHost       = malformed("exactly one Host field with a host and perhaps a port is required")
-	errConnection = malformed("Connection may name close or keep-alive, and Upgrade beside one Upgrade field, nothing else")
-	errUpgrade    = malformed("Upgrade needs one protocol, a Connection field that names it, and no body")
-	errExpect     = malformed("Expect may be 100-continue alone")
+	errFieldName      = malformed("header field without a proper name, or white space before its colon or in front of the line")
+	errHost           = malformed("exactly one Host field with a host and perhaps a port is required")
+	errConnection     = malformed("Connection may name close or keep-alive, and Upgrade beside one Upgrade field, nothing else")
+	errConnectionName = malformed("Connection names something that is no field name")
+	errUpgrade        = malformed("Upgrade needs one protocol, a Connection field that names it, and no body")
+	errExpect         = malformed("Expect may be 100-continue alone")
 
 	errLength        = malformed("Content-Length is not one plain decimal number")
 	errLengthTwice   = malformed("Content-Length occurs more than once")

@@ -262,7 +262,7 @@ func (r *Reader) scan(s *scan) (int, *Error) {
 		return 0, errControl
 	case len(b) < s.limit:
 		return 0, nil
-	case len(r.lines) == 0:
+	case len(r.lines) == 0 && !r.answer:
 		return 0, errRequestLineLong
 	}
 	return 0, errHeadLong
@@ -275,6 +275,9 @@ func (r *Reader) addLine(s *scan, line []byte) *Error {
 		return errFieldCount
 	}
 	if len(r.lines) == 0 {
+		if len(line) == 0 {
+			return errEmptyStart
+		}
 		if err := s.first.readLine(line); err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func (h *ResponseHead) parse(r *Reader, text string, upgrade bool) *Error {
 		return err
 	}
 	if own.malformed {
-		return errConnection
+		return errConnectionName
 	}
 	if h.Framing, err = own.framing(); err != nil {
 		return err
