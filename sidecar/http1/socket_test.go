@@ -1,0 +1,251 @@
+//go:build unix
+
+package http1
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// pair returns the two ends of a TCP connection.
+func pair(t testing.TB) (server, client *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); s.Close() })
+	return s.(*net.TCPConn), c.(*net.TCPConn)
+}
+
+func send(t testing.TB, c io.Writer, text string) {
+	t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Five thousand connections wait without a buffer.
+func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
+	server, client := pair(t)
+	r := NewReader(server, testLimit)
+	var h RequestHead
+	for range 3 {
+		send(t, client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+		if err := r.ReadRequest(&h); err != nil {
+			t.Fatal(err)
+		}
+		if body, err := r.Body().AppendTo(nil, 3); string(body) != "abc" || err != nil {
+			t.Fatalf("got %q, %v", body, err)
+		}
+		if r.buf != nil {
+			t.Error("a buffer is held after the message")
+		}
+	}
+	if err := server.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Wait(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("waiting past the deadline: %v", err)
+	}
+	if r.buf != nil {
+		t.Error("a buffer is held while waiting")
+	}
+}
+
+func TestSocketEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		why, raw string
+		end      func(*net.TCPConn) error
+		want     func(error) bool
+	}{
+		"closed between requests": {"a clean end", "", (*net.TCPConn).Close, func(err error) bool { return err == io.EOF }},
+		"closed within one":       {"an error to answer", "GET / HTTP/1.1\r\n", (*net.TCPConn).CloseWrite, func(err error) bool { return is(err, errHeadCut) }},
+		"reset between requests": {"nothing to answer", "", func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) },
+			func(err error) bool { e := (*Error)(nil); return err != nil && err != io.EOF && !errors.As(err, &e) }},
+	} {
+		server, client := pair(t)
+		send(t, client, test.raw)
+		if err := test.end(client); err != nil {
+			t.Fatal(err)
+		}
+		var h RequestHead
+		if err := NewReader(server, testLimit).ReadRequest(&h); !test.want(err) {
+			t.Errorf("%s: %s: got %v", name, test.why, err)
+		}
+	}
+}
+
+func TestSlowSocket(t *testing.T) {
+	server, client := pair(t)
+	r := NewReader(server, testLimit)
+	send(t, client, "GET / HTTP/1.1\r\nHo")
+	if err := r.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	var h RequestHead
+	if err := r.ReadRequest(&h); !is(err, errHeadSlow) {
+		t.Errorf("got %v, want %v", err, errHeadSlow)
+	}
+}
+
+// An upstream that closed, or that speaks unasked, is not asked again.
+func TestReusable(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	for name, test := range map[string]struct {
+		why  string
+		then func(c *net.TCPConn) error
+		want bool
+	}{
+		"quiet":   {"nothing happened", func(*net.TCPConn) error { return nil }, true},
+		"closed":  {"it closed", (*net.TCPConn).Close, false},
+		"speaks":  {"an answer to nothing", func(c *net.TCPConn) error { _, err := io.WriteString(c, answer); return err }, false},
+		"one bit": {"one byte is enough", func(c *net.TCPConn) error { _, err := io.WriteString(c, "H"); return err }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, upstream := pair(t)
+			r := NewReader(client, testLimit)
+			send(t, upstream, answer)
+			var h ResponseHead
+			if err := r.ReadResponse(&h, "GET"); err != nil {
+				t.Fatal(err)
+			}
+			if r.Reusable() {
+				t.Error("reusable within an answer")
+			}
+			if _, err := r.Body().AppendTo(nil, 9); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.then(upstream); err != nil {
+				t.Fatal(err)
+			}
+			if !test.want {
+				arrived(t, r)
+			}
+			if got := r.Reusable(); got != test.want {
+				t.Errorf("%s: reusable is %t", test.why, got)
+			}
+		})
+	}
+	client, upstream := pair(t)
+	r := NewReader(client, testLimit)
+	send(t, upstream, answer+"H")
+	var h ResponseHead
+	if err := r.ReadResponse(&h, "HEAD"); err != nil || r.Reusable() {
+		t.Errorf("a body behind the answer to HEAD: %v, reusable %t", err, r.Reusable())
+	}
+	if NewReader(strings.NewReader(""), testLimit).Reusable() {
+		t.Error("what cannot be asked is not reusable")
+	}
+}
+
+// arrived waits until the kernel has something for r, and takes nothing.
+func arrived(t *testing.T, r *Reader) {
+	t.Helper()
+	var one [1]byte
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+		var err error
+		if e := r.under.raw.Control(func(fd uintptr) {
+			_, _, err = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
+		}); e != nil {
+			t.Fatal(e)
+		}
+		if err != syscall.EAGAIN {
+			return
+		}
+	}
+	t.Fatal("nothing arrived")
+}
+
+// A TLS connection is read through its own buffers, and seen through below.
+func TestReusableTLS(t *testing.T) {
+	l, err := tls.Listen("tcp", "127.0.0.1:0", serverConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	closeIt := make(chan struct{})
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		<-closeIt
+		c.Close()
+	}()
+	c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := NewReader(c, testLimit)
+	var h ResponseHead
+	if err := r.ReadResponse(&h, "GET"); err != nil {
+		t.Fatal(err)
+	}
+	if body, err := r.Body().AppendTo(nil, 9); string(body) != "ok" || err != nil {
+		t.Fatalf("got %q, %v", body, err)
+	}
+	if !r.Reusable() {
+		t.Error("quiet, but not reusable")
+	}
+	close(closeIt)
+	arrived(t, r)
+	if r.Reusable() {
+		t.Error("closed, but reusable")
+	}
+}
+
+func serverConfig() *tls.Config {
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	defer s.Close()
+	return s.TLS.Clone()
+}
+
+func TestHasPrefix(t *testing.T) {
+	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	for raw, want := range map[string]bool{
+		preface + "frames":               true,
+		preface:                          true,
+		"GET / HTTP/1.1\r\nHost: x\r\n":  false,
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\n": false,
+		"P ":                             false, // more may come, but it no longer matters
+	} {
+		server, client := pair(t)
+		send(t, client, raw)
+		r := NewReader(server, testLimit)
+		if got, err := r.HasPrefix(preface); got != want || err != nil {
+			t.Errorf("%q: %t, %v", raw, got, err)
+		}
+		client.Close()
+		if all, err := io.ReadAll(r.Tunnel()); string(all) != raw || err != nil {
+			t.Errorf("%q: then %q, %v", raw, all, err)
+		}
+	}
+	if _, err := NewReader(strings.NewReader("PRI"), testLimit).HasPrefix(preface); err != io.EOF {
+		t.Errorf("cut off: %v", err)
+	}
+}
