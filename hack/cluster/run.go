@@ -18,7 +18,9 @@ const usage = `usage: go -C hack/cluster run . VERB
   load ARCHIVE...    import images; prints their names by digest
   logs [COMPONENT]   print a component's log, or list the logs
   binaries [NAME...] build programs; prints their directory
-  kubeconfig         print the path of the administrator's kubeconfig`
+  kubeconfig         print the path of the administrator's kubeconfig
+
+go -C changes the directory, so give archives by absolute paths.`
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {

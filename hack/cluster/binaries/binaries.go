@@ -89,11 +89,8 @@ func (b Builder) ensure(ctx context.Context, t target) error {
 	if _, serr := os.Stat(path); err == nil && serr == nil && string(old) == stamp {
 		return nil
 	}
-	temporary := filepath.Join(b.Dir, "."+t.name+".new")
-	if err := b.compile(ctx, t, temporary); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, path); err != nil {
+	// Straight to its place: go leaves a program alone that would not change.
+	if err := b.compile(ctx, t, path); err != nil {
 		return err
 	}
 	return os.WriteFile(stampPath, []byte(stamp), 0o600)

@@ -27,8 +27,8 @@ func (c *Cluster) Down(ctx context.Context) error {
 		done string
 		do   func(context.Context) error
 	}{
-		{"control plane stopped", c.stopManagers},
 		{"pods ended", c.endPods},
+		{"control plane stopped", c.stopProcesses},
 		{"mounts released", func(context.Context) error { return host.Unmount(string(c.state)) }},
 		{"network removed", network.Down},
 		{"kernel settings restored", func(context.Context) error { return c.settings().Restore() }},
@@ -42,27 +42,19 @@ func (c *Cluster) Down(ctx context.Context) error {
 	return nil
 }
 
-// stopManagers stops whatever would start containers again, and the rest of
-// the control plane. containerd stays, for its clients.
-func (c *Cluster) stopManagers(context.Context) error {
-	for _, name := range []string{kubelet, proxy, scheduler, manager, apiserver, etcd} {
+// endPods stops what would start containers again, kills the processes of pods
+// and removes their control groups.
+func (c *Cluster) endPods(ctx context.Context) error {
+	for _, name := range []string{kubelet, containerd} {
 		if err := c.table.Stop(name); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// endPods kills the processes of pods and removes their control groups.
-func (c *Cluster) endPods(ctx context.Context) error {
+	if err := host.KillShims(ctx, c.state.ContainerdSocket()); err != nil {
+		return err
+	}
 	group, err := host.FindCgroup(config.Cgroup)
 	if err != nil {
-		return err
-	}
-	if err := c.table.Stop(containerd); err != nil {
-		return err
-	}
-	if err := host.KillShims(ctx, c.state.ContainerdSocket()); err != nil {
 		return err
 	}
 	if err := group.Kill(ctx); err != nil {
@@ -71,19 +63,25 @@ func (c *Cluster) endPods(ctx context.Context) error {
 	return group.Remove(ctx)
 }
 
-// removeState comes last: until then, down can be called again.
-func (c *Cluster) removeState(context.Context) error {
-	if err := host.RemoveLeftovers(c.state.PodLogs(), config.CNINetwork); err != nil {
-		return err
-	}
+// stopProcesses stops the rest, clients before their servers, and whatever
+// another version of this program has recorded.
+func (c *Cluster) stopProcesses(context.Context) error {
 	names, err := c.table.Names()
 	if err != nil {
 		return err
 	}
-	for _, n := range names { // what a later version of this program started
-		if err := c.table.Stop(n); err != nil {
+	for _, name := range append([]string{proxy, scheduler, manager, apiserver, etcd}, names...) {
+		if err := c.table.Stop(name); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// removeState comes last: until then, down can be called again.
+func (c *Cluster) removeState(context.Context) error {
+	if err := host.RemoveLeftovers(c.state.PodLogs(), config.CNINetwork, c.state.Tasks()); err != nil {
+		return err
 	}
 	entries, err := os.ReadDir(string(c.state))
 	if err != nil {

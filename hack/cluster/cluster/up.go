@@ -27,9 +27,9 @@ func (c *Cluster) Up(ctx context.Context) error {
 		c.packages,
 		func(ctx context.Context) error { return c.Build(ctx) },
 		c.prepare,
-		c.controlPlane,
-		c.node,
-		c.nameServer,
+		c.startServers,
+		c.startClients,
+		c.settle,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -111,30 +111,13 @@ func (c *Cluster) claim(ctx context.Context) error {
 	return os.WriteFile(c.marker(), nil, 0o600)
 }
 
-func (c *Cluster) controlPlane(ctx context.Context) error {
-	if err := c.ensure(c.etcdSpec(), c.apiserverSpec()); err != nil {
-		return err
-	}
-	a, err := c.client()
-	if err != nil {
-		return err
-	}
-	err = c.await(ctx, "the API server", []string{etcd, apiserver}, func(ctx context.Context) error {
-		return a.get(ctx, "/readyz", nil)
-	})
-	if err != nil {
-		return err
-	}
-	c.say("API server ready")
-	return c.ensure(c.managerSpec(), c.schedulerSpec())
-}
-
-func (c *Cluster) node(ctx context.Context) error {
+// startServers starts what others talk to, and loads images meanwhile.
+func (c *Cluster) startServers(ctx context.Context) error {
 	path, err := exec.LookPath(containerd)
 	if err != nil {
 		return fmt.Errorf("finding containerd: %w", err)
 	}
-	if err := c.ensure(c.containerdSpec(path)); err != nil {
+	if err := c.ensure(c.etcdSpec(), c.apiserverSpec(), c.containerdSpec(path)); err != nil {
 		return err
 	}
 	err = c.await(ctx, "containerd", []string{containerd}, func(ctx context.Context) error {
@@ -147,9 +130,39 @@ func (c *Cluster) node(ctx context.Context) error {
 	if _, err := c.ownImage(ctx, "pause", config.PauseImage); err != nil {
 		return err
 	}
-	if err := c.ensure(c.kubeletSpec(), c.proxySpec()); err != nil {
+	ref, err := c.ownImage(ctx, "dns", config.DNSImage)
+	if err != nil {
 		return err
 	}
+	return c.state.WriteDNS(ref)
+}
+
+// startClients starts the rest and submits the name server.
+func (c *Cluster) startClients(ctx context.Context) error {
+	a, err := c.client()
+	if err != nil {
+		return err
+	}
+	err = c.await(ctx, "the API server", []string{etcd, apiserver}, func(ctx context.Context) error {
+		return a.get(ctx, "/readyz", nil)
+	})
+	if err != nil {
+		return err
+	}
+	c.say("API server ready")
+	if err := c.ensure(c.managerSpec(), c.schedulerSpec(), c.kubeletSpec(), c.proxySpec()); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, c.program("kubectl"), "--kubeconfig", c.Kubeconfig(),
+		"apply", "--server-side", "--force-conflicts", "--field-manager=sallyport-cluster", "-f", c.state.Path(config.DNS))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("applying the name server: %w: %s", err, out)
+	}
+	return nil
+}
+
+// settle waits until pods run and find each other.
+func (c *Cluster) settle(ctx context.Context) error {
 	a, err := c.client()
 	if err != nil {
 		return err
@@ -158,31 +171,11 @@ func (c *Cluster) node(ctx context.Context) error {
 		return err
 	}
 	c.say("node ready")
-	return nil
-}
-
-func (c *Cluster) nameServer(ctx context.Context) error {
-	ref, err := c.ownImage(ctx, "dns", config.DNSImage)
-	if err != nil {
-		return err
-	}
-	if err := c.state.WriteDNS(ref); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, c.program("kubectl"), "--kubeconfig", c.Kubeconfig(),
-		"apply", "--server-side", "--force-conflicts", "--field-manager=sallyport-cluster", "-f", c.state.Path(config.DNS))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("applying the name server: %w: %s", err, out)
-	}
-	a, err := c.client()
-	if err != nil {
-		return err
-	}
 	if err := c.await(ctx, "the name server", []string{kubelet, scheduler, manager}, a.dnsReady); err != nil {
 		return err
 	}
 	c.say("name server ready")
-	return nil
+	return c.await(ctx, "the kubelet", []string{kubelet}, a.kubeletReady)
 }
 
 func (c *Cluster) ensure(specs ...process.Spec) error {

@@ -142,6 +142,22 @@ func (a *api) nodeReady(ctx context.Context) error {
 	return errors.New("the node has not reported yet")
 }
 
+// kubeletReady returns nil once the kubelet serves and knows its pods, of which
+// there is always the name server. The node's condition says nothing of a
+// kubelet that has just been started again.
+func (a *api) kubeletReady(ctx context.Context) error {
+	var pods struct {
+		Items []struct{} `json:"items"`
+	}
+	if err := a.get(ctx, "/api/v1/nodes/"+config.NodeName+"/proxy/pods", &pods); err != nil {
+		return err
+	}
+	if len(pods.Items) == 0 {
+		return errors.New("the kubelet has not learned of its pods yet")
+	}
+	return nil
+}
+
 // dnsReady returns nil once the newest name server answers.
 func (a *api) dnsReady(ctx context.Context) error {
 	var d object
@@ -150,7 +166,7 @@ func (a *api) dnsReady(ctx context.Context) error {
 	}
 	s := d.Status
 	if s.ObservedGeneration < d.Metadata.Generation || s.UpdatedReplicas < 1 || s.AvailableReplicas < 1 {
-		return fmt.Errorf("the name server has no ready pod: look at pods in kube-system")
+		return errors.New("the name server has no ready pod: look at pods in kube-system")
 	}
 	return nil
 }

@@ -65,6 +65,14 @@ func (d Dir) Etcd() string { return d.join("etcd") }
 // Kubelet is the kubelet's directory: volumes, sockets.
 func (d Dir) Kubelet() string { return d.join("kubelet") }
 
+// VolumePlugins holds none, in place of a directory in /usr.
+func (d Dir) VolumePlugins() string { return d.join("kubelet", "volume-plugins") }
+
+// Tasks holds a directory for each container that containerd runs.
+func (d Dir) Tasks() string {
+	return d.join("containerd", "state", "io.containerd.runtime.v2.task", "k8s.io")
+}
+
 // Records holds a record for each process.
 func (d Dir) Records() string { return d.join("run") }
 
@@ -117,7 +125,7 @@ func (d Dir) values() map[string]string {
 		"CNIData":       d.join("cni"),
 		"PodLogs":       d.PodLogs(),
 		"ResolvConf":    d.Path("resolv.conf"),
-		"VolumePlugins": d.join("kubelet", "volume-plugins"),
+		"VolumePlugins": d.VolumePlugins(),
 	}
 }
 

@@ -3,25 +3,77 @@ package host
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
+// Places outside of the state directory that programs write to and that no
+// option moves.
 const (
-	// containerLinks is where the kubelet links the logs of containers; the
-	// place is fixed.
+	// containerLinks is where the kubelet links the logs of containers.
 	containerLinks = "/var/log/containers"
-	// cniResults is where containerd remembers the networks of pods; the place
-	// is fixed, too.
+	// devicePlugins is where the kubelet awaits device plugins.
+	devicePlugins = "/var/lib/kubelet/device-plugins"
+	// cniResults is where containerd remembers the networks of pods.
 	cniResults = "/var/lib/cni/results"
+	// shimSockets is where the shims of containers listen.
+	shimSockets = "/run/containerd/s"
 )
 
-// RemoveLeftovers removes what kubelet and containerd write outside of the
-// state directory: links to logs below podLogs, and results of the network
-// named network.
-func RemoveLeftovers(podLogs, network string) error {
-	return errors.Join(removeLinks(containerLinks, podLogs), removeResults(cniResults, network))
+// RemoveLeftovers removes what kubelet and containerd have left in those
+// places, once both have ended: links to logs below podLogs, results of the
+// network named network, and sockets, of shims where a directory in tasks
+// names them. Directories go only if they are empty.
+func RemoveLeftovers(podLogs, network, tasks string) error {
+	err := errors.Join(
+		removeLinks(containerLinks, podLogs),
+		removeResults(cniResults, network),
+		removeShimSockets(tasks),
+		removeDeadSocket(filepath.Join(devicePlugins, "kubelet.sock")),
+	)
+	for _, dir := range []string{containerLinks, cniResults, devicePlugins, shimSockets} {
+		_ = os.Remove(dir) // fails unless it is empty, which is right
+		if parent := filepath.Dir(dir); parent != "/var/log" {
+			_ = os.Remove(parent)
+		}
+	}
+	return err
+}
+
+// removeShimSockets removes the sockets of shims that were killed. containerd
+// keeps the address of each beside its container.
+func removeShimSockets(tasks string) error {
+	files, err := filepath.Glob(filepath.Join(tasks, "*", "address"))
+	if err != nil {
+		return fmt.Errorf("listing shims: %w", err)
+	}
+	for _, f := range files {
+		address, err := os.ReadFile(f)
+		if err != nil {
+			return fmt.Errorf("reading address of a shim: %w", err)
+		}
+		path, ok := strings.CutPrefix(string(address), "unix://")
+		if !ok || filepath.Dir(path) != shimSockets {
+			continue
+		}
+		if err := removeDeadSocket(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeDeadSocket removes a socket on which nobody listens.
+func removeDeadSocket(path string) error {
+	if conn, err := net.Dial("unix", path); err == nil {
+		return conn.Close() // somebody else's
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("removing socket: %w", err)
+	}
+	return nil
 }
 
 func removeLinks(dir, target string) error {
@@ -39,7 +91,6 @@ func removeLinks(dir, target string) error {
 			return fmt.Errorf("removing link to a log: %w", err)
 		}
 	}
-	_ = os.Remove(dir) // only if it is empty
 	return nil
 }
 

@@ -5,7 +5,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -45,18 +44,17 @@ func Missing() []string {
 // Install installs packages with apt, and fetches its lists only where they
 // are missing or out of date.
 func Install(ctx context.Context, packages []string) error {
-	if err := apt(ctx, packages); err == nil {
-		return nil
-	}
-	cmd := exec.CommandContext(ctx, "apt-get", "update", "--quiet")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("fetching package lists: %w: %s", err, out)
-	}
 	if err := apt(ctx, packages); err != nil {
-		return fmt.Errorf("installing %s: %w", strings.Join(packages, ", "), err)
+		cmd := exec.CommandContext(ctx, "apt-get", "update", "--quiet")
+		if out, uerr := cmd.CombinedOutput(); uerr != nil {
+			return fmt.Errorf("fetching package lists: %w: %s", uerr, out)
+		}
+		if err := apt(ctx, packages); err != nil {
+			return fmt.Errorf("installing %s: %w", strings.Join(packages, ", "), err)
+		}
 	}
 	if missing := Missing(); len(missing) > 0 {
-		return errors.New("apt succeeded, but these packages still lack files the cluster needs: " + strings.Join(missing, ", "))
+		return fmt.Errorf("installing packages: apt succeeded, but %s still lack files the cluster needs: look with dpkg --verify", strings.Join(missing, ", "))
 	}
 	return nil
 }

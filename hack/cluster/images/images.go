@@ -63,7 +63,7 @@ func WriteFiles(w *tar.Writer, files []File) error {
 // open may be called more than once. Fields of config that name the layer are
 // filled in; OS is linux.
 func New(open func() (io.ReadCloser, error), arch string, config v1.Config) (v1.Image, error) {
-	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer))
+	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
 	if err != nil {
 		return nil, fmt.Errorf("reading layer: %w", err)
 	}

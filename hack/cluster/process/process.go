@@ -43,7 +43,7 @@ type record struct {
 	PID    int    `json:"pid"`
 	Start  uint64 `json:"start"` // clock ticks after boot
 	Exe    string `json:"exe"`
-	Digest string `json:"digest"` // of the Spec and its Inputs
+	Digest string `json:"digest"` // of the Spec and the content of its files
 }
 
 // Ensure makes sure that the process of s runs with what s says now. It starts
@@ -159,13 +159,7 @@ func (s Spec) digest() (string, error) {
 			fmt.Fprintf(h, "%d %s\n", len(v), v)
 		}
 	}
-	// Executables are large: their size and time stand for their content.
-	exe, err := os.Stat(s.Path)
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprintf(h, "%d %d\n", exe.Size(), exe.ModTime().UnixNano())
-	for _, path := range s.Inputs {
+	for _, path := range append([]string{s.Path}, s.Inputs...) {
 		if err := hashFile(h, path); err != nil {
 			return "", err
 		}
