@@ -27,6 +27,11 @@ type Framing struct {
 // Empty tells whether no byte of a body can follow.
 func (f Framing) Empty() bool { return f.Kind == NoBody || f.Kind == Sized && f.Length == 0 }
 
+// valid tells whether f is one of the framings that there are.
+func (f Framing) valid() bool {
+	return f.Kind <= UntilClose && f.Length >= 0 && (f.Length == 0 || f.Kind == Sized)
+}
+
 // Body is the body of the message whose header was read last. It reads from
 // the Reader's connection and is good until the next header is read.
 //

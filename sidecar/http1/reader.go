@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"io"
+	"math"
 	"net"
 	"sync"
 )
@@ -39,9 +40,9 @@ type Reader struct {
 
 // NewReader returns a Reader of the messages that arrive on src, normally a
 // net.Conn. limit bounds, in bytes, each header with its first line, and the
-// trailers of each chunked body; it must be positive.
+// trailers of each chunked body; with 0 or less everything is too long.
 func NewReader(src io.Reader, limit int) *Reader {
-	r := &Reader{src: src, sock: newSocket(src), limit: limit}
+	r := &Reader{src: src, sock: newSocket(src), limit: max(0, min(limit, math.MaxInt32))}
 	r.under = r.sock
 	if c, ok := src.(interface{ NetConn() net.Conn }); ok {
 		r.under = newSocket(c.NetConn())
@@ -89,8 +90,14 @@ func (r *Reader) HasPrefix(prefix string) (bool, error) {
 // ever reusable. An answer that arrives before its request would be given to
 // somebody else's question.
 func (r *Reader) Reusable() bool {
-	return r.bad == nil && r.err == nil && r.body.done() && r.Buffered() == 0 &&
-		r.under != nil && r.under.quiet()
+	if r.bad != nil || r.err != nil || !r.body.done() || r.Buffered() > 0 {
+		return false
+	}
+	if r.under == nil || !r.under.quiet() {
+		r.bad = errNotIdle // and a byte may be lost
+		return false
+	}
+	return true
 }
 
 // Tunnel gives up reading messages: the Body returned carries every byte that
@@ -255,17 +262,22 @@ func (r *Reader) scan(s *scan) (int, *Error) {
 		}
 		s.line, s.checked = end+1, end+1
 	}
+	return 0, r.checkRest(s, b)
+}
+
+// checkRest checks the beginning of a line that is not complete yet.
+func (r *Reader) checkRest(s *scan, b []byte) *Error {
 	rest := withoutCR(b[s.checked:])
 	s.checked += len(rest)
 	switch {
 	case hasControl(rest):
-		return 0, errControl
+		return errControl
 	case len(b) < s.limit:
-		return 0, nil
+		return nil
 	case len(r.lines) == 0 && !r.answer:
-		return 0, errRequestLineLong
+		return errRequestLineLong
 	}
-	return 0, errHeadLong
+	return errHeadLong
 }
 
 // addLine takes note of a complete line; the first is read at once, since a

@@ -80,17 +80,27 @@ func (h *RequestHead) connection(own *ownValues) *Error {
 		return errConnection
 	}
 	h.Close = own.close
-	if n := own.count[ownUpgrade]; n > 0 || own.upgrade {
-		h.Upgrade = own.value[ownUpgrade]
-		if n != 1 || !own.upgrade || !isProtocol(h.Upgrade) || !h.Framing.Empty() {
-			return errUpgrade
-		}
+	if err := h.upgrade(own); err != nil {
+		return err
 	}
-	if own.count[ownExpect] > 0 {
-		if own.count[ownExpect] > 1 || !fold(own.value[ownExpect], "100-continue") {
-			return errExpect
-		}
-		h.ExpectContinue = !h.Framing.Empty()
+	switch n := own.count[ownExpect]; {
+	case n == 0:
+		return nil
+	case n > 1 || !fold(own.value[ownExpect], "100-continue"):
+		return errExpect
+	}
+	h.ExpectContinue = !h.Framing.Empty()
+	return nil
+}
+
+func (h *RequestHead) upgrade(own *ownValues) *Error {
+	n := own.count[ownUpgrade]
+	if n == 0 && !own.upgrade {
+		return nil
+	}
+	h.Upgrade = own.value[ownUpgrade]
+	if n != 1 || !own.upgrade || !isProtocol(h.Upgrade) || !h.Framing.Empty() {
+		return errUpgrade
 	}
 	return nil
 }

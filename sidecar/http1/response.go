@@ -1,6 +1,9 @@
 package http1
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // ResponseHead is the header of one final answer, or of 101. Its strings share
 // one allocation and stay valid; Fields is overwritten by the next read into
@@ -81,24 +84,29 @@ func (h *ResponseHead) parse(r *Reader, text string, upgrade bool) *Error {
 	if h.Framing, err = own.framing(); err != nil {
 		return err
 	}
-	stated := h.Framing
-	if stated.Kind == NoBody && !bodiless(h.Status) {
-		h.Framing.Kind = UntilClose
+	if h.Framing.Kind == Chunked && r.status.old {
+		return errCoding // HTTP/1.0 has no transfer codings
 	}
 	if own.extra {
 		h.dropNamed(text, r.lines)
 	}
-	h.Close = own.close || r.status.old || h.Framing.Kind == UntilClose
-	switch {
-	case r.status.old && stated.Kind == Chunked:
-		return errCoding // HTTP/1.0 has no transfer codings
-	case h.Status < 200:
+	h.Close = own.close || r.status.old
+	if h.Status < 200 {
 		return h.informational(&own, upgrade)
-	case h.Status == 204 && !stated.Empty(), h.Status == 304 && stated.Kind == Chunked:
+	}
+	h.settle()
+	return nil
+}
+
+// settle completes the framing of a final answer by its status.
+func (h *ResponseHead) settle() {
+	switch f := h.Framing; {
+	case h.Status == 204 && !f.Empty(), h.Status == 304 && f.Kind == Chunked:
 		// It may send the body that it must not have: read no answer behind it.
 		h.Framing, h.Close = Framing{}, true
+	case f.Kind == NoBody && !bodiless(h.Status):
+		h.Framing, h.Close = Framing{Kind: UntilClose}, true
 	}
-	return nil
 }
 
 // informational checks an answer below 200. Unknown ones are refused: what
@@ -153,25 +161,16 @@ type statusLine struct {
 }
 
 func (l *statusLine) readLine(line []byte) *Error {
-	const shape = "HTTP/1.x 200"
-	if len(line) < len(shape) || len(line) > len(shape) && line[len(shape)] != ' ' {
+	version, rest, _ := bytes.Cut(line, []byte(" "))
+	code, _, _ := bytes.Cut(rest, []byte(" "))
+	l.old = string(version) == "HTTP/1.0"
+	if !l.old && string(version) != "HTTP/1.1" || len(code) != 3 {
 		return errStatusLine
 	}
-	version, space, code := line[:8], line[8], line[9:12]
-	old := string(version) == "HTTP/1.0"
-	if !old && string(version) != "HTTP/1.1" || space != ' ' {
+	n, ok := parseLength(string(code))
+	if !ok || n < 100 || n > 599 {
 		return errStatusLine
 	}
-	n := 0
-	for _, c := range code {
-		if hexDigit(c) > 9 {
-			return errStatusLine
-		}
-		n = n*10 + int(c-'0')
-	}
-	if n < 100 || n > 599 {
-		return errStatusLine
-	}
-	*l = statusLine{code: n, old: old}
+	l.code = int(n)
 	return nil
 }

@@ -16,33 +16,6 @@ import (
 	"time"
 )
 
-// pair returns the two ends of a TCP connection.
-func pair(t testing.TB) (server, client *net.TCPConn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close(); s.Close() })
-	return s.(*net.TCPConn), c.(*net.TCPConn)
-}
-
-func send(t testing.TB, c io.Writer, text string) {
-	t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Five thousand connections wait without a buffer.
 func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	server, client := pair(t)
@@ -71,17 +44,20 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 	}
 }
 
+// socketEnds are the ways in which a connection ends.
+var socketEnds = map[string]struct {
+	why, raw string
+	end      func(*net.TCPConn) error
+	want     func(error) bool
+}{
+	"closed between requests": {"a clean end", "", (*net.TCPConn).Close, func(err error) bool { return err == io.EOF }},
+	"closed within one":       {"an error to answer", "GET / HTTP/1.1\r\n", (*net.TCPConn).CloseWrite, func(err error) bool { return is(err, errHeadCut) }},
+	"reset between requests": {"nothing to answer", "", func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) },
+		func(err error) bool { e := (*Error)(nil); return err != nil && err != io.EOF && !errors.As(err, &e) }},
+}
+
 func TestSocketEnds(t *testing.T) {
-	for name, test := range map[string]struct {
-		why, raw string
-		end      func(*net.TCPConn) error
-		want     func(error) bool
-	}{
-		"closed between requests": {"a clean end", "", (*net.TCPConn).Close, func(err error) bool { return err == io.EOF }},
-		"closed within one":       {"an error to answer", "GET / HTTP/1.1\r\n", (*net.TCPConn).CloseWrite, func(err error) bool { return is(err, errHeadCut) }},
-		"reset between requests": {"nothing to answer", "", func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) },
-			func(err error) bool { e := (*Error)(nil); return err != nil && err != io.EOF && !errors.As(err, &e) }},
-	} {
+	for name, test := range socketEnds {
 		server, client := pair(t)
 		send(t, client, test.raw)
 		if err := test.end(client); err != nil {
@@ -110,33 +86,27 @@ func TestSlowSocket(t *testing.T) {
 	}
 }
 
+// idleUpstreams are what can happen after an answer.
+var idleUpstreams = map[string]struct {
+	why  string
+	then func(c *net.TCPConn) error
+	want bool
+}{
+	"quiet":   {"nothing happened", func(*net.TCPConn) error { return nil }, true},
+	"closed":  {"it closed", (*net.TCPConn).Close, false},
+	"speaks":  {"an answer to nothing", func(c *net.TCPConn) error { _, err := io.WriteString(c, okAnswer); return err }, false},
+	"one bit": {"one byte is enough", func(c *net.TCPConn) error { _, err := io.WriteString(c, "H"); return err }, false},
+}
+
+const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
 // An upstream that closed, or that speaks unasked, is not asked again.
 func TestReusable(t *testing.T) {
-	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-	for name, test := range map[string]struct {
-		why  string
-		then func(c *net.TCPConn) error
-		want bool
-	}{
-		"quiet":   {"nothing happened", func(*net.TCPConn) error { return nil }, true},
-		"closed":  {"it closed", (*net.TCPConn).Close, false},
-		"speaks":  {"an answer to nothing", func(c *net.TCPConn) error { _, err := io.WriteString(c, answer); return err }, false},
-		"one bit": {"one byte is enough", func(c *net.TCPConn) error { _, err := io.WriteString(c, "H"); return err }, false},
-	} {
+	for name, test := range idleUpstreams {
 		t.Run(name, func(t *testing.T) {
 			client, upstream := pair(t)
-			r := NewReader(client, testLimit)
-			send(t, upstream, answer)
-			var h ResponseHead
-			if err := r.ReadResponse(&h, "GET"); err != nil {
-				t.Fatal(err)
-			}
-			if r.Reusable() {
-				t.Error("reusable within an answer")
-			}
-			if _, err := r.Body().AppendTo(nil, 9); err != nil {
-				t.Fatal(err)
-			}
+			send(t, upstream, okAnswer)
+			r := readOK(t, client)
 			if err := test.then(upstream); err != nil {
 				t.Fatal(err)
 			}
@@ -146,11 +116,35 @@ func TestReusable(t *testing.T) {
 			if got := r.Reusable(); got != test.want {
 				t.Errorf("%s: reusable is %t", test.why, got)
 			}
+			var h ResponseHead
+			if !test.want && r.ReadResponse(&h, "GET") == nil {
+				t.Errorf("%s: read an answer to nothing", test.why)
+			}
 		})
 	}
+}
+
+// readOK reads okAnswer to its end.
+func readOK(t *testing.T, src io.Reader) *Reader {
+	t.Helper()
+	r := NewReader(src, testLimit)
+	var h ResponseHead
+	if err := r.ReadResponse(&h, "GET"); err != nil {
+		t.Fatal(err)
+	}
+	if r.Reusable() {
+		t.Error("reusable within an answer")
+	}
+	if body, err := r.Body().AppendTo(nil, 9); string(body) != "ok" || err != nil {
+		t.Fatalf("got %q, %v", body, err)
+	}
+	return r
+}
+
+func TestNotReusable(t *testing.T) {
 	client, upstream := pair(t)
+	send(t, upstream, okAnswer)
 	r := NewReader(client, testLimit)
-	send(t, upstream, answer+"H")
 	var h ResponseHead
 	if err := r.ReadResponse(&h, "HEAD"); err != nil || r.Reusable() {
 		t.Errorf("a body behind the answer to HEAD: %v, reusable %t", err, r.Reusable())
@@ -191,7 +185,7 @@ func TestReusableTLS(t *testing.T) {
 		if err != nil {
 			return
 		}
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		io.WriteString(c, okAnswer)
 		<-closeIt
 		c.Close()
 	}()
@@ -200,14 +194,7 @@ func TestReusableTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	r := NewReader(c, testLimit)
-	var h ResponseHead
-	if err := r.ReadResponse(&h, "GET"); err != nil {
-		t.Fatal(err)
-	}
-	if body, err := r.Body().AppendTo(nil, 9); string(body) != "ok" || err != nil {
-		t.Fatalf("got %q, %v", body, err)
-	}
+	r := readOK(t, c)
 	if !r.Reusable() {
 		t.Error("quiet, but not reusable")
 	}

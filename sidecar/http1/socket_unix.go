@@ -4,6 +4,7 @@ package http1
 
 import (
 	"io"
+	"net"
 	"os"
 	"syscall"
 )
@@ -20,10 +21,16 @@ type socket struct {
 	err  error
 }
 
-// newSocket returns nil where src offers no file descriptor.
-func newSocket(src io.Reader) *socket {
-	conn, ok := src.(syscall.Conn)
-	if !ok {
+// newSocket returns nil where src is no plain socket. What merely wraps or
+// embeds one may have a Read of its own, which must not be passed by.
+func newSocket(src any) *socket {
+	var conn syscall.Conn
+	switch c := src.(type) {
+	case *net.TCPConn:
+		conn = c
+	case *net.UnixConn:
+		conn = c
+	default:
 		return nil
 	}
 	raw, err := conn.SyscallConn()

@@ -154,21 +154,40 @@ func (w *Writer) Body(f Framing) {
 	}
 	w.chunks, w.left = false, 0
 	switch {
-	case f.Length < 0 || f.Kind > UntilClose || !w.answer && f.Kind == UntilClose:
+	case !f.valid():
 		w.fail(errWriteFraming)
-	case w.answer && bodiless(w.status):
-	case w.answer && w.method == "HEAD":
-		if f.Kind == Sized {
-			w.length(f.Length)
-		}
-	case !f.Empty() && f.Kind != Sized:
-		w.field("Transfer-Encoding", "chunked")
-		w.chunks = true
-	case w.answer || !f.Empty() || expectsBody(w.method):
-		w.length(f.Length)
-		w.left = f.Length
+	case w.answer:
+		w.answerFraming(f)
+	default:
+		w.requestFraming(f)
 	}
 	w.buf = append(w.buf, crlf...)
+}
+
+func (w *Writer) requestFraming(f Framing) {
+	switch {
+	case f.Kind == UntilClose:
+		w.fail(errWriteFraming) // the answer could not come back
+	case f.Kind == Chunked:
+		w.chunked()
+	case !f.Empty() || expectsBody(w.method):
+		w.sized(f.Length)
+	}
+}
+
+func (w *Writer) answerFraming(f Framing) {
+	switch {
+	case bodiless(w.status):
+	case w.method == "HEAD":
+		if f.Kind == Sized {
+			w.sized(f.Length)
+			w.left = 0
+		}
+	case f.Kind == Chunked, f.Kind == UntilClose:
+		w.chunked()
+	default:
+		w.sized(f.Length)
+	}
 }
 
 // expectsBody tells whether a request of this method states even that it has
@@ -177,10 +196,16 @@ func expectsBody(method string) bool {
 	return method == "POST" || method == "PUT" || method == "PATCH"
 }
 
-func (w *Writer) length(n int64) {
+func (w *Writer) sized(n int64) {
 	w.buf = append(w.buf, "Content-Length: "...)
 	w.buf = strconv.AppendInt(w.buf, n, 10)
 	w.buf = append(w.buf, crlf...)
+	w.left = n
+}
+
+func (w *Writer) chunked() {
+	w.field("Transfer-Encoding", "chunked")
+	w.chunks = true
 }
 
 const (
