@@ -1,0 +1,115 @@
+// Package profile holds what is known of upstream families: spellings that the
+// upstream takes for equal, names that it would act on, headers of its own, and
+// the environment variables by which its clients are configured.
+//
+// Profiles are data under data/, one file each, reviewed like code: an entry
+// that calls two spellings equal which the upstream tells apart would let one
+// scope reach the other's resource. Sources of each entry:
+//
+//   - github-rest: the names of accounts and repositories are compared without
+//     letter case, file paths and refs may hold an encoded slash, client_id and
+//     client_secret are an older way to authenticate, X-GitHub-Api-Version
+//     chooses the version (GitHub's REST documentation). Its clients read
+//     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN.
+package profile
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// Profile is one upstream family. The zero value is strict and sets no
+// variable. Callers must not change the slices.
+type Profile struct {
+	// Scope is what the judge knows of it.
+	Scope scope.Profile
+	// Env are the client variables. A value holds {url:ENDPOINT}, in which
+	// ENDPOINT stands for the endpoint that has the profile, or {token}.
+	Env []bundle.EnvVar
+}
+
+//go:embed data/*.json
+var data embed.FS
+
+// profiles are read once, when the program starts; a mistake in the data is a
+// mistake in the program.
+var profiles = mustRead(data)
+
+// Lookup returns the profile of that name, and whether this release has it.
+// The empty name is strict. It is safe for concurrent use.
+func Lookup(name string) (Profile, bool) {
+	if name == "" {
+		name = "strict"
+	}
+	p, ok := profiles[name]
+	return p, ok
+}
+
+// Names returns the names that Lookup knows, sorted.
+func Names() []string {
+	var names []string
+	for name := range profiles {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func mustRead(files fs.FS) map[string]Profile {
+	read, err := readAll(files)
+	if err != nil {
+		panic(err)
+	}
+	return read
+}
+
+// readAll reads every file strictly: a key that is misspelt would be a rule
+// that is missing.
+func readAll(files fs.FS) (map[string]Profile, error) {
+	paths, err := fs.Glob(files, "data/*.json")
+	if err != nil {
+		return nil, fmt.Errorf("listing profiles: %w", err)
+	}
+	all := map[string]Profile{}
+	for _, file := range paths {
+		text, err := fs.ReadFile(files, file)
+		if err != nil {
+			return nil, fmt.Errorf("reading profile: %w", err)
+		}
+		p, err := read(text)
+		if err != nil {
+			return nil, fmt.Errorf("reading profile %s: %w", file, err)
+		}
+		all[strings.TrimSuffix(path.Base(file), ".json")] = p
+	}
+	return all, nil
+}
+
+func read(text []byte) (Profile, error) {
+	var file struct {
+		Profile scope.Profile `json:"profile"`
+		Env     []struct {
+			Name  string `json:"name"`
+			Value string `json:"value"`
+		} `json:"env"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&file); err != nil {
+		return Profile{}, err
+	}
+	p := Profile{Scope: file.Profile}
+	for _, v := range file.Env {
+		p.Env = append(p.Env, bundle.EnvVar{Name: v.Name, Value: v.Value})
+	}
+	return p, nil
+}
