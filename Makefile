@@ -1,0 +1,102 @@
+# Every target works on a fresh Debian host with Go and root: what else is
+# needed is installed by apt or built from Go modules into $(CACHE).
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport
+TOOLS := $(CACHE)/tools
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w
+BINARIES := manager sidecar sallyport
+CLUSTER := go -C hack/cluster run .
+export CGO_ENABLED ?= 0
+
+##@ Use
+.PHONY: demo
+demo: ## Play the story on a real cluster: with and without Sallyport
+	@hack/demo.sh
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Build
+.PHONY: build
+build: ## Build manager, sidecar and sallyport into bin/
+	@for b in $(BINARIES); do \
+	  go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+
+.PHONY: image
+image: build ## Build and push both images: make image IMG=registry/sallyport:tag
+	@hack/image.sh "$(IMG)"
+
+.PHONY: generate
+generate: ## Generate deep-copy functions
+	@go tool controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: ## Generate the CRDs
+	@go tool controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	@go run ./hack/crd config/crd/bases/*.yaml
+
+.PHONY: binaries
+binaries: ## Build the programs of a cluster (once; about 13 minutes on two cores)
+	@$(CLUSTER) binaries >/dev/null
+
+##@ Test
+.PHONY: test
+test: verify lint unit ## Check generated files, lint, run all tests but e2e with the race detector
+
+.PHONY: unit
+unit: gcc binaries $(TOOLS)/gotestsum
+	@echo "== tests, race detector on"
+	@CGO_ENABLED=1 $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./...
+	@echo "== tests of hack/cluster"
+	@cd hack/cluster && $(TOOLS)/gotestsum --format pkgname-and-test-fails -- ./...
+
+.PHONY: verify
+verify: ## Check that generated files are current
+	@hack/verify.sh
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Lint both modules
+	@echo "== lint"
+	@$(TOOLS)/golangci-lint run ./...
+	@cd hack/cluster && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
+
+.PHONY: corpus
+corpus: ## Run the attack corpus against the built binary, each case printed
+	@go test -count=1 -v ./test/corpus
+
+.PHONY: e2e
+e2e: ## Run the story in real pods on a real cluster
+	@hack/e2e.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (default 1m) each
+	@hack/fuzz.sh "$(or $(FUZZTIME),1m)"
+
+.PHONY: bench
+bench: ## Measure the proxied request beside HAProxy, nginx and ReverseProxy
+	@hack/bench.sh
+
+##@ Cluster
+.PHONY: up down logs
+up: ## Bring the local cluster up
+	@$(CLUSTER) up
+down: ## Take it down and remove all it made
+	@$(CLUSTER) down
+logs: ## List its logs; make logs C=kubelet prints one
+	@$(CLUSTER) logs $(C)
+
+# The race detector needs a C compiler; all else is built without one.
+.PHONY: gcc
+gcc:
+	@command -v gcc >/dev/null || { echo "== installing gcc"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev >/dev/null; }
+
+$(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
+	@echo "== building $* (once)"
+	@mkdir -p $(TOOLS)
+	@cd hack/tools && go build -o $@ $$(go list -f '{{.ImportPath}}' tool | grep '/$*$$')
+	@touch $@
