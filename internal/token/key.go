@@ -1,0 +1,100 @@
+package token
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+)
+
+// A Key signs scoped tokens. Printing it prints its id alone. The zero Key
+// signs nothing. A Key is safe for concurrent use.
+type Key struct {
+	id string
+	// seed is text behind a pointer: fmt prints the address of a string, while
+	// for a verb that does not fit it follows a pointer to an array.
+	seed *string
+}
+
+// GenerateKey returns a new random Key.
+func GenerateKey() Key {
+	seed := make([]byte, ed25519.SeedSize)
+	_, _ = rand.Read(seed) // never fails: crypto/rand ends the process instead
+	k, _ := NewKey(seed)
+	return k
+}
+
+// NewKey returns the Key of a seed (RFC 8032) as [Key.Seed] gave it.
+func NewKey(seed []byte) (Key, error) {
+	if len(seed) != ed25519.SeedSize {
+		return Key{}, fmt.Errorf("reading signing key: it has %d bytes, want %d", len(seed), ed25519.SeedSize)
+	}
+	text := string(seed)
+	k := Key{seed: &text}
+	public := k.private().Public().(ed25519.PublicKey)
+	sum := sha256.Sum256(public)
+	k.id = hex.EncodeToString(sum[:8])
+	return k, nil
+}
+
+// ID names the key; it is derived from the public half.
+func (k Key) ID() string { return k.id }
+
+// IsZero reports whether k cannot sign.
+func (k Key) IsZero() bool { return k.seed == nil }
+
+// Seed returns the private half, for the one place that stores it.
+func (k Key) Seed() []byte { return []byte(*k.seed) }
+
+// Public returns the half that verifies.
+func (k Key) Public() bundle.TokenKey {
+	return bundle.TokenKey{ID: k.id, Public: k.private().Public().(ed25519.PublicKey)}
+}
+
+// Format prints the id for every verb and flag.
+func (k Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "key "+k.id) }
+
+// MarshalText returns the id, so that encoders do not print the key either.
+func (k Key) MarshalText() ([]byte, error) { return []byte("key " + k.id), nil }
+
+func (k Key) private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed([]byte(*k.seed)) }
+
+// Mint signs c as a compact JWS. It refuses claims that no [Verifier] would
+// take.
+func (k Key) Mint(c Claims) (string, error) {
+	if k.IsZero() {
+		return "", fmt.Errorf("signing token: there is no key")
+	}
+	if err := c.validate(); err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: k.private(), KeyID: k.id}},
+		(&jose.SignerOptions{}).WithType(mediaType))
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	jws, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	compact, err := jws.CompactSerialize()
+	if err != nil {
+		return "", fmt.Errorf("signing token: %w", err)
+	}
+	if len(compact) > MaxBytes {
+		return "", fmt.Errorf("signing token: it has %d bytes, more than %d", len(compact), MaxBytes)
+	}
+	return compact, nil
+}
