@@ -1,6 +1,6 @@
 // Package cluster brings a Kubernetes cluster of one node up on this host, and
 // takes it down again. The programs are those of a real cluster, and so are
-// certificates, authorisation and admission; what is left out is everything
+// certificates, authorization and admission; what is left out is everything
 // that a second node would need.
 package cluster
 

@@ -46,7 +46,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 // and removes their control groups.
 func (c *Cluster) endPods(ctx context.Context) error {
 	for _, name := range []string{kubelet, containerd} {
-		if err := c.table.Stop(name); err != nil {
+		if err := c.table.Stop(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -65,13 +65,13 @@ func (c *Cluster) endPods(ctx context.Context) error {
 
 // stopProcesses stops the rest, clients before their servers, and whatever
 // another version of this program has recorded.
-func (c *Cluster) stopProcesses(context.Context) error {
+func (c *Cluster) stopProcesses(ctx context.Context) error {
 	names, err := c.table.Names()
 	if err != nil {
 		return err
 	}
 	for _, name := range append([]string{proxy, scheduler, manager, apiserver, etcd}, names...) {
-		if err := c.table.Stop(name); err != nil {
+		if err := c.table.Stop(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -79,8 +79,8 @@ func (c *Cluster) stopProcesses(context.Context) error {
 }
 
 // removeState comes last: until then, down can be called again.
-func (c *Cluster) removeState(context.Context) error {
-	if err := host.RemoveLeftovers(c.state.PodLogs(), config.CNINetwork, c.state.Tasks()); err != nil {
+func (c *Cluster) removeState(ctx context.Context) error {
+	if err := host.RemoveLeftovers(ctx, c.state.PodLogs(), config.CNINetwork, c.state.Tasks()); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(string(c.state))

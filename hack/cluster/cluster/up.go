@@ -117,7 +117,7 @@ func (c *Cluster) startServers(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding containerd: %w", err)
 	}
-	if err := c.ensure(c.etcdSpec(), c.apiserverSpec(), c.containerdSpec(path)); err != nil {
+	if err := c.ensure(ctx, c.etcdSpec(), c.apiserverSpec(), c.containerdSpec(path)); err != nil {
 		return err
 	}
 	err = c.await(ctx, "containerd", []string{containerd}, func(ctx context.Context) error {
@@ -150,7 +150,7 @@ func (c *Cluster) startClients(ctx context.Context) error {
 		return err
 	}
 	c.say("API server ready")
-	if err := c.ensure(c.managerSpec(), c.schedulerSpec(), c.kubeletSpec(), c.proxySpec()); err != nil {
+	if err := c.ensure(ctx, c.managerSpec(), c.schedulerSpec(), c.kubeletSpec(), c.proxySpec()); err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, c.program("kubectl"), "--kubeconfig", c.Kubeconfig(),
@@ -178,9 +178,9 @@ func (c *Cluster) settle(ctx context.Context) error {
 	return c.await(ctx, "the kubelet", []string{kubelet}, a.kubeletReady)
 }
 
-func (c *Cluster) ensure(specs ...process.Spec) error {
+func (c *Cluster) ensure(ctx context.Context, specs ...process.Spec) error {
 	for _, s := range specs {
-		started, err := c.table.Ensure(s)
+		started, err := c.table.Ensure(ctx, s)
 		if err != nil {
 			return err
 		}

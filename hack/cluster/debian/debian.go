@@ -157,14 +157,11 @@ func (l *layer) merge(in *tar.Reader) error {
 
 func (l *layer) entry(h *tar.Header, content io.Reader) error {
 	path := place(h.Name)
-	if path == "." || dropped(path) {
+	if path == "" || dropped(path) {
 		return nil
 	}
 	if t, ok := l.seen[path]; ok {
-		if t == tar.TypeDir && h.Typeflag == tar.TypeDir || slices.Contains(merged, path) {
-			return nil // packages share directories
-		}
-		return fmt.Errorf("%s is in two packages", path)
+		return conflict(path, t, h.Typeflag)
 	}
 	l.seen[path] = h.Typeflag
 	if strings.HasPrefix(path, "usr/share/ca-certificates/") && h.Typeflag == tar.TypeReg {
@@ -177,4 +174,13 @@ func (l *layer) entry(h *tar.Header, content io.Reader) error {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil
+}
+
+// conflict judges an entry whose path is taken. Packages share directories,
+// and those below /usr which have a link at their old place; nothing else.
+func conflict(path string, first, second byte) error {
+	if second == tar.TypeDir && (first == tar.TypeDir || slices.Contains(merged, path)) {
+		return nil
+	}
+	return fmt.Errorf("%s is in two packages", path)
 }

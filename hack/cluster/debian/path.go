@@ -8,9 +8,11 @@ import (
 )
 
 // place maps the name of an entry to where Debian 12 keeps it: below /usr for
-// the merged directories. The result has no leading or trailing slash.
+// the merged directories. The result has no leading or trailing slash; that of
+// the root is empty.
 func place(name string) string {
-	p := path.Clean(strings.TrimPrefix(strings.TrimPrefix(name, "."), "/"))
+	// Rooted before it is cleaned: dots cannot lead out.
+	p := strings.TrimPrefix(path.Clean("/"+name), "/")
 	top, _, nested := strings.Cut(p, "/")
 	if nested && slices.Contains(merged, top) {
 		return "usr/" + p

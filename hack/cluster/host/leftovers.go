@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -26,12 +27,12 @@ const (
 // places, once both have ended: links to logs below podLogs, results of the
 // network named network, and sockets, of shims where a directory in tasks
 // names them. Directories go only if they are empty.
-func RemoveLeftovers(podLogs, network, tasks string) error {
+func RemoveLeftovers(ctx context.Context, podLogs, network, tasks string) error {
 	err := errors.Join(
 		removeLinks(containerLinks, podLogs),
 		removeResults(cniResults, network),
-		removeShimSockets(tasks),
-		removeDeadSocket(filepath.Join(devicePlugins, "kubelet.sock")),
+		removeShimSockets(ctx, tasks),
+		removeDeadSocket(ctx, filepath.Join(devicePlugins, "kubelet.sock")),
 	)
 	for _, dir := range []string{containerLinks, cniResults, devicePlugins, shimSockets} {
 		_ = os.Remove(dir) // fails unless it is empty, which is right
@@ -44,7 +45,7 @@ func RemoveLeftovers(podLogs, network, tasks string) error {
 
 // removeShimSockets removes the sockets of shims that were killed. containerd
 // keeps the address of each beside its container.
-func removeShimSockets(tasks string) error {
+func removeShimSockets(ctx context.Context, tasks string) error {
 	files, err := filepath.Glob(filepath.Join(tasks, "*", "address"))
 	if err != nil {
 		return fmt.Errorf("listing shims: %w", err)
@@ -58,7 +59,7 @@ func removeShimSockets(tasks string) error {
 		if !ok || filepath.Dir(path) != shimSockets {
 			continue
 		}
-		if err := removeDeadSocket(path); err != nil {
+		if err := removeDeadSocket(ctx, path); err != nil {
 			return err
 		}
 	}
@@ -66,8 +67,9 @@ func removeShimSockets(tasks string) error {
 }
 
 // removeDeadSocket removes a socket on which nobody listens.
-func removeDeadSocket(path string) error {
-	if conn, err := net.Dial("unix", path); err == nil {
+func removeDeadSocket(ctx context.Context, path string) error {
+	var d net.Dialer
+	if conn, err := d.DialContext(ctx, "unix", path); err == nil {
 		return conn.Close() // somebody else's
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -96,7 +96,7 @@ func rangeIsFree() error {
 
 // overlaps reports whether an interface address, written with its prefix
 // length, shares addresses with the cluster. Half of a default route does not
-// count, nor does anything wider than a /9: it is a route, not a neighbour.
+// count, nor does anything wider than a /9: it is a route, not a link.
 func overlaps(address string) bool {
 	p, err := netip.ParsePrefix(address)
 	const widest = 9

@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,8 +13,9 @@ import (
 )
 
 const (
-	// grace is how long a process may take to end after SIGTERM.
-	grace = 15 * time.Second
+	// grace is how long a process may take to end after SIGTERM. An API server
+	// with open watches would take a minute.
+	grace = 5 * time.Second
 	// killWait bounds the wait after SIGKILL, which only a process stuck in
 	// the kernel outlasts.
 	killWait = 10 * time.Second
@@ -68,9 +70,9 @@ func (r record) running() bool {
 
 // Stop ends the named process, with SIGTERM and then SIGKILL, and forgets it.
 // A process that is not ours or has ended is left alone.
-func (t Table) Stop(name string) error {
+func (t Table) Stop(ctx context.Context, name string) error {
 	if r, ok := t.read(name); ok {
-		if err := r.stop(); err != nil {
+		if err := r.stop(ctx); err != nil {
 			return fmt.Errorf("stopping %s (pid %d): %w", name, r.PID, err)
 		}
 	}
@@ -81,7 +83,7 @@ func (t Table) Stop(name string) error {
 	return nil
 }
 
-func (r record) stop() error {
+func (r record) stop(ctx context.Context) error {
 	// A handle taken before the check: the number cannot change its owner
 	// between the check and the signal.
 	p, err := os.FindProcess(r.PID)
@@ -92,20 +94,24 @@ func (r record) stop() error {
 	if !r.running() {
 		return nil
 	}
-	if err := r.signal(p, syscall.SIGTERM, grace); err == nil {
-		return nil
+	if err := r.signal(ctx, p, syscall.SIGTERM, grace); err == nil || ctx.Err() != nil {
+		return err
 	}
-	return r.signal(p, syscall.SIGKILL, killWait)
+	return r.signal(ctx, p, syscall.SIGKILL, killWait)
 }
 
 // signal sends sig and waits until the process has ended.
-func (r record) signal(p *os.Process, sig os.Signal, wait time.Duration) error {
+func (r record) signal(ctx context.Context, p *os.Process, sig os.Signal, wait time.Duration) error {
 	if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	for deadline := time.Now().Add(wait); r.running(); time.Sleep(pollStep) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("it still runs %v after %v", wait, sig)
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for r.running() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for it to end after %v: %w", sig, ctx.Err())
+		case <-time.After(pollStep):
 		}
 	}
 	return nil

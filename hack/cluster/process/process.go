@@ -5,6 +5,7 @@
 package process
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -49,7 +50,7 @@ type record struct {
 // Ensure makes sure that the process of s runs with what s says now. It starts
 // it where it does not run, restarts it where its command line or inputs have
 // changed, and reports whether it did either.
-func (t Table) Ensure(s Spec) (started bool, err error) {
+func (t Table) Ensure(ctx context.Context, s Spec) (started bool, err error) {
 	digest, err := s.digest()
 	if err != nil {
 		return false, fmt.Errorf("reading inputs of %s: %w", s.Name, err)
@@ -58,11 +59,11 @@ func (t Table) Ensure(s Spec) (started bool, err error) {
 		if r.Digest == digest {
 			return false, nil
 		}
-		if err := t.Stop(s.Name); err != nil {
+		if err := t.Stop(ctx, s.Name); err != nil {
 			return false, err
 		}
 	}
-	return true, t.start(s, digest)
+	return true, t.start(ctx, s, digest)
 }
 
 // Running reports whether the recorded process of that name is alive.
@@ -94,13 +95,14 @@ func (t Table) recordPath(name string) string {
 	return filepath.Join(t.Records, name+".json")
 }
 
-func (t Table) start(s Spec, digest string) error {
+func (t Table) start(ctx context.Context, s Spec, digest string) error {
 	log, err := os.OpenFile(t.LogPath(s.Name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("opening log of %s: %w", s.Name, err)
 	}
 	defer log.Close()
-	cmd := exec.Command(s.Path, s.Args...)
+	// It outlives us, and so the context.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.Path, s.Args...)
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
