@@ -1,0 +1,157 @@
+// Package upstream is a small server in the shape of GitHub: issues and branch
+// references over REST, and git over smart HTTP, all on one real bare
+// repository. It is what the demo and the end-to-end tests attack. One key may
+// do everything.
+package upstream
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/cgi"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Server serves the repositories below Root. It may be used concurrently.
+type Server struct {
+	// Root holds OWNER/NAME.git, bare repositories.
+	Root string
+	// Key is the one key, as a Bearer token or as a Basic password.
+	Key string
+	// Issue is the text of every issue.
+	Issue string
+	// Record is called once for each request, after it was answered.
+	Record func(Entry)
+}
+
+// Entry is one request as the server saw it.
+type Entry struct {
+	Method     string `json:"method"`
+	Path       string `json:"path"`
+	Status     int    `json:"status"`
+	Authorized bool   `json:"authorized"`
+}
+
+// Handler returns the routes of s.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /repos/{owner}/{repo}", s.repository)
+	mux.HandleFunc("GET /repos/{owner}/{repo}/issues/{number}", s.issue)
+	mux.HandleFunc("POST /repos/{owner}/{repo}/issues/{number}/comments", s.comment)
+	mux.HandleFunc("GET /repos/{owner}/{repo}/branches", s.branches)
+	mux.HandleFunc("DELETE /repos/{owner}/{repo}/git/refs/heads/{branch...}", s.deleteBranch)
+	mux.Handle("/{owner}/{repo}/", s.git())
+	return s.guard(mux)
+}
+
+// guard asks for the key and records what came.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := Entry{Method: r.Method, Path: r.URL.Path, Authorized: s.authorized(r)}
+		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		if e.Authorized {
+			next.ServeHTTP(sw, r)
+		} else {
+			sw.Header().Set("WWW-Authenticate", `Basic realm="upstream"`)
+			answer(sw, http.StatusUnauthorized, map[string]string{"message": "Bad credentials"})
+		}
+		e.Status = sw.status
+		s.Record(e)
+	})
+}
+
+func (s *Server) authorized(r *http.Request) bool {
+	_, key, basic := r.BasicAuth()
+	if !basic {
+		key = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}
+	return subtle.ConstantTimeCompare([]byte(key), []byte(s.Key)) == 1
+}
+
+func (s *Server) repository(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusOK, map[string]any{
+		"full_name": r.PathValue("owner") + "/" + r.PathValue("repo"), "default_branch": "main",
+	})
+}
+
+func (s *Server) issue(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusOK, map[string]any{
+		"number": r.PathValue("number"), "title": "Release notes are out of date", "body": s.Issue,
+	})
+}
+
+func (s *Server) comment(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusCreated, map[string]any{"issue": r.PathValue("number")})
+}
+
+func (s *Server) branches(w http.ResponseWriter, r *http.Request) {
+	names, err := Branches(r.Context(), s.repo(r))
+	if err != nil {
+		answer(w, http.StatusNotFound, map[string]string{"message": "Not Found"})
+		return
+	}
+	list := make([]map[string]string, 0, len(names))
+	for _, n := range names {
+		list = append(list, map[string]string{"name": n})
+	}
+	answer(w, http.StatusOK, list)
+}
+
+func (s *Server) deleteBranch(w http.ResponseWriter, r *http.Request) {
+	ref := "refs/heads/" + r.PathValue("branch")
+	cmd := exec.CommandContext(r.Context(), "git", "--git-dir", s.repo(r), "update-ref", "-d", "--", ref)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		answer(w, http.StatusUnprocessableEntity, map[string]string{"message": string(out)})
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// repo is where the repository of a request lies. Root is made for the demo
+// alone, and the names come from it.
+func (s *Server) repo(r *http.Request) string {
+	return filepath.Join(s.Root, filepath.Base(r.PathValue("owner")), filepath.Base(r.PathValue("repo"))+".git")
+}
+
+// git serves smart HTTP by git's own program.
+func (s *Server) git() http.Handler {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return http.NotFoundHandler()
+	}
+	return &cgi.Handler{
+		Path: program,
+		Args: []string{"http-backend"},
+		Env: []string{
+			"GIT_PROJECT_ROOT=" + s.Root, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=demo",
+			"GIT_CONFIG_COUNT=2",
+			"GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+			"GIT_CONFIG_KEY_1=http.receivepack", "GIT_CONFIG_VALUE_1=true",
+		},
+		InheritEnv: []string{"PATH"},
+	}
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets an http.ResponseController reach the writer below.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		panic(fmt.Sprintf("upstream: writing an answer: %v", err)) // ends this exchange alone
+	}
+}
