@@ -134,6 +134,25 @@ func (b *Body) AppendTo(dst []byte, limit int64) ([]byte, error) {
 	return dst, nil
 }
 
+// Discard reads the rest of the body and drops it, so that the next message
+// can be read. A rest of more than limit bytes is refused with 413.
+func (b *Body) Discard(limit int64) error {
+	var scratch [1 << 10]byte
+	if b.state == sizedData && b.left > limit {
+		b.fail(errBodyBig)
+	}
+	for b.err == nil {
+		n, _ := b.Read(scratch[:])
+		if limit -= int64(n); limit < 0 {
+			b.fail(errBodyBig)
+		}
+	}
+	if b.err != io.EOF {
+		return b.err
+	}
+	return nil
+}
+
 // fill waits for more of the body.
 func (b *Body) fill() {
 	err := b.r.fill()

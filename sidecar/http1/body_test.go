@@ -164,6 +164,24 @@ func TestAppendToBounds(t *testing.T) {
 	}
 }
 
+func TestDiscardBounds(t *testing.T) {
+	for name, test := range boundedBodies {
+		t.Run(name, func(t *testing.T) {
+			r := NewReader(strings.NewReader(test.raw), testLimit)
+			var h RequestHead
+			if err := r.ReadRequest(&h); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Body().Discard(test.limit); !same(err, test.err) {
+				t.Errorf("%s: got %v, want %v", test.why, err, test.err)
+			}
+			if err := r.ReadRequest(&h); test.err == nil && err != io.EOF || test.err != nil && !same(err, test.err) {
+				t.Errorf("%s: then %v", test.why, err)
+			}
+		})
+	}
+}
+
 // A Body before any message, and one that has ended, is empty.
 func TestBodyEnds(t *testing.T) {
 	r := NewReader(iotest.ErrReader(errors.New("must not be read")), testLimit)

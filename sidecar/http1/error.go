@@ -7,7 +7,9 @@ import (
 
 // Error says why a message is not read further. Whoever meets one answers
 // with Status, where an answer is still possible, and closes the connection:
-// after an Error nobody knows where the next message would start.
+// after an Error nobody knows where the next message would start. To close
+// with bytes unread resets the connection, and the client may lose the answer:
+// close the sending side first, and drop what arrives for a moment.
 //
 // Status is one of a closed set. For requests: 400 malformed, 408 too slow,
 // 413 body over the caller's limit, 414 request line and 431 header over the
@@ -68,9 +70,10 @@ var (
 	errBodyBig    = &Error{Status: 413, Msg: "body too large"}
 )
 
-// Misuse by the caller; none of these can be caused from outside.
+// What the caller did, or was told before, rules out another message.
 var (
 	errBodyPending = errors.New("reading a message: the body of the one before has not been read to its end")
+	errTunnel      = errors.New("reading a message: the connection has become a tunnel")
 	errNotIdle     = errors.New("reading a message: the connection was closed or spoke while idle")
 )
 

@@ -1,6 +1,7 @@
 package http1_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -36,7 +37,7 @@ func relay(fromAgent *http1.Reader, toUpstream *http1.Writer, fromUpstream *http
 		toAgent.Field(f.Name, f.Value)
 	}
 	if request.Close {
-		toAgent.Close()
+		toAgent.ConnectionClose()
 	}
 	toAgent.Body(answer.Framing)
 	return copyBody(toAgent, fromUpstream.Body())
@@ -85,4 +86,46 @@ func Example() {
 
 func lines(message *strings.Builder) string {
 	return strings.TrimSuffix(strings.ReplaceAll(message.String(), "\r\n", "\n"), "\n")
+}
+
+// A relay that has to look at a body copies it piece by piece. What it holds is
+// sent before it waits, so that an event of a stream is not kept back by the
+// next one.
+func ExampleBody_ReadBuffered() {
+	upstream := strings.NewReader("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: key=secret\n")
+	var toAgent strings.Builder
+	r, w := http1.NewReader(upstream, 32<<10), http1.NewWriter(&toAgent)
+
+	var answer http1.ResponseHead
+	if err := r.ReadResponse(&answer, "GET"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	w.Response(answer.Status, "GET")
+	w.Body(http1.Framing{Kind: http1.Chunked}) // the length may change
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := r.Body().ReadBuffered(buf)
+		if n == 0 && err == nil {
+			w.Flush() // its error is kept for End
+			n, err = r.Body().Read(buf)
+		}
+		w.Write(bytes.ReplaceAll(buf[:n], []byte("secret"), []byte("****")))
+		if err != nil {
+			fmt.Println(err)
+			break
+		}
+	}
+	fmt.Println(w.End())
+	fmt.Println(lines(&toAgent))
+	// Output:
+	// EOF
+	// <nil>
+	// HTTP/1.1 200 OK
+	// Transfer-Encoding: chunked
+	//
+	// f
+	// data: key=****
+	//
+	// 0
 }

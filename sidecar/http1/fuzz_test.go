@@ -141,7 +141,7 @@ func writeRequests(t *testing.T, requests []request) []byte {
 			w.Field(f.Name, f.Value)
 		}
 		if r.Close {
-			w.Close()
+			w.ConnectionClose()
 		}
 		if r.Upgrade != "" {
 			w.Upgrade(r.Upgrade)

@@ -17,7 +17,7 @@ const maxFields = 256
 //
 // A Reader holds a buffer only while there are bytes to hold, where the
 // connection is a socket. It starts no goroutine, sets no deadline and is not
-// safe for concurrent use.
+// safe for concurrent use. The zero value is of no use: see [NewReader].
 type Reader struct {
 	src   io.Reader
 	sock  *socket // waits without a buffer; nil where src is no socket
@@ -103,7 +103,7 @@ func (r *Reader) Reusable() bool {
 // Tunnel gives up reading messages: the Body returned carries every byte that
 // follows, as after 101 or a preface of HTTP/2.
 func (r *Reader) Tunnel() *Body {
-	r.bad = errBodyPending
+	r.bad = errTunnel
 	r.body.start(Framing{Kind: UntilClose})
 	return &r.body
 }

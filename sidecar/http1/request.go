@@ -27,7 +27,9 @@ type RequestHead struct {
 	// Upgrade is the protocol that Connection and Upgrade ask for together, in
 	// the client's spelling, or empty. There is no body with it.
 	Upgrade string
-	// ExpectContinue says that a body follows only after a 100 Continue.
+	// ExpectContinue says that the body waits for a 100 Continue. Where another
+	// answer is given instead, the connection has to be closed: the client may
+	// send the body or not.
 	ExpectContinue bool
 }
 

@@ -125,8 +125,8 @@ func (w *Writer) field(name, value string) {
 	w.buf = append(w.buf, crlf...)
 }
 
-// Close says in the header that no message follows on the connection.
-func (w *Writer) Close() {
+// ConnectionClose says in the header that no message follows on the connection.
+func (w *Writer) ConnectionClose() {
 	if w.step(inHeader, inHeader) {
 		w.field("Connection", "close")
 	}

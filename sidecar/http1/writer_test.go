@@ -60,7 +60,7 @@ var writtenMessages = map[string]struct {
 		"one chunk for each write",
 		func(w *Writer) {
 			w.Response(200, "GET")
-			w.Close()
+			w.ConnectionClose()
 			w.Body(Framing{Kind: Chunked})
 			io.WriteString(w, "hello, world, hello")
 			io.WriteString(w, "!")
