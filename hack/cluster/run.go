@@ -20,11 +20,11 @@ const usage = `usage: go -C hack/cluster run . VERB
   binaries [NAME...] build programs; prints their directory
   kubeconfig         print the path of the administrator's kubeconfig
 
-go -C changes the directory, so give archives by absolute paths.`
+go -C changes the directory, so give archives by absolute paths`
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("no verb\n" + usage)
+		return fmt.Errorf("no verb\n%s", usage)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

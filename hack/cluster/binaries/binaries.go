@@ -100,7 +100,7 @@ func (b Builder) ensure(ctx context.Context, t target) error {
 // this module, their source.
 func (b Builder) stamp(t target) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH, t.pkg, flags())
+	_, _ = fmt.Fprintln(h, runtime.Version(), runtime.GOARCH, t.pkg, flags())
 	sources := []string{"go.mod", "go.sum"}
 	if dir, ok := strings.CutPrefix(t.pkg, self+"/"); ok {
 		sources = append(sources, filepath.Join(dir, "main.go"))
@@ -110,7 +110,7 @@ func (b Builder) stamp(t target) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%w: run from the module's directory, as in: go -C hack/cluster run . up", err)
 		}
-		fmt.Fprintf(h, "%s %d\n%s", s, len(data), data)
+		_, _ = fmt.Fprintf(h, "%s %d\n%s", s, len(data), data)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -65,7 +65,7 @@ func (c *Cluster) program(name string) string { return filepath.Join(c.bin, name
 
 // say prints one line of progress, with the seconds since the start.
 func (c *Cluster) say(format string, args ...any) {
-	fmt.Fprintf(c.out, "%6.1fs  %s\n", time.Since(c.start).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(c.out, "%6.1fs  %s\n", time.Since(c.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // lock waits for other calls on the same cluster to end. The file lies beside

@@ -108,7 +108,7 @@ func (c *Cluster) containerdSpec(path string) process.Spec {
 	return process.Spec{
 		Name: containerd, Path: path,
 		Args:   []string{"--config", file},
-		Inputs: []string{file, c.state.Path(filepath.Join("cni", "bridge.conflist"))},
+		Inputs: []string{file, c.state.Path("cni/bridge.conflist")},
 	}
 }
 

@@ -93,7 +93,7 @@ func (a *api) get(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	const limit = 4 << 20
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
 
@@ -51,9 +52,9 @@ func TestWrite(t *testing.T) {
 			t.Errorf("kubelet: %s = %v, want %v", field, kubelet[field], want)
 		}
 	}
-	proxy := read(t, d.Path(KubeProxy))
-	if got := proxy["clientConnection"].(map[string]any)["kubeconfig"]; got != d.Kubeconfig("kube-proxy") {
-		t.Errorf("kube-proxy: kubeconfig = %v", got)
+	want := map[string]any{"kubeconfig": d.Kubeconfig("kube-proxy")}
+	if diff := cmp.Diff(want, read(t, d.Path(KubeProxy))["clientConnection"]); diff != "" {
+		t.Errorf("kube-proxy: clientConnection (-want +got):\n%s", diff)
 	}
 	data, err := os.ReadFile(d.Path("cni/bridge.conflist"))
 	if err != nil {
@@ -107,10 +108,12 @@ func TestWriteKubeconfig(t *testing.T) {
 	if err := d.WriteKubeconfig("admin"); err != nil {
 		t.Fatal(err)
 	}
-	v := read(t, d.Kubeconfig("admin"))
-	user := v["users"].([]any)[0].(map[string]any)["user"].(map[string]any)
-	if got, want := user["client-key"], filepath.Join(d.PKI(), "admin.key"); got != want {
-		t.Errorf("client-key = %v, want %v", got, want)
+	want := []any{map[string]any{"name": "admin", "user": map[string]any{
+		"client-certificate": filepath.Join(d.PKI(), "admin.crt"),
+		"client-key":         filepath.Join(d.PKI(), "admin.key"),
+	}}}
+	if diff := cmp.Diff(want, read(t, d.Kubeconfig("admin"))["users"]); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
 	}
 	info, err := os.Stat(d.Kubeconfig("admin"))
 	if err != nil {

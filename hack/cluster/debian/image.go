@@ -55,7 +55,7 @@ func cachedLayer(ctx context.Context, cache string, packages []string, arch stri
 	if err != nil {
 		return "", fmt.Errorf("making download directory: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	if err := os.Chmod(work, 0o755); err != nil {
 		return "", fmt.Errorf("making download directory: %w", err)
 	}
@@ -71,7 +71,7 @@ func writeCached(ctx context.Context, path string, debs []string) error {
 	if err != nil {
 		return fmt.Errorf("writing layer: %w", err)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	if err := errors.Join(WriteLayer(ctx, f, debs), f.Close()); err != nil {
 		return fmt.Errorf("writing layer: %w", err)
 	}

@@ -20,7 +20,7 @@ func place(name string) string {
 	return p
 }
 
-// dropped reports whether an agent has no use for a path. Licences stay.
+// dropped reports whether an agent has no use for a path. Licenses stay.
 func dropped(p string) bool {
 	if strings.HasPrefix(p, "usr/share/doc/") {
 		return path.Base(p) != "copyright" && strings.Count(p, "/") > strings.Count("usr/share/doc/x", "/")

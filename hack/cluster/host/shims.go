@@ -73,7 +73,7 @@ func killShim(pid int, socket string) error {
 	// A handle taken before the check cannot come to name another process.
 	p, err := os.FindProcess(pid)
 	if err != nil {
-		return nil //nolint:nilerr // it has ended, which is what we want
+		return nil // it has ended, which is what we want
 	}
 	defer func() { _ = p.Release() }()
 	if !isShim(commandLine(pid), socket) {

@@ -100,7 +100,7 @@ func report(stdout, stderr io.Writer, ref images.Ref, image v1.Image) error {
 	if err != nil {
 		return fmt.Errorf("reading digest: %w", err)
 	}
-	fmt.Fprintf(stderr, "%s: config %s\n", ref, config)
+	_, _ = fmt.Fprintf(stderr, "%s: config %s\n", ref, config)
 	_, err = fmt.Fprintln(stdout, ref.At(digest))
 	return err
 }

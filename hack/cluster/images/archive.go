@@ -62,7 +62,7 @@ func Save(path string, r Ref, image v1.Image) error {
 	if err != nil {
 		return fmt.Errorf("writing image archive: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := writeLayout(f, r, image); err != nil {
 		return fmt.Errorf("writing image archive: %w", err)
 	}
@@ -146,7 +146,7 @@ func writeBlob(t *tar.Writer, l v1.Layer) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	h := &tar.Header{Name: blobPath(digest), Mode: 0o644, Size: size, ModTime: epoch, Format: tar.FormatPAX}
 	if err := t.WriteHeader(h); err != nil {
 		return err

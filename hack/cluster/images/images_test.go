@@ -87,7 +87,7 @@ func TestBinary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	headers, contents := entries(t, r)
 	if got := string(contents["etc/nsswitch.conf"]); got != "hosts: dns\n" {
 		t.Errorf("nsswitch.conf = %q", got)
@@ -158,7 +158,7 @@ func TestSaveIsALayoutWithTheSameDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, contents := entries(t, f)
 	var index v1.IndexManifest
 	if err := json.Unmarshal(contents["index.json"], &index); err != nil {

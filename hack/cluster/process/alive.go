@@ -88,7 +88,7 @@ func (r record) stop(ctx context.Context) error {
 	// between the check and the signal.
 	p, err := os.FindProcess(r.PID)
 	if err != nil {
-		return nil //nolint:nilerr // it has ended, which is what we want
+		return nil // it has ended, which is what we want
 	}
 	defer func() { _ = p.Release() }()
 	if !r.running() {

@@ -100,7 +100,7 @@ func (t Table) start(ctx context.Context, s Spec, digest string) error {
 	if err != nil {
 		return fmt.Errorf("opening log of %s: %w", s.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	// It outlives us, and so the context.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.Path, s.Args...)
 	cmd.Env = append(os.Environ(), s.Env...)
@@ -156,9 +156,9 @@ func (s Spec) digest() (string, error) {
 	h := sha256.New()
 	// Length-prefixed, so that no two lists of arguments read the same.
 	for _, list := range [][]string{{s.Path}, s.Args, s.Env, s.Inputs} {
-		fmt.Fprintf(h, "%d\n", len(list))
+		_, _ = fmt.Fprintf(h, "%d\n", len(list))
 		for _, v := range list {
-			fmt.Fprintf(h, "%d %s\n", len(v), v)
+			_, _ = fmt.Fprintf(h, "%d %s\n", len(v), v)
 		}
 	}
 	for _, path := range append([]string{s.Path}, s.Inputs...) {
@@ -174,7 +174,7 @@ func hashFile(w io.Writer, path string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = io.Copy(w, f)
 	return err
 }
