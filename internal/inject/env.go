@@ -1,0 +1,112 @@
+package inject
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+)
+
+// placeholder is what a value of a client variable holds.
+var placeholder = regexp.MustCompile(`\{token\}|\{url:([-a-z0-9]+)\}`)
+
+// setVariables fills in the client variables. Of two credentials that set the
+// same one, the first named keeps it, and the author is told.
+func (p *Plan) setVariables(credentials []Credential) (warnings []string) {
+	holder := map[string]string{}
+	for _, c := range credentials {
+		for _, v := range c.Env {
+			first, taken := holder[v.Name]
+			switch {
+			case taken && first != c.Name:
+				warnings = append(warnings, fmt.Sprintf("variable %s leads to %s, which is named first, and not to %s", v.Name, first, c.Name))
+			case taken: // the credential's own, which comes before presets
+			default:
+				value, err := p.fill(v.Value, c)
+				if err != nil {
+					warnings = append(warnings, fmt.Sprintf("variable %s of %s is not set: %v", v.Name, c.Name, err))
+					continue
+				}
+				holder[v.Name] = c.Name
+				p.Env = append(p.Env, v.Name)
+				p.Variables = append(p.Variables, bundle.EnvVar{Name: v.Name, Value: value})
+			}
+		}
+	}
+	return warnings
+}
+
+func (p *Plan) fill(template string, c Credential) (string, error) {
+	var unknown error
+	value := placeholder.ReplaceAllStringFunc(template, func(found string) string {
+		if found == "{token}" {
+			return c.Handle
+		}
+		endpoint := strings.TrimSuffix(strings.TrimPrefix(found, "{url:"), "}")
+		i := slices.IndexFunc(p.Listen, func(l Listener) bool { return l.Credential == c.Name && l.Endpoint == endpoint })
+		if i < 0 {
+			unknown = fmt.Errorf("its UpstreamSecret has no endpoint %s", endpoint)
+			return found
+		}
+		return p.Listen[i].url()
+	})
+	return value, unknown
+}
+
+// environ sets the plan's variables in c. What an earlier plan wrote is brought
+// up to date in its place; what the author wrote stays.
+func (p Plan) environ(c *corev1.Container, earlier Plan) {
+	for _, v := range p.Variables {
+		i := slices.IndexFunc(c.Env, func(e corev1.EnvVar) bool { return e.Name == v.Name })
+		switch {
+		case i < 0:
+			c.Env = append(c.Env, corev1.EnvVar{Name: v.Name, Value: v.Value})
+		case earlier.wrote(c.Env[i]):
+			c.Env[i].Value = v.Value
+		}
+	}
+}
+
+// wrote reports whether p set v: only we know its handles and its ports.
+func (p Plan) wrote(v corev1.EnvVar) bool {
+	if v.ValueFrom != nil || !slices.Contains(p.Env, v.Name) {
+		return false
+	}
+	for _, handle := range p.Handles {
+		if strings.Contains(v.Value, handle) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.Listen, func(l Listener) bool { return strings.Contains(v.Value, l.url()) })
+}
+
+// Warnings tells the author of a pod what will not work as it seems. They are
+// for the pod as it was before [Sidecar], and never a reason to refuse it.
+func Warnings(pod *corev1.Pod, plan Plan) []string {
+	var warnings []string
+	if automount := pod.Spec.AutomountServiceAccountToken; automount == nil || *automount {
+		warnings = append(warnings, "the agent gets a token for the cluster's API: set automountServiceAccountToken: false, unless it needs one")
+	}
+	earlier, _, _ := Injected(pod) // a malformed plan is refused by Sidecar
+	for _, c := range containers(pod) {
+		if !slices.Contains(plan.Containers, c.Name) {
+			continue
+		}
+		for _, v := range plan.Variables {
+			if elsewhere(c, v, earlier) {
+				warnings = append(warnings, fmt.Sprintf("container %s sets %s itself, which then leads past Sallyport: remove it there", c.Name, v.Name))
+			}
+		}
+	}
+	return warnings
+}
+
+func elsewhere(c *corev1.Container, v bundle.EnvVar, earlier Plan) bool {
+	return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
+		return e.Name == v.Name && (e.ValueFrom != nil || e.Value != v.Value) && !earlier.wrote(e)
+	})
+}

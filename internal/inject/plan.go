@@ -1,0 +1,231 @@
+package inject
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/token"
+)
+
+// planVersion is the only version of a plan that this code reads.
+const planVersion = 1
+
+// Ports in the pod. Listeners of credentials are on loopback, one per
+// credential and endpoint, counted from FirstPort; health and metrics are on
+// the pod's address.
+const (
+	HealthPort = 14399
+	FirstPort  = 14400
+)
+
+// Plan is all that admission decided about a pod. It is recorded in
+// [AnnotationPlan], so that the sidecar can be rendered again when the objects
+// it came from have moved on. It carries no authority. The zero Plan is refused
+// wherever one is asked for.
+type Plan struct {
+	Version    int               `json:"v"`
+	Image      string            `json:"image"` // by digest
+	Client     string            `json:"client"`
+	Listen     []Listener        `json:"listen"`
+	Handles    map[string]string `json:"handles"` // by credential
+	Env        []string          `json:"env"`     // names of the variables
+	Containers []string          `json:"containers"`
+	UID        int64             `json:"uid,omitempty"` // user and group of the sidecar; 0: the platform's choice
+	Roots      string            `json:"roots"`         // hexadecimal SHA-256 of RootsPEM
+
+	// What follows is not recorded: whoever renders knows it.
+
+	Broker    string          `json:"-"` // host:port
+	RootsPEM  string          `json:"-"` // the authorities of the broker
+	Variables []bundle.EnvVar `json:"-"` // filled in, in the order of Env
+}
+
+// Listener is a loopback port of the sidecar.
+type Listener struct {
+	Credential string `json:"c"`
+	Endpoint   string `json:"e"`
+	Port       int    `json:"port"`
+}
+
+// Settings are the operator's part of every plan.
+type Settings struct {
+	Image    string // of the sidecar, by digest
+	Broker   string // host:port
+	RootsPEM string // the authorities of the broker; what sidecars trust
+	UID      int64  // see Plan
+}
+
+// Credential is what a plan needs to know of one that a pod asks for.
+type Credential struct {
+	Name      string
+	Handle    string          // see package token
+	Endpoints []string        // of its UpstreamSecret
+	Env       []bundle.EnvVar // {token} and {url:ENDPOINT} not filled in; the first of a name counts
+}
+
+var byDigest = regexp.MustCompile(`^[a-z0-9][-a-zA-Z0-9._:/]*@sha256:[0-9a-f]{64}$`)
+
+// Validate says what is wrong with s.
+func (s Settings) Validate() error {
+	if !byDigest.MatchString(s.Image) {
+		return fmt.Errorf("image %q: name the sidecar's image by digest, as in registry/sidecar@sha256:<64 hexadecimal digits>", s.Image)
+	}
+	if host, port, err := net.SplitHostPort(s.Broker); err != nil || host == "" || port == "" {
+		return fmt.Errorf("broker %q: write host:port", s.Broker)
+	}
+	if s.RootsPEM == "" {
+		return fmt.Errorf("no authorities for the broker: wait until the controller has written them")
+	}
+	if s.UID < 0 {
+		return fmt.Errorf("user %d: set 0 or more", s.UID)
+	}
+	return nil
+}
+
+// NewPlan decides what pod gets: credentials are those that its annotation
+// names, in that order. The warnings are for the pod's author. An error is a
+// [*Refusal], or says what is wrong with the settings.
+func NewPlan(pod *corev1.Pod, s Settings, credentials []Credential) (Plan, []string, error) {
+	asked, err := ParseAnnotations(pod.Annotations)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	if err := s.Validate(); err != nil {
+		return Plan{}, nil, fmt.Errorf("reading settings of the sidecar: %w", err)
+	}
+	if _, _, err := Injected(pod); err != nil {
+		return Plan{}, nil, err
+	}
+	served, err := serve(pod, asked)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	p := Plan{
+		Version: planVersion, Image: s.Image, Client: ClientBaseURL, UID: s.UID,
+		Containers: served, Handles: map[string]string{}, Env: []string{},
+		Broker: s.Broker, RootsPEM: s.RootsPEM, Roots: digest(s.RootsPEM),
+	}
+	for _, c := range credentials {
+		p.Handles[c.Name] = c.Handle
+		for _, endpoint := range c.Endpoints {
+			p.Listen = append(p.Listen, Listener{c.Name, endpoint, FirstPort + len(p.Listen)})
+		}
+	}
+	warnings := p.setVariables(credentials)
+	return p, warnings, p.check(asked)
+}
+
+// serve names the containers that are served. On a second pass they are those
+// of the first, so that containers which others injected meanwhile, as the
+// proxy of a mesh, are left alone.
+func serve(pod *corev1.Pod, asked Asked) ([]string, error) {
+	all := []string{}
+	for _, c := range containers(pod) {
+		all = append(all, c.Name)
+	}
+	for _, name := range asked.Containers {
+		if !slices.Contains(all, name) {
+			return nil, &Refusal{AnnotationContainers, fmt.Sprintf("names %q, which is no container of the pod", name), "correct the name, or remove it"}
+		}
+	}
+	if asked.Containers != nil {
+		return asked.Containers, nil
+	}
+	earlier, ok := previous(pod)
+	gone := func(name string) bool { return !slices.Contains(all, name) }
+	if ok && !slices.ContainsFunc(earlier.Containers, gone) {
+		return earlier.Containers, nil
+	}
+	return all, nil
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// check holds p to what asked asks for: a listener and a handle for each
+// credential, and for nothing else.
+func (p Plan) check(asked Asked) error {
+	stale := func(why string) error {
+		return &Refusal{AnnotationPlan, why, "remove it, so that it is made anew"}
+	}
+	if len(p.Handles) != len(asked.Credentials) {
+		return stale("holds other credentials than the pod asks for")
+	}
+	for _, name := range asked.Credentials {
+		if !token.ValidHandle(p.Handles[name]) {
+			return stale(fmt.Sprintf("holds no handle for %q", name))
+		}
+		if !slices.ContainsFunc(p.Listen, func(l Listener) bool { return l.Credential == name }) {
+			return stale(fmt.Sprintf("holds no port for %q", name))
+		}
+	}
+	return p.wellFormed()
+}
+
+// wellFormed checks what does not depend on the pod.
+func (p Plan) wellFormed() error {
+	bad := func(why string) error {
+		return &Refusal{AnnotationPlan, why, "remove it, it is written by Sallyport alone"}
+	}
+	switch {
+	case p.Version != planVersion:
+		return bad(fmt.Sprintf("has version %d", p.Version))
+	case !byDigest.MatchString(p.Image):
+		return bad("names no image by digest")
+	case p.Client != ClientBaseURL:
+		return bad("names another client mode")
+	case len(p.Roots) != 2*sha256.Size, p.RootsPEM != "" && digest(p.RootsPEM) != p.Roots:
+		return bad("names other authorities")
+	case p.UID < 0:
+		return bad("has a negative user")
+	case p.Listen == nil || p.Env == nil || p.Containers == nil:
+		return bad("is not complete")
+	}
+	for name, handle := range p.Handles {
+		if !token.ValidHandle(handle) {
+			return bad(fmt.Sprintf("holds no good handle for %q", shorten(name)))
+		}
+	}
+	for i, l := range p.Listen {
+		if l.Port != FirstPort+i || l.Endpoint == "" || p.Handles[l.Credential] == "" {
+			return bad(fmt.Sprintf("holds a listener %d that no credential has", i))
+		}
+	}
+	return nil
+}
+
+// ParsePlan reads a plan as [Plan.String] writes it, and nothing else: whatever
+// would be encoded differently is refused.
+func ParsePlan(text string) (Plan, error) {
+	var p Plan
+	if err := json.Unmarshal([]byte(text), &p); err != nil || p.String() != text {
+		return Plan{}, &Refusal{AnnotationPlan, "is not a plan", "remove it, it is written by Sallyport alone"}
+	}
+	if err := p.wellFormed(); err != nil {
+		return Plan{}, err
+	}
+	return p, nil
+}
+
+// String returns the canonical encoding, which [ParsePlan] reads.
+func (p Plan) String() string {
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(fmt.Sprintf("encoding a plan: %v", err)) // it holds strings and numbers alone
+	}
+	return string(text)
+}
+
+// url is what a client is told of a listener.
+func (l Listener) url() string { return "http://127.0.0.1:" + strconv.Itoa(l.Port) }
