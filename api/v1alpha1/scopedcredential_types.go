@@ -18,7 +18,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="Upstream",type=string,JSONPath=`.spec.upstream.name`
 // +kubebuilder:printcolumn:name="Sidecars",type=string,JSONPath=`.status.sidecars.summary`,description="Sidecars that enforce the accepted scope, of all that hold the credential"
 // +kubebuilder:printcolumn:name="Reach",type=string,JSONPath=`.status.reach.summary`,description="What the grants name: reads, writes, deletes"
-// +kubebuilder:printcolumn:name="Expires",type=date,JSONPath=`.spec.expiresAt`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expiresAt`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Scope",type=string,JSONPath=`.status.scopeHash`,priority=1
 // +kubebuilder:printcolumn:name="Holders",type=string,JSONPath=`.spec.holders.serviceAccounts`,priority=1

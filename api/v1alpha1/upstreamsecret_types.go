@@ -232,12 +232,12 @@ type Network struct {
 	Private PrivateAddresses `json:"private,omitempty"`
 }
 
-// PrivateAddresses says whether private addresses are dialled. The zero value
+// PrivateAddresses says whether private addresses are connected to. The zero value
 // denies.
 // +kubebuilder:validation:Enum=Deny;Allow
 type PrivateAddresses string
 
-// Whether private addresses are dialled.
+// Whether private addresses are connected to.
 const (
 	PrivateDeny  PrivateAddresses = "Deny"
 	PrivateAllow PrivateAddresses = "Allow"

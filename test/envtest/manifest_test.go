@@ -3,6 +3,7 @@ package envtest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,8 +22,23 @@ import (
 // nil, numbers as text, or raw JSON that a test put there.
 type manifest map[string]any
 
-func (m manifest) kind() string { return m["kind"].(string) }
-func (m manifest) name() string { return m["metadata"].(map[string]any)["name"].(string) }
+func (m manifest) kind() string { return fmt.Sprint(m["kind"]) }
+func (m manifest) name() string { return fmt.Sprint(object(m["metadata"])["name"]) }
+
+// object is a value that has to be one.
+func object(value any) map[string]any {
+	o, ok := value.(map[string]any)
+	if !ok {
+		panic(fmt.Sprintf("%v is no object", value))
+	}
+	return o
+}
+
+// read is an object as the API server shows it.
+func read(t *testing.T, text []byte) manifest {
+	t.Helper()
+	return object(parse(t, text))
+}
 
 func (m manifest) json(t *testing.T) []byte {
 	t.Helper()
@@ -36,8 +52,8 @@ func (m manifest) json(t *testing.T) []byte {
 // clone is a deep copy, in the namespace that all tests share.
 func (m manifest) clone(t *testing.T) manifest {
 	t.Helper()
-	fresh := manifest(parse(t, m.json(t)).(map[string]any))
-	fresh["metadata"].(map[string]any)["namespace"] = "default"
+	fresh := read(t, m.json(t))
+	object(fresh["metadata"])["namespace"] = "default"
 	return fresh
 }
 
@@ -127,11 +143,11 @@ func ours(t *testing.T, pattern ...string) map[string]manifest {
 			t.Fatal(err)
 		}
 		for _, doc := range bytes.Split(text, []byte("\n---\n")) {
-			var object map[string]any
-			if err := yaml.Unmarshal(doc, &object); err != nil {
+			var m manifest
+			if err := yaml.Unmarshal(doc, (*map[string]any)(&m)); err != nil {
 				t.Fatalf("%s: %v", file, err)
 			}
-			if m := manifest(object); m["apiVersion"] == v1alpha1.GroupVersion.String() {
+			if m["apiVersion"] == v1alpha1.GroupVersion.String() {
 				found[filepath.Base(file)+" "+m.kind()+" "+m.name()] = m.clone(t)
 			}
 		}
@@ -143,7 +159,7 @@ func ours(t *testing.T, pattern ...string) map[string]manifest {
 func full(t *testing.T) map[string]manifest {
 	t.Helper()
 	all := ours(t, "api", "v1alpha1", "testdata", "*.yaml")
-	scope := all["scopedcredential.yaml ScopedCredential release-notes"]["spec"].(map[string]any)
+	scope := object(all["scopedcredential.yaml ScopedCredential release-notes"]["spec"])
 	ceiling, err := json.Marshal(map[string]any{"sets": scope["sets"], "grants": scope["grants"]})
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +180,7 @@ func smallest(t *testing.T, kind string) manifest {
 			"holders": {"serviceAccounts": ["agent"]},
 			"grants": [{"name": "read", "http": {"methods": ["GET"], "paths": ["/"]}}]}}`,
 	}[kind]
-	return manifest(parse(t, []byte(text)).(map[string]any)).clone(t)
+	return read(t, []byte(text)).clone(t)
 }
 
 // sorted returns the keys of m in order, so that tests repeat exactly.
