@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"slices"
@@ -128,7 +129,7 @@ func (b *Body) AppendTo(dst []byte, limit int64) ([]byte, error) {
 			b.fail(errBodyBig)
 		}
 	}
-	if b.err != io.EOF {
+	if !errors.Is(b.err, io.EOF) {
 		return dst, b.err
 	}
 	return dst, nil
@@ -147,7 +148,7 @@ func (b *Body) Discard(limit int64) error {
 			b.fail(errBodyBig)
 		}
 	}
-	if b.err != io.EOF {
+	if !errors.Is(b.err, io.EOF) {
 		return b.err
 	}
 	return nil
@@ -158,7 +159,7 @@ func (b *Body) fill() {
 	err := b.r.fill()
 	switch {
 	case err == nil:
-	case b.state == closeData && err == io.EOF:
+	case b.state == closeData && errors.Is(err, io.EOF):
 		b.finish()
 	default:
 		b.fail(failed(err, errBodySlow, errBodyCut))

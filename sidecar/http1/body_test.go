@@ -96,6 +96,14 @@ func TestRefusedChunks(t *testing.T) {
 	}
 }
 
+// A trailer whose line never ends is given up at the limit.
+func TestEndlessTrailer(t *testing.T) {
+	src := io.MultiReader(strings.NewReader(chunkedPost+"0\r\nA: "), &forever{text: "aaaaaaaa"})
+	if got, err := readRequests(src, testLimit); len(got) != 1 || !is(err, errTrailerBig) {
+		t.Errorf("got %d requests and %v, want %v", len(got), err, errTrailerBig)
+	}
+}
+
 func TestChunkSizes(t *testing.T) {
 	big := strings.Repeat("x", 3*largeBuffer+17)
 	for name, test := range map[string]struct{ why, body, want string }{
@@ -117,8 +125,8 @@ func TestBodyCut(t *testing.T) {
 	if len(got) != 1 || !is(err, errBodyCut) {
 		t.Errorf("got %d requests and %v, want %v", len(got), err, errBodyCut)
 	}
-	if !errors.Is(err, io.EOF) {
-		t.Errorf("%v hides its cause", err)
+	if errors.Is(err, io.EOF) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("%v passes for the end of the body", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"errors"
+	"io"
 	"os"
 )
 
@@ -93,9 +94,13 @@ func (e *Error) ofAnswer() *Error {
 	return &Error{Status: status, Msg: e.Msg, Err: e.Err}
 }
 
-// failed turns a failed read into the Error for it.
+// failed turns a failed read into the Error for it. It never wraps io.EOF: a
+// caller that asks errors.Is for the end must not take a break for one.
 func failed(err error, slow, cut *Error) *Error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, io.EOF):
+		return cut.because(io.ErrUnexpectedEOF)
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return slow.because(err)
 	}
 	return cut.because(err)

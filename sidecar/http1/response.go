@@ -141,7 +141,7 @@ func namedByConnection(text string, lines []int32, field string) bool {
 		for more := whichOwn(name) == ownConnection; more; {
 			var item string
 			item, list, more = strings.Cut(list, ",")
-			if strings.EqualFold(trimSpace(item), field) { // both are ASCII
+			if fold(trimSpace(item), field) {
 				return true
 			}
 		}

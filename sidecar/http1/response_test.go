@@ -197,8 +197,17 @@ func checkTunnel(t *testing.T, r *Reader, want string) {
 		t.Errorf("tunnel: %q, %v", got, err)
 	}
 	var h ResponseHead
-	if r.ReadUpgrade(&h) == nil || r.Reusable() {
-		t.Error("a tunnel was taken for messages")
+	if err := r.ReadUpgrade(&h); err != errTunnel || r.Reusable() {
+		t.Errorf("a tunnel was taken for messages: %v", err)
+	}
+}
+
+// The agent is told whose fault it was.
+func TestStatusOfAnswers(t *testing.T) {
+	for e, want := range map[*Error]int{errHeadSlow: 504, errBodySlow: 504, errHeadLong: 502, errLengthTwice: 502, errCodingUnknown: 502, errBodyBig: 502} {
+		if got := e.ofAnswer().Status; got != want {
+			t.Errorf("%v: got %d, want %d", e, got, want)
+		}
 	}
 }
 
@@ -218,7 +227,7 @@ func TestFailedResponses(t *testing.T) {
 		"body reset":        {"a reset is not the end", "HTTP/1.1 200 OK\r\n\r\nabc", reset, errBodyCut.ofAnswer()},
 	} {
 		_, err := readResponse(io.MultiReader(strings.NewReader(test.raw), iotest.ErrReader(test.cause)), "GET")
-		if !same(err, test.want) || !errors.Is(err, test.cause) {
+		if !same(err, test.want) || test.cause != io.EOF && !errors.Is(err, test.cause) {
 			t.Errorf("%s: %s: got %v, want %v", name, test.why, err, test.want)
 		}
 	}

@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -60,7 +61,7 @@ func (s *socket) read(fd uintptr) bool {
 		putBuffer(buf)
 	}
 	switch {
-	case err == syscall.EAGAIN:
+	case errors.Is(err, syscall.EAGAIN):
 		return false
 	case err != nil:
 		s.err = os.NewSyscallError("read", err)
@@ -79,7 +80,7 @@ func (s *socket) quiet() bool {
 	err := s.raw.Control(func(fd uintptr) {
 		var one [1]byte
 		_, err := readFD(fd, one[:])
-		quiet = err == syscall.EAGAIN
+		quiet = errors.Is(err, syscall.EAGAIN)
 	})
 	return quiet && err == nil
 }
@@ -87,7 +88,7 @@ func (s *socket) quiet() bool {
 func readFD(fd uintptr, b []byte) (int, error) {
 	for {
 		n, err := syscall.Read(int(fd), b)
-		if err != syscall.EINTR {
+		if !errors.Is(err, syscall.EINTR) {
 			return n, err
 		}
 	}

@@ -67,22 +67,24 @@ func anyControl[T text](s T) bool {
 	return false
 }
 
-// fold tells whether s is lower but for the case of ASCII letters. lower holds
-// no upper-case letter.
-func fold(s, lower string) bool {
-	if len(s) != len(lower) {
+// fold tells whether a and b are the same but for the case of ASCII letters.
+func fold(a, b string) bool {
+	if len(a) != len(b) {
 		return false
 	}
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
+	for i := 0; i < len(a); i++ {
+		if lower(a[i]) != lower(b[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 0x20
+	}
+	return c
 }
 
 // trimSpace cuts optional white space (SP and HTAB, RFC 9110 section 5.6.3).

@@ -236,7 +236,7 @@ func (w *Writer) CopyBody(b *Body) (int64, error) {
 		w.add(n)
 		total += int64(n)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return total, w.err
 		case err != nil:
 			return total, err

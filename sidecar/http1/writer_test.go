@@ -205,6 +205,7 @@ var refusedWrites = map[string]struct {
 	"continue too late":  {func(w *Writer) { plainRequest(w); w.Continue() }, errWriteOrder},
 	"body unannounced":   {func(w *Writer) { plainRequest(w); w.Body(Framing{}); io.WriteString(w, "x") }, errWriteLength},
 	"body too long":      {func(w *Writer) { plainRequest(w); w.Body(Framing{Sized, 3}); io.WriteString(w, "abcd") }, errWriteLength},
+	"body flushed":       {func(w *Writer) { plainRequest(w); w.Body(Framing{Sized, 3}); io.WriteString(w, "abcd"); w.Flush() }, errWriteLength},
 	"body too short":     {func(w *Writer) { plainRequest(w); w.Body(Framing{Sized, 3}); io.WriteString(w, "ab") }, errWriteLength},
 	"body behind HEAD":   {func(w *Writer) { w.Response(200, "HEAD"); w.Body(Framing{Sized, 1}); io.WriteString(w, "x") }, errWriteLength},
 	"body behind chunks": {func(w *Writer) { w.Response(304, "GET"); w.Body(Framing{Kind: Chunked}); io.WriteString(w, "x") }, errWriteLength},
