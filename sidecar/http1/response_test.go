@@ -40,7 +40,7 @@ var goodResponses = map[string]struct {
 	"sized": {
 		"the usual answer; its reason phrase is nobody's business", "GET",
 		"HTTP/1.1 200 \xe9 free\ttext\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 smuggled\r\n\r\n",
-		response{ResponseHead{Status: 200, Fields: []Field{{"Content-Type", "a/b"}}, Framing: sized(2)}, "ok"},
+		response{ResponseHead{Status: 200, Fields: fieldList("Content-Type", "a/b"), Framing: sized(2)}, "ok"},
 	},
 	"no reason phrase": {
 		"nor is its absence", "GET", "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n",
@@ -76,7 +76,7 @@ var goodResponses = map[string]struct {
 	},
 	"304": {
 		"may state the length of what it does not send", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\nETag: \"x\"\r\n\r\n",
-		response{ResponseHead: ResponseHead{Status: 304, Framing: sized(3), Fields: []Field{{"ETag", `"x"`}}}},
+		response{ResponseHead: ResponseHead{Status: 304, Framing: sized(3), Fields: fieldList("ETag", `"x"`)}},
 	},
 	"304 with chunks": {
 		"what follows is not to be read as an answer", "GET", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -85,13 +85,13 @@ var goodResponses = map[string]struct {
 	"informational": {
 		"dropped", "GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 102 P\r\n\r\n" +
 			"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: b\r\n\r\n",
-		response{ResponseHead: ResponseHead{Status: 200, Framing: sized(0), Fields: []Field{{"A", "b"}}}},
+		response{ResponseHead: ResponseHead{Status: 200, Framing: sized(0), Fields: fieldList("A", "b")}},
 	},
 	"fields of this hop": {
 		"those that Connection names are among them, whatever their case and place", "GET",
 		"HTTP/1.1 200 OK\r\nX-Hop: 1\r\nConnection: x-hop , close\r\nUpgrade: h2\r\nKeep-Alive: 5\r\nHost: z\r\nx-hOP: 2\r\n" +
 			"A: b\r\nContent-Length: 0\r\nCONNECTION: X-Other\r\nX-Other: 3\r\nX-Hopper: 4\r\n\r\n",
-		response{ResponseHead: ResponseHead{Status: 200, Framing: sized(0), Close: true, Fields: []Field{{"A", "b"}, {"X-Hopper", "4"}}}},
+		response{ResponseHead: ResponseHead{Status: 200, Framing: sized(0), Close: true, Fields: fieldList("A", "b", "X-Hopper", "4")}},
 	},
 }
 
