@@ -62,7 +62,7 @@ func TestData(t *testing.T) {
 				t.Errorf("%s: %q is no header name", name, header)
 			}
 			for _, secret := range secrets {
-				if strings.EqualFold(header, secret) {
+				if strings.ToLower(header) == secret {
 					t.Errorf("%s: %s belongs to the sidecar", name, header)
 				}
 			}
