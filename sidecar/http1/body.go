@@ -42,6 +42,7 @@ type Body struct {
 	r     *Reader
 	state bodyState
 	left  int64 // Sized: of the body. chunkData: of the chunk
+	room  int64 // for chunks that are still to come
 	limit int   // of what trailers may still have, in bytes
 	err   error
 }
@@ -59,7 +60,7 @@ const (
 )
 
 func (b *Body) start(f Framing) {
-	*b = Body{r: b.r, left: f.Length, limit: b.r.limit}
+	*b = Body{r: b.r, left: f.Length, room: math.MaxInt64, limit: b.r.limit}
 	switch {
 	case f.Empty():
 		b.finish()
@@ -107,6 +108,17 @@ func (b *Body) ReadBuffered(p []byte) (int, error) {
 		}
 	}
 	return n, b.err
+}
+
+// Limit bounds what is still to be read of the body. A body that states a
+// greater length, at its start or in its next chunk, is refused with 413 before
+// a byte beyond the limit is handed out. It is to be called before the first
+// read; an answer that ends with the connection is not bounded.
+func (b *Body) Limit(n int64) {
+	if b.state == sizedData && b.left > n {
+		b.fail(errBodyBig)
+	}
+	b.room = n
 }
 
 // AppendTo reads the whole body and returns it behind dst. A body of more than
@@ -248,6 +260,10 @@ func (b *Body) readChunkSize(unread []byte) (int, *Error) {
 	if len(end) < 2 {
 		return 0, nil
 	}
+	if size > b.room {
+		return 0, errBodyBig
+	}
+	b.room -= size
 	b.left, b.state = size, chunkData
 	if size == 0 {
 		b.state = trailers

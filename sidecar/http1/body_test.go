@@ -279,3 +279,37 @@ func TestSlowMessages(t *testing.T) {
 		}
 	}
 }
+
+// limited are bodies, a limit, and how much of them may be seen.
+var limited = map[string]struct {
+	why, raw string
+	limit    int64
+	want     string
+	err      *Error
+}{
+	"sized, fits":           {"the limit is inclusive", "Content-Length: 5\r\n\r\nhello", 5, "hello", nil},
+	"sized, too long":       {"refused before it is read", "Content-Length: 6\r\n\r\nhello!", 5, "", errBodyBig},
+	"chunked, fits":         {"the last chunk is empty", "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", 5, "hello", nil},
+	"chunked, one chunk":    {"refused by its size line", "Transfer-Encoding: chunked\r\n\r\n6\r\nhello!\r\n0\r\n\r\n", 5, "", errBodyBig},
+	"chunked, next chunk":   {"what fits was handed out", "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n4\r\nllo!\r\n0\r\n\r\n", 5, "he", errBodyBig},
+	"chunked, huge":         {"no overflow", "Transfer-Encoding: chunked\r\n\r\n1\r\nh\r\n7fffffffffffffff\r\nx", 5, "h", errBodyBig},
+	"nothing, none allowed": {"no bytes are no bytes too many", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, "", nil},
+}
+
+func TestBodyLimit(t *testing.T) {
+	for name, test := range limited {
+		r := NewReader(strings.NewReader("POST / HTTP/1.1\r\nHost: x\r\n"+test.raw), testLimit)
+		var h RequestHead
+		if err := r.ReadRequest(&h); err != nil {
+			t.Fatal(err)
+		}
+		r.Body().Limit(test.limit)
+		got, err := io.ReadAll(r.Body())
+		if string(got) != test.want || (test.err == nil) != (err == nil) || test.err != nil && !is(err, test.err) {
+			t.Errorf("%s: %s: got %q, %v", name, test.why, got, err)
+		}
+		if test.err != nil && r.ReadRequest(&h) == nil {
+			t.Errorf("%s: a message was read behind a refused body", name)
+		}
+	}
+}

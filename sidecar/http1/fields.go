@@ -1,10 +1,15 @@
 package http1
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
 
 // Field is one header field. Name keeps the letter case that it came with;
 // Value is without the white space around it and may hold bytes above 0x7f.
-type Field struct{ Name, Value string }
+// What is read here is judged without being copied.
+type Field = scope.Field
 
 // ownField is a field that belongs to this hop or frames the message. The
 // reader keeps them out of Fields and the writer refuses them from the caller:
@@ -69,7 +74,7 @@ func (r *Reader) fields(dst []Field, text string, own *ownValues) ([]Field, *Err
 			own.add(which, value)
 			continue
 		}
-		dst = append(dst, Field{name, value})
+		dst = append(dst, Field{Name: name, Value: value})
 	}
 	return dst, nil
 }

@@ -145,3 +145,11 @@ func hexDigit(c byte) byte {
 	}
 	return 0xff
 }
+
+// IsToken tells whether s can be a method or the name of a field (RFC 9110,
+// section 5.6.2).
+func IsToken(s string) bool { return only(s, tokenByte) }
+
+// IsHopByHop tells whether a field of this name is one of those that
+// [RequestHead] keeps out of its Fields.
+func IsHopByHop(name string) bool { return whichOwn(name) != notOwn }

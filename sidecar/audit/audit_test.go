@@ -1,0 +1,184 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// line is the schema as a reader of records has it.
+type line struct {
+	Version                       int
+	Time                          time.Time
+	Event, ID, JTI                string
+	Credential, Endpoint          string
+	Grants                        []string
+	Verdict, Reason, Method, Path string
+	Pod                           string
+}
+
+func read(t *testing.T, text []byte) line {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	var l line
+	if err := d.Decode(&l); err != nil {
+		t.Fatalf("reading %q: %v", text, err)
+	}
+	return l
+}
+
+var at = time.Date(2026, 1, 5, 9, 7, 3, 4567000, time.FixedZone("", 3600))
+
+func TestWrite(t *testing.T) {
+	var out bytes.Buffer
+	r := Record{
+		Time: at, Event: Decision, ID: "0af1", Token: "t-1", Credential: "agents/notes", Endpoint: "rest",
+		Grants: []string{"read", "wri\"te"}, Verdict: scope.Allow, Method: "GET",
+		Path: []byte("/a\n{\"forged\":1}"), Pod: "agents/pod-1",
+	}
+	if err := NewLog(&out).Write(&r); err != nil {
+		t.Fatal(err)
+	}
+	want := line{
+		Version: 1, Time: at.UTC(), Event: "decision", ID: "0af1", JTI: "t-1", Credential: "agents/notes", Endpoint: "rest",
+		Grants: []string{"read", "wri\"te"}, Verdict: "Allow", Method: "GET", Path: "/a\n{\"forged\":1}", Pod: "agents/pod-1",
+	}
+	if diff := cmp.Diff(want, read(t, out.Bytes())); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 1 || !strings.HasSuffix(out.String(), "\n") {
+		t.Errorf("%d line ends, want the one at the end: %q", n, out.String())
+	}
+}
+
+// The zero Record denies, as every zero value does.
+func TestZeroRecordDenies(t *testing.T) {
+	if got := read(t, (&Record{}).appendJSON(nil)); got.Verdict != "Deny" {
+		t.Errorf("got %q", got.Verdict)
+	}
+}
+
+// sink accepts only so many bytes, as a full device does.
+type sink struct {
+	bytes.Buffer
+	room int
+}
+
+var errFull = errors.New("no space left")
+
+func (s *sink) Write(p []byte) (int, error) {
+	n := min(s.room, len(p))
+	s.room -= n
+	s.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+func TestFailedWrite(t *testing.T) {
+	s := &sink{room: 20}
+	l := NewLog(s)
+	r := Record{Time: at, Event: Decision, ID: "1"}
+	if err := l.Write(&r); !errors.Is(err, ErrUnrecorded) || !errors.Is(err, errFull) {
+		t.Fatalf("got %v", err)
+	}
+	s.room = 1 << 20
+	for range 2 {
+		if err := l.Write(&r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(strings.TrimSuffix(s.String(), "\n"), "\n")
+	if len(lines) != 3 {
+		t.Fatalf("got %q, want a torn line and two whole ones", lines)
+	}
+	for _, text := range lines[1:] {
+		read(t, []byte(text))
+	}
+}
+
+// mute takes nothing and says nothing.
+type mute struct{}
+
+func (mute) Write([]byte) (int, error) { return 0, nil }
+
+func TestShortWrite(t *testing.T) {
+	if err := NewLog(mute{}).Write(&Record{}); !errors.Is(err, ErrUnrecorded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// FuzzString holds the escaper to encoding/json: the same text comes back, in
+// one line that nothing can forge.
+func FuzzString(f *testing.F) {
+	for _, s := range []string{"", "plain", "\x00\x1f\x7f\n\r\t\"\\", "é\u2028\u2029𝄞", "\xff\xc3", "</script>&", "\xed\xa0\x80", "�"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := AppendString(nil, s)
+		if !bytes.Equal(got, AppendString(nil, []byte(s))) {
+			t.Error("bytes and strings differ")
+		}
+		var back string
+		if err := json.Unmarshal(got, &back); err != nil {
+			t.Fatalf("%q: %v", got, err)
+		}
+		if want := strings.ToValidUTF8(s, "\x00"); !utf8.ValidString(s) {
+			// One replacement for each byte, as encoding/json writes it.
+			text, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal(text, &want); err != nil {
+				t.Fatal(err)
+			}
+			if back != want {
+				t.Errorf("read back %q, want %q", back, want)
+			}
+		} else if back != s {
+			t.Errorf("read back %q, want %q", back, s)
+		}
+		for _, c := range got {
+			if c < ' ' || c == 0x7f {
+				t.Errorf("control character in %q", got)
+			}
+		}
+	})
+}
+
+func TestTime(t *testing.T) {
+	for _, when := range []time.Time{at, at.Add(999999 * time.Microsecond), time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)} {
+		got := string(appendTime(nil, when.UTC()))
+		if want := when.UTC().Format("2006-01-02T15:04:05.000000Z"); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	l := NewLog(mustTake{})
+	r := Record{
+		Time: at, Event: Decision, ID: "0123456789abcdef0123456789abcdef", Credential: "agents/release-notes", Endpoint: "rest",
+		Grants: []string{"read"}, Verdict: scope.Allow, Method: "GET", Path: []byte("/repos/acme/web/pulls"), Pod: "agents/pod-1",
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := l.Write(&r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type mustTake struct{}
+
+func (mustTake) Write(p []byte) (int, error) { return len(p), nil }

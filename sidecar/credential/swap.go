@@ -1,0 +1,260 @@
+// Package credential exchanges what an agent shows for what the upstream
+// wants.
+//
+// One rule, an UpstreamSecret's `inject`, drives both: the agent's token is
+// taken from the very place where the credential is put, so that an unmodified
+// client works, and nothing of the agent's can stand beside the credential.
+package credential
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
+)
+
+// Refusals of requests.
+var (
+	// ErrMissing is a request without a token in its place.
+	ErrMissing = errors.New("there is no token where the credential goes")
+	// ErrAmbiguous is a request that fills the place twice, or in a spelling
+	// that some servers take for it.
+	ErrAmbiguous = errors.New("the place where the credential goes is filled twice")
+)
+
+// Swap is the rule of one endpoint, with the credential in it. It is an
+// immutable value, safe for concurrent use. The zero Swap takes no token.
+type Swap struct {
+	header    string // name of the field; empty for the query
+	query     string // name of the parameter; empty for a header
+	basic     bool
+	prefix    string // of the value of the field, before what is secret
+	suffix    string
+	rendered  secret.Value // the whole value of the field, or the escaped one of the parameter
+	challenge string
+}
+
+const authorization = "Authorization"
+
+// New returns the rule that puts s where in says. One line end behind the
+// secret's text is dropped, since files end in one; any other control
+// character is refused, as is an empty secret. Errors never quote the secret.
+func New(in bundle.Inject, s secret.Value) (*Swap, error) {
+	w, err := place(in)
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(s.Reveal(), "\n"), "\r")
+	if err := check(text); err != nil {
+		return nil, err
+	}
+	switch {
+	case w.query != "":
+		w.rendered = secret.New(escapeQuery(text))
+	case w.basic:
+		pair := in.Basic.Username + ":" + text
+		w.rendered = secret.New(w.prefix + base64.StdEncoding.EncodeToString([]byte(pair)))
+	default:
+		w.rendered = secret.New(w.prefix + text + w.suffix)
+	}
+	return w, nil
+}
+
+// place reads where the credential goes; exactly one place must be given.
+func place(in bundle.Inject) (*Swap, error) {
+	var found []*Swap
+	var err error
+	if in.Bearer != nil {
+		found = append(found, &Swap{header: authorization, prefix: "Bearer ", challenge: "Bearer"})
+	}
+	if in.Header != nil {
+		w, e := headerPlace(in.Header)
+		found, err = append(found, w), e
+	}
+	if in.Basic != nil {
+		if strings.Contains(in.Basic.Username, ":") || check(in.Basic.Username) != nil {
+			err = errors.New("reading inject: basic.username must not be empty or hold a colon or control characters")
+		}
+		found = append(found, &Swap{header: authorization, basic: true, prefix: "Basic ", challenge: `Basic realm="sallyport"`})
+	}
+	if in.Query != nil {
+		if in.Query.Name == "" {
+			err = errors.New("reading inject: query.name must not be empty")
+		}
+		found = append(found, &Swap{query: in.Query.Name})
+	}
+	if len(found) != 1 {
+		return nil, errors.New("reading inject: exactly one of bearer, header, basic and query must be given")
+	}
+	return found[0], err
+}
+
+const placeholder = "{secret}"
+
+func headerPlace(h *bundle.HeaderInjection) (*Swap, error) {
+	template := h.Template
+	if template == "" {
+		template = placeholder
+	}
+	prefix, suffix, ok := strings.Cut(template, placeholder)
+	switch {
+	case !ok || strings.Contains(suffix, placeholder):
+		return nil, fmt.Errorf("reading inject: header.template must hold %s once", placeholder)
+	case strings.ContainsFunc(prefix+suffix, isControl):
+		return nil, errors.New("reading inject: header.template must not hold control characters")
+	case !http1.IsToken(h.Name) || http1.IsHopByHop(h.Name):
+		return nil, errors.New("reading inject: header.name must be a field name, and none of those that frame a message")
+	}
+	return &Swap{header: h.Name, prefix: prefix, suffix: suffix}, nil
+}
+
+// check refuses what cannot be a credential. White space around it would not
+// survive in a header field, so it would not be the credential that is sent.
+func check(text string) error {
+	switch {
+	case text == "":
+		return errors.New("reading the secret: it is empty")
+	case strings.ContainsFunc(text, isControl):
+		return errors.New("reading the secret: it holds control characters besides one line end behind it")
+	case strings.TrimSpace(text) != text:
+		return errors.New("reading the secret: it begins or ends with white space")
+	}
+	return nil
+}
+
+func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+
+// Take returns the token of a request, and takes it out of req where it is in
+// the query. fields are all fields that came with it. The error is
+// [ErrMissing] or [ErrAmbiguous].
+func (w *Swap) Take(fields []scope.Field, req *scope.Request) (string, error) {
+	if w.query != "" {
+		return fromQuery(req.TakeQuery(w.query))
+	}
+	value, found := "", false
+	for i := range fields {
+		name := fields[i].Name
+		switch {
+		case len(name) != len(w.header):
+		case equalFold(name, w.header):
+			if found {
+				return "", ErrAmbiguous
+			}
+			value, found = fields[i].Value, true
+		case scope.SecondSpelling(name, w.header):
+			return "", ErrAmbiguous
+		}
+	}
+	return w.unwrap(value)
+}
+
+func fromQuery(value string, n int) (string, error) {
+	switch {
+	case n > 1:
+		return "", ErrAmbiguous
+	case value == "":
+		return "", ErrMissing
+	}
+	return value, nil
+}
+
+// unwrap takes the token out of the value of the field. The name of an
+// authentication scheme has no letter case (RFC 9110, 11.1).
+func (w *Swap) unwrap(value string) (string, error) {
+	n := len(w.prefix) + len(w.suffix)
+	if len(value) <= n || !equalFold(value[:len(w.prefix)], w.prefix) || !strings.HasSuffix(value, w.suffix) {
+		return "", ErrMissing
+	}
+	token := value[len(w.prefix) : len(value)-len(w.suffix)]
+	if !w.basic {
+		return token, nil
+	}
+	pair, err := base64.StdEncoding.Strict().DecodeString(token)
+	if err != nil {
+		return "", ErrMissing
+	}
+	_, password, _ := strings.Cut(string(pair), ":") // the user name is the client's own affair
+	if password == "" {
+		return "", ErrMissing
+	}
+	return password, nil
+}
+
+// Drops tells whether a field of the agent stays behind whatever a grant says:
+// the place of the credential, and every other that authenticates.
+func (w *Swap) Drops(name string) bool {
+	switch len(name) {
+	case len(w.header):
+		if equalFold(name, w.header) {
+			return true
+		}
+	case len("Cookie"), len(authorization), len("Proxy-Authorization"):
+	default:
+		return false
+	}
+	return equalFold(name, "Cookie") || equalFold(name, authorization) || equalFold(name, "Proxy-Authorization")
+}
+
+// AppendQuery appends the credential to a request target, where it goes there.
+// hasQuery tells whether the target has a query already.
+func (w *Swap) AppendQuery(target []byte, hasQuery bool) []byte {
+	if w.query == "" {
+		return target
+	}
+	separator := byte('?')
+	if hasQuery {
+		separator = '&'
+	}
+	target = append(append(target, separator), escapeQuery(w.query)...)
+	return append(append(target, '='), w.rendered.Reveal()...)
+}
+
+// Write adds the credential to a request, where it goes into a field.
+func (w *Swap) Write(to *http1.Writer) {
+	if w.header != "" {
+		to.Field(w.header, w.rendered.Reveal())
+	}
+}
+
+// Challenge is the WWW-Authenticate field of a 401, which git wants in order
+// to ask; empty where no scheme of HTTP carries the token.
+func (w *Swap) Challenge() string { return w.challenge }
+
+// escapeQuery escapes all but unreserved characters (RFC 3986, 2.3).
+func escapeQuery(s string) string {
+	const upper = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('%')
+		b.WriteByte(upper[c>>4])
+		b.WriteByte(upper[c&0xf])
+	}
+	return b.String()
+}
+
+// equalFold compares ASCII letters without case, and nothing else so.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := 0; i < len(a); i++ {
+		x, y := a[i], b[i]
+		if x == y {
+			continue
+		}
+		if x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z' {
+			return false
+		}
+	}
+	return true
+}
