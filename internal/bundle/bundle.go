@@ -3,6 +3,7 @@
 package bundle
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -119,4 +120,21 @@ type Limits struct {
 type Response struct {
 	RefuseRedirects bool // else returned; never followed
 	KeepCookies     bool // else dropped
+}
+
+// SidecarRefused is the reason of an [ApplyError] that has no other.
+const SidecarRefused scope.Reason = "SidecarRefused"
+
+// ApplyError says that a sidecar cannot serve a credential, or an endpoint of
+// it, as its document wants. What it held before stays in force, if it held
+// anything. Detail tells what to change and holds no secret.
+type ApplyError struct {
+	Credential string       `json:"credential"` // namespace/name
+	Reason     scope.Reason `json:"reason"`
+	Detail     string       `json:"detail"`
+}
+
+// Error returns credential, reason and detail.
+func (e ApplyError) Error() string {
+	return fmt.Sprintf("credential %s: %s: %s", e.Credential, e.Reason, e.Detail)
 }
