@@ -1,0 +1,98 @@
+package secretwatch
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+)
+
+// What keeps a key from being read.
+var (
+	// ErrNotFound: there is no such Secret, or it has no such key.
+	ErrNotFound = errors.New("not found")
+	// ErrNotPermitted: the manager may not read it. The text of the error names
+	// the RoleBinding to add.
+	ErrNotPermitted = errors.New("not permitted")
+	// ErrPending: nobody knows yet. Ask again when told of a change.
+	ErrPending = errors.New("not read yet")
+	// ErrInvalid: what is there is no key of an upstream.
+	ErrInvalid = errors.New("not a key")
+)
+
+// Secret is one version of a Secret. It prints names alone.
+type Secret struct {
+	UID             types.UID
+	ResourceVersion string
+	data            map[string]secret.Value
+}
+
+// Bytes returns the value under key.
+func (s Secret) Bytes(key string) ([]byte, bool) {
+	v, ok := s.data[key]
+	return []byte(v.Reveal()), ok
+}
+
+func read(s *corev1.Secret) *Secret {
+	out := &Secret{UID: s.UID, ResourceVersion: s.ResourceVersion, data: make(map[string]secret.Value, len(s.Data))}
+	for name, value := range s.Data {
+		out.data[name] = secret.New(string(value))
+	}
+	return out
+}
+
+// equal tells whether a and b say the same, whatever their versions are.
+func equal(a, b *Secret) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.UID == b.UID && maps.EqualFunc(a.data, b.data, secret.Value.Equal)
+}
+
+// Get returns the newest known version of a Secret that is referred to. The
+// error is ErrNotFound, ErrNotPermitted or ErrPending; no error holds anything
+// of a Secret.
+func (w *Watcher) Get(name types.NamespacedName) (Secret, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.entries[name]
+	switch {
+	case e == nil || e.state == pending:
+		return Secret{}, fmt.Errorf("reading Secret %s: %w", name, ErrPending)
+	case e.state == forbidden:
+		return Secret{}, fmt.Errorf("reading Secret %s: %w: %s", name, ErrNotPermitted, w.remedy(name.Namespace))
+	case e.secret == nil:
+		return Secret{}, fmt.Errorf("reading Secret %s: %w: create it", name, ErrNotFound)
+	}
+	return *e.secret, nil
+}
+
+// Key returns the key of an upstream that stands under key, as
+// [compile.Key] reads it. Besides the errors of [Watcher.Get] there is
+// ErrInvalid, which says what to change.
+func (w *Watcher) Key(name types.NamespacedName, key string) (secret.Value, error) {
+	s, err := w.Get(name)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	data, ok := s.Bytes(key)
+	if !ok {
+		return secret.Value{}, fmt.Errorf("reading Secret %s: key %q: %w: add it", name, key, ErrNotFound)
+	}
+	value, err := compile.Key(data)
+	if err != nil {
+		return secret.Value{}, fmt.Errorf("reading Secret %s: key %q: %w: %w", name, key, ErrInvalid, err)
+	}
+	return value, nil
+}
+
+// remedy is what a platform engineer does about a missing permission.
+func (w *Watcher) remedy(namespace string) string {
+	return fmt.Sprintf("let the manager read Secrets of this namespace: kubectl create rolebinding %s --namespace=%s --clusterrole=%s --serviceaccount=%s",
+		w.grant.Role, namespace, w.grant.Role, w.grant.Account.Namespace+":"+w.grant.Account.Name)
+}
