@@ -1,5 +1,13 @@
 package scope
 
+import (
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+)
+
 // Field is one header field as it was read. Names are compared without regard
 // to case.
 type Field struct{ Name, Value string }
@@ -14,4 +22,164 @@ type Head struct {
 	// HasBody says that the message carries a body of at least one byte, or of
 	// a length not known in advance.
 	HasBody bool
+}
+
+// Param is one pair of a query, decoded.
+type Param struct{ Name, Value string }
+
+// A Request is the one reading of a request that is judged and forwarded.
+// Only [Request.Parse] fills it; the zero Request is refused by every policy.
+//
+// It is meant to be used again for the next request, so that reading costs no
+// memory: what its methods hand out is valid until the next Parse. It is not
+// safe for concurrent use.
+type Request struct {
+	method   string
+	path     string // decoded, `/` between segments
+	segments []segment
+	slash    bool // the path ends in `/`; the root is no segments and a slash
+	query    []Param
+	fields   []Field
+	hasBody  bool
+
+	buf []byte // what path and query are views of
+
+	// What Decide needs to allocate nothing.
+	found []*route
+	names []string
+	lower []byte
+	onward
+}
+
+// segment is one segment of the path, as it is forwarded.
+type segment struct {
+	start, end int // in path
+	// glued: %2F stands before it, so that only a tail may hold it.
+	glued bool
+}
+
+// Parse reads h by the rules of p, of which nil is the strict one, or refuses
+// with a [*Refusal] where two readers could differ: dot segments, empty
+// segments, slashes hidden by encoding, anything encoded twice, malformed
+// queries. It cleans nothing up, since the upstream may clean it up otherwise.
+//
+// Behind an error r is the zero Request. h may not change while r is in use.
+func (r *Request) Parse(h *Head, p *Profile) error {
+	r.reset()
+	if err := r.read(h, p); err != nil {
+		r.reset()
+		return err
+	}
+	return nil
+}
+
+func (r *Request) reset() {
+	clear(r.query)
+	clear(r.found)
+	*r = Request{
+		segments: r.segments[:0], query: r.query[:0], buf: r.buf[:0],
+		found: r.found[:0], names: r.names[:0], lower: r.lower, onward: r.onward,
+	}
+}
+
+func (r *Request) read(h *Head, p *Profile) *Refusal {
+	if p == nil {
+		p = &Profile{}
+	}
+	if !only(h.Method, tokenByte) {
+		return errMethod
+	}
+	// Nothing is longer decoded than encoded: views into buf stay good.
+	r.buf = slices.Grow(r.buf, len(h.Target))
+	path, query, queried := strings.Cut(h.Target, "?")
+	if err := r.readPath(path, p.SlashInTail); err != nil {
+		return err
+	}
+	for _, prefix := range p.FoldPaths {
+		r.fold(prefix)
+	}
+	r.path = view(r.buf)
+	if queried {
+		if err := r.readQuery(query); err != nil {
+			return err
+		}
+	}
+	r.method, r.fields, r.hasBody = h.Method, h.Fields, h.HasBody
+	return nil
+}
+
+// fold puts the segments at the captures of prefix into lower case, if the
+// path begins with it.
+func (r *Request) fold(prefix string) {
+	prefix = strings.TrimPrefix(prefix, "/")
+	n := 0
+	for part := range strings.SplitSeq(prefix, "/") {
+		if n == len(r.segments) || !isFoldCapture(part) && r.segment(n) != part {
+			return
+		}
+		n++
+	}
+	n = 0
+	for part := range strings.SplitSeq(prefix, "/") {
+		if isFoldCapture(part) {
+			text.LowerBytes(r.buf[r.segments[n].start:r.segments[n].end])
+		}
+		n++
+	}
+}
+
+// isFoldCapture tells a capture of [Profile.FoldPaths] from a literal.
+func isFoldCapture(part string) bool { return strings.HasPrefix(part, "{") }
+
+// view returns a string that shares the memory of b. It is the one place where
+// memory is shared against Go's rules: such strings are into Request.buf and
+// its other buffers, which are written to only behind what was handed out,
+// until the next Parse ends the validity of it all.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: the reason stands above
+}
+
+func (r *Request) segment(i int) string {
+	s := r.segments[i]
+	return view(r.buf[s.start:s.end])
+}
+
+// Method returns the method, in the letter case that it came with.
+func (r *Request) Method() string { return r.method }
+
+// Query returns the pairs of the query in the agent's order, without those
+// that were taken.
+func (r *Request) Query() []Param { return r.query }
+
+// TakeQuery removes every pair of this exact name and returns the value of
+// the last and their number, so that more than one can be refused.
+func (r *Request) TakeQuery(name string) (value string, n int) {
+	kept := r.query[:0]
+	for _, q := range r.query {
+		if q.Name != name {
+			kept = append(kept, q)
+			continue
+		}
+		value = q.Value
+		n++
+	}
+	r.query = kept
+	return value, n
+}
+
+// AppendPath appends the canonical path to dst: as it is forwarded, but for
+// letter case that a grant folds. It is what records and refusals show; they
+// never show a query, whose values may be private. The zero Request has none.
+func (r *Request) AppendPath(dst []byte) []byte { return r.appendPath(dst, nil) }
+
+func (r *Request) appendPath(dst []byte, folds []span) []byte {
+	for i, s := range r.segments {
+		fold := slices.ContainsFunc(folds, func(f span) bool { return f.holds(i) })
+		dst = append(dst, '/')
+		dst = appendEscaped(dst, r.path[s.start:s.end], pathByte, fold)
+	}
+	if r.slash {
+		dst = append(dst, '/')
+	}
+	return dst
 }

@@ -1,5 +1,7 @@
 package scope
 
+import "fmt"
+
 // This file is the scope language in resolved form: sets are inlined, the
 // profile's equivalences applied, defaults written out. It is what
 // internal/compile produces, internal/bundle carries and [Compile] reads.
@@ -112,4 +114,29 @@ type Profile struct {
 	// ForwardHeaders are ordinary request headers of this API that go
 	// upstream besides those every profile forwards.
 	ForwardHeaders []string `json:"forwardHeaders,omitempty"`
+}
+
+// A SpecError says which field of a grant cannot be enforced, and what to do.
+type SpecError struct {
+	Field string // such as where.repo.glob
+	Value string // as it was given; empty where there is none
+	Msg   string // an instruction
+}
+
+// Error returns field, value and message.
+func (e *SpecError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("%s: %s", e.Field, e.Msg)
+	}
+	return fmt.Sprintf("%s: %q: %s", e.Field, e.Value, e.Msg)
+}
+
+// problems collects what is wrong with a grant.
+type problems struct {
+	prefix string
+	found  []*SpecError
+}
+
+func (p *problems) add(field, value, msg string) {
+	p.found = append(p.found, &SpecError{Field: p.prefix + field, Value: value, Msg: msg})
 }

@@ -1,0 +1,240 @@
+package scope
+
+import (
+	"unicode/utf8"
+
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+)
+
+// Classes of bytes, RFC 3986 and RFC 9110.
+const (
+	unreserved = 1 << iota // forwarded as it is, in path and query
+	pathByte               // pchar: may stand raw in a segment, and is forwarded so
+	queryByte              // may stand raw in a query name or value
+	tokenByte              // tchar, of methods and header names
+)
+
+var class = func() (c [256]uint8) {
+	set := func(bytes string, bits uint8) {
+		for i := range len(bytes) {
+			c[bytes[i]] |= bits
+		}
+	}
+	const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	set(alphanumeric+"-._~", unreserved|pathByte|queryByte)
+	set("!$'()*,:@;", pathByte|queryByte) // ; is refused behind its decoding
+	set("&=+", pathByte)                  // in a query they are syntax
+	set("=/?", queryByte)                 // = behind the first one of a pair
+	set(alphanumeric+"!#$%&'*+-.^_`|~", tokenByte)
+	return c
+}()
+
+// only tells whether s is not empty and has bytes of one class alone.
+func only(s string, bits uint8) bool {
+	for i := 0; i < len(s); i++ {
+		if class[s[i]]&bits == 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// A Refusal says why a request could not be read. It quotes nothing of it.
+type Refusal struct {
+	Reason Reason // Malformed
+	Status int    // 400: the connection is closed with it
+	Detail string // what the agent's author can act on
+}
+
+// Error returns the detail.
+func (r *Refusal) Error() string { return r.Detail }
+
+func malformed(detail string) *Refusal {
+	return &Refusal{Reason: Malformed, Status: 400, Detail: detail}
+}
+
+// Refusals of [Request.Parse]. Each is made once, so that a flood of bad
+// requests costs no memory.
+var (
+	errMethod       = malformed("the method is not a token")
+	errOrigin       = malformed("the request target does not begin with a slash")
+	errRawPath      = malformed("the path holds a character that must be percent-encoded")
+	errTriplet      = malformed("a percent sign is not followed by two hexadecimal digits")
+	errEncodedSlash = malformed("the path holds an encoded slash")
+	errHidden       = malformed("the path holds a backslash, question mark, hash or semicolon")
+	errControl      = malformed("the request target holds an encoded control character")
+	errUTF8         = malformed("the request target is not UTF-8 behind its percent-encoding")
+	errTwice        = malformed("the path is percent-encoded twice")
+	errEmptySegment = malformed("the path has an empty segment")
+	errDotSegment   = malformed("the path has a dot segment")
+	errRawQuery     = malformed("the query holds a character that must be percent-encoded")
+	errEmptyPair    = malformed("the query has an empty pair")
+	errNoEquals     = malformed("the query has a name without an equals sign")
+	errEmptyName    = malformed("the query has a value without a name")
+)
+
+// triplet decodes the percent triplet at s[i].
+func triplet(s string, i int) (byte, bool) {
+	if i+2 >= len(s) {
+		return 0, false
+	}
+	high, low := hexDigit(s[i+1]), hexDigit(s[i+2])
+	return high<<4 | low, high < 16 && low < 16
+}
+
+// hexDigit returns the value of c, or a number above 15.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0xff
+}
+
+// checkText refuses decoded text that is no text, or that one reader would cut
+// short and another would not.
+func checkText(s string) *Refusal {
+	for i := 0; i < len(s); i++ {
+		if s[i] < 0x20 || s[i] >= 0x7f { // rare: only triplets bring them
+			return checkRare(s)
+		}
+	}
+	return nil
+}
+
+func checkRare(s string) *Refusal {
+	if !utf8.ValidString(s) {
+		return errUTF8
+	}
+	if text.HasControl(s) {
+		return errControl
+	}
+	return nil
+}
+
+// readPath reads the path of an origin-form target into r: segments behind
+// one decoding, in their order. With slashes, %2F separates segments as `/`
+// does, and the one behind it is glued.
+func (r *Request) readPath(raw string, slashes bool) *Refusal {
+	if raw == "" || raw[0] != '/' {
+		return errOrigin
+	}
+	r.buf = append(r.buf, '/')
+	start, glued := 1, false
+	for i := 1; i < len(raw); i++ {
+		c, separator := raw[i], raw[i] == '/'
+		if c == '%' {
+			var ok bool
+			if c, ok = triplet(raw, i); !ok {
+				return errTriplet
+			}
+			i += 2
+		} else if !separator && class[c]&pathByte == 0 {
+			return errRawPath
+		}
+		switch c {
+		case '\\', '?', '#', ';':
+			return errHidden
+		case '/':
+			if !separator && !slashes {
+				return errEncodedSlash
+			}
+			if err := r.endSegment(start, glued); err != nil {
+				return err
+			}
+			start, glued = len(r.buf)+1, !separator
+		}
+		r.buf = append(r.buf, c)
+	}
+	if r.slash = start == len(r.buf) && !glued; r.slash {
+		return nil
+	}
+	return r.endSegment(start, glued)
+}
+
+// endSegment adds the segment that begins at start of r.buf.
+func (r *Request) endSegment(start int, glued bool) *Refusal {
+	s := view(r.buf[start:])
+	switch {
+	case s == "":
+		return errEmptySegment
+	case s == "." || s == "..":
+		return errDotSegment
+	case text.HasTriplet(s):
+		return errTwice
+	}
+	r.segments = append(r.segments, segment{start: start, end: len(r.buf), glued: glued})
+	return checkText(s)
+}
+
+// readQuery reads the pairs of a query into r.
+func (r *Request) readQuery(raw string) *Refusal {
+	for at := 0; at <= len(raw); {
+		if at == len(raw) || raw[at] == '&' {
+			return errEmptyPair
+		}
+		name, next, err := r.readWord(raw, at, '=')
+		switch {
+		case err != nil:
+			return err
+		case next == len(raw) || raw[next] != '=':
+			return errNoEquals
+		case name == "":
+			return errEmptyName
+		}
+		value, next, err := r.readWord(raw, next+1, '&')
+		if err != nil {
+			return err
+		}
+		r.query = append(r.query, Param{name, value})
+		at = next + 1
+	}
+	return nil
+}
+
+// readWord decodes a name or a value that begins at raw[at] and ends before
+// end or `&`, and returns where that is.
+func (r *Request) readWord(raw string, at int, end byte) (word string, next int, err *Refusal) {
+	start := len(r.buf)
+	for ; at < len(raw) && raw[at] != end && raw[at] != '&'; at++ {
+		c := raw[at]
+		switch {
+		case c == '+':
+			c = ' '
+		case c == '%':
+			var ok bool
+			if c, ok = triplet(raw, at); !ok {
+				return "", 0, errTriplet
+			}
+			at += 2
+		case class[c]&queryByte == 0:
+			return "", 0, errRawQuery
+		}
+		r.buf = append(r.buf, c)
+	}
+	word = view(r.buf[start:])
+	return word, at, checkText(word)
+}
+
+// appendEscaped appends s to dst, with the bytes that stand as they are in the
+// class and all others as triplets in upper case. With fold, the ASCII letters
+// of s are put into lower case first.
+func appendEscaped(dst []byte, s string, bits uint8, fold bool) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if fold && 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if class[c]&bits != 0 {
+			dst = append(dst, c)
+		} else {
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
+}

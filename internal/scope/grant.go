@@ -1,0 +1,271 @@
+package scope
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+)
+
+// reserved are query names by which some servers take another method or
+// another identity, or answer in a form that a browser runs.
+var reserved = []string{"_method", "access_token", "oauth_token", "callback"}
+
+// grant is a compiled [Grant].
+type grant struct {
+	name     string
+	rank     int // by name, among all of the policy
+	methods  []string
+	params   []param
+	unlisted bool
+	headers  []header
+	listed   nameSet
+	body     *Body
+}
+
+// param is a query name that a grant lists.
+type param struct {
+	name string
+	is   *matcher
+}
+
+func (g *grant) param(name string) *param {
+	for i := range g.params {
+		if g.params[i].name == name {
+			return &g.params[i]
+		}
+	}
+	return nil
+}
+
+// folds reports whether values of a query name are forwarded in lower case.
+func (g *grant) folds(name string) bool {
+	p := g.param(name)
+	return p != nil && p.is.fold
+}
+
+// refusesQuery returns why the query of r does not pass.
+func (g *grant) refusesQuery(r *Request, reserved []string) (detail string, refused bool) {
+	for i := range g.params {
+		if detail, refused = g.params[i].refuses(r); refused {
+			return detail, true
+		}
+	}
+	for i := range r.query {
+		name := r.query[i].Name
+		switch {
+		case g.param(name) != nil:
+		case !g.unlisted:
+			return "the query name " + shown(name) + " is not listed", true
+		case isSpelling(name, reserved):
+			return "the query name " + shown(name) + " is reserved", true
+		case g.isSecondSpelling(name):
+			return "the query name " + shown(name) + " is another spelling of a listed one", true
+		}
+	}
+	return "", false
+}
+
+// refuses returns why the values of this name do not pass.
+func (p *param) refuses(r *Request) (detail string, refused bool) {
+	n := 0
+	for i := range r.query {
+		if r.query[i].Name != p.name {
+			continue
+		}
+		if n++; p.is.forbidden || !p.is.match(r.query[i].Value, r) {
+			return "the value of the query name " + shown(p.name) + " is not allowed", true
+		}
+	}
+	switch {
+	case n > 1 && !p.is.repeated:
+		return "the query name " + shown(p.name) + " occurs more than once", true
+	case n == 0 && p.is.required:
+		return "the query name " + shown(p.name) + " is required", true
+	}
+	return "", false
+}
+
+func (g *grant) isSecondSpelling(name string) bool {
+	for i := range g.params {
+		if sameParam(name, g.params[i].name) {
+			return true
+		}
+	}
+	return false
+}
+
+func isSpelling(name string, of []string) bool {
+	for _, want := range of {
+		if sameParam(name, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameParam reports whether some servers take both names for the same: letter
+// case aside, and with what they read as an index, such as ids[] for ids.
+func sameParam(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return len(a) > 0 && text.EqualFold(a, b[:len(a)]) && (len(a) == len(b) || b[len(a)] == '[')
+}
+
+// shown returns a name cut to what fits into a message.
+func shown(name string) string {
+	const most = 64
+	if len(name) > most {
+		return strings.ToValidUTF8(name[:most], "") + "..."
+	}
+	return strings.Clone(name) // it may be a view, which a message outlives
+}
+
+// Check returns what Compile would find wrong with g, with fields relative to
+// g such as where.repo.glob; none if it can be enforced.
+func (g *Grant) Check(p Profile) []*SpecError {
+	c := grantCompiler{profile: &p, policy: &Policy{root: &node{}, override: newNameSet(overriding, p.RefuseHeaders)}, spec: g}
+	c.compile(0)
+	return c.found
+}
+
+// grantCompiler compiles one grant and adds its paths to the policy.
+type grantCompiler struct {
+	profile *Profile
+	policy  *Policy
+	spec    *Grant
+	out     *grant
+	problems
+}
+
+func (c *grantCompiler) compile(rank int) {
+	c.out = &grant{name: c.spec.Name, rank: rank, unlisted: c.spec.Query.UnlistedAllow}
+	if c.spec.Name == "" {
+		c.add("name", "", "name the grant")
+	}
+	c.query()
+	c.headers()
+	c.body()
+	if c.spec.HTTP == nil {
+		c.add("http", "", "set http: no other kind of grant can be enforced")
+		return
+	}
+	c.methods()
+	c.paths()
+}
+
+func (c *grantCompiler) methods() {
+	if len(c.spec.HTTP.Methods) == 0 {
+		c.add("http.methods", "", "list a method")
+	}
+	for _, m := range c.spec.HTTP.Methods {
+		if !only(m, tokenByte) || m == "CONNECT" || m == "TRACE" {
+			c.add("http.methods", m, "list methods such as GET; CONNECT and TRACE cannot be granted")
+		}
+	}
+	c.out.methods = slices.Clone(c.spec.HTTP.Methods)
+}
+
+func (c *grantCompiler) paths() {
+	if len(c.spec.HTTP.Paths) == 0 {
+		c.add("http.paths", "", "list a path")
+	}
+	for _, path := range c.spec.HTTP.Paths {
+		t, err := ParsePath(path)
+		if err != nil {
+			c.add("http.paths", path, err.Error())
+			continue
+		}
+		c.path(path, &t)
+	}
+}
+
+// path adds a path with its where to the trie.
+func (c *grantCompiler) path(path string, t *PathTemplate) {
+	folded := t.folded(c.profile.FoldPaths)
+	one := &route{grant: c.out}
+	for _, name := range slices.Sorted(maps.Keys(c.spec.Where)) {
+		if !t.has(name) {
+			c.add("where."+name, "", "declare the capture in every path, or remove it: "+path+" has none of this name")
+			continue
+		}
+		one.where = append(one.where, c.where(name, t, folded))
+	}
+	for _, w := range one.where {
+		if w.is.fold {
+			one.folds = append(one.folds, w.at)
+		}
+	}
+	c.policy.root.insert(t, folded, one)
+}
+
+// where compiles the matcher of a capture. It folds what the profile folds if
+// that is the whole of the capture.
+func (c *grantCompiler) where(name string, t *PathTemplate, folded map[int]bool) bound {
+	var at span
+	for p, s := range t.spans {
+		if p.capture == name {
+			at = s
+		}
+	}
+	fold := at.to != toEnd
+	for i := at.from; i < at.to; i++ {
+		fold = fold && folded[i]
+	}
+	m := c.spec.Where[name]
+	if m.Forbidden || m.Repeated {
+		c.add("where."+name, "", "remove forbidden and repeated: a capture is always there, once")
+	}
+	return bound{at: at, is: compileMatcher(&m, "where."+name, fold, &c.problems)}
+}
+
+func (c *grantCompiler) query() {
+	params := c.spec.Query.Params
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		m := params[name]
+		if name == "" {
+			c.add("query.params", "", "remove the empty name: no request with one is ever allowed")
+		}
+		c.out.params = append(c.out.params, param{name, compileMatcher(&m, "query.params."+name, false, &c.problems)})
+	}
+}
+
+func (c *grantCompiler) headers() {
+	never := newNameSet(unlistable)
+	names := slices.Sorted(maps.Keys(c.spec.Headers))
+	for i, name := range names {
+		m := c.spec.Headers[name]
+		field := "headers." + name
+		switch {
+		case !only(name, tokenByte):
+			c.add(field, "", "write a header name")
+		case never.hasSpelling(name):
+			c.add(field, "", "remove the header: it is never forwarded as the agent sent it")
+		case c.policy.override.hasSpelling(name):
+			c.add(field, "", "remove the header: it overrides the request line and is always refused")
+		case m.Repeated:
+			c.add(field+".repeated", "", "remove repeated: a listed header occurs once")
+		case slices.ContainsFunc(names[:i], func(other string) bool { return text.EqualName(other, name) }):
+			c.add(field, "", "list the header once: another entry is a spelling of the same name")
+		}
+		c.out.headers = append(c.out.headers, header{name, compileMatcher(&m, field, false, &c.problems)})
+	}
+	c.out.listed = newNameSet(names)
+}
+
+func (c *grantCompiler) body() {
+	b := c.spec.Body
+	if b == nil {
+		return
+	}
+	if b.Media != Opaque {
+		c.add("body.media", string(b.Media), "set media to Opaque: no other can be enforced")
+	}
+	if b.MaxBytes <= 0 {
+		c.add("body.maxBytes", "", "bound the body")
+	}
+	bound := *b
+	c.out.body = &bound
+}
