@@ -1,0 +1,44 @@
+package tokenkey
+
+import (
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+)
+
+// Ring reads the newest keys. It is safe for concurrent use.
+type Ring struct {
+	secrets *secretwatch.Watcher
+	name    types.NamespacedName
+}
+
+// NewRing returns the Ring of the manager's namespace, and has its Secret
+// watched.
+func NewRing(secrets *secretwatch.Watcher, namespace string) *Ring {
+	r := &Ring{secrets: secrets, name: types.NamespacedName{Namespace: namespace, Name: SecretName}}
+	secrets.Refer("tokenkey", r.name)
+	return r
+}
+
+// Secret is the one that holds the keys.
+func (r *Ring) Secret() types.NamespacedName { return r.name }
+
+// Keys returns the newest keys, or [ErrMissing] where there are none that can
+// be read: whoever serves tokens waits then.
+func (r *Ring) Keys() (Keys, error) {
+	s, err := r.secrets.Get(r.name)
+	if errors.Is(err, secretwatch.ErrNotFound) || errors.Is(err, secretwatch.ErrPending) {
+		return Keys{}, ErrMissing
+	}
+	if err != nil {
+		return Keys{}, err
+	}
+	k, err := Decode(s.Bytes)
+	if err != nil {
+		return Keys{}, fmt.Errorf("reading Secret %s: %w", r.name, err)
+	}
+	return k, nil
+}
