@@ -1,0 +1,158 @@
+package compile
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/profile"
+)
+
+// Bounds of what a ScopedCredential may ask for.
+const (
+	defaultLifetime = 10 * time.Minute
+	minLifetime     = time.Minute
+	maxLifetime     = time.Hour
+)
+
+// Lifetime is the lifetime of the scoped tokens of sc, 10 minutes where it
+// does not say.
+func Lifetime(sc *v1alpha1.ScopedCredential) time.Duration {
+	return orDuration(sc.Spec.Lifetime, defaultLifetime)
+}
+
+// MaxOffline is how long a sidecar may serve sc without news: 10 minutes where
+// sc does not say, and never longer than a token lives.
+func MaxOffline(sc *v1alpha1.ScopedCredential) time.Duration {
+	return min(orDuration(sc.Spec.MaxOffline, defaultLifetime), Lifetime(sc))
+}
+
+// Credential compiles sc for the UpstreamSecret that it names. A nil up, and
+// one that does not list sc's namespace as a consumer, is refused with reason
+// NotFound. Secret, SecretVersion, Token and LeaseEnds are left to the caller,
+// and so are suspend and the passing of expiresAt: they are no matter of the
+// scope. The error is a *Refused.
+func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
+	var p problems
+	spec := field.NewPath("spec")
+	if !MayConsume(up, sc.Namespace) {
+		ref := sc.Spec.Upstream
+		if ref.Namespace == "" {
+			ref.Namespace = sc.Namespace
+		}
+		p.add(v1alpha1.ReasonNotFound, spec.Child("upstream"), "", UpstreamNotFound(ref.Namespace, ref.Name))
+		return bundle.Credential{}, p.err()
+	}
+	if err := upstreamAccepted(spec.Child("upstream"), up); err != nil {
+		return bundle.Credential{}, err
+	}
+	out := bundle.Credential{
+		Namespace:  sc.Namespace,
+		Name:       sc.Name,
+		Object:     bundle.Object{UID: string(sc.UID), Generation: sc.Generation},
+		Upstream:   bundle.Object{UID: string(up.UID), Generation: up.Generation},
+		Endpoints:  upstreamEndpoints(&p, spec, up),
+		MaxOffline: MaxOffline(sc),
+		Limits:     limits(up.Spec.Limits),
+		Response:   response(up.Spec.Response),
+	}
+	if sc.Spec.ExpiresAt != nil {
+		out.ExpiresAt = sc.Spec.ExpiresAt.UTC()
+	}
+	compileSpec(&p, spec, sc, up, &out)
+	if err := p.err(); err != nil {
+		return bundle.Credential{}, err
+	}
+	out.ScopeHash = ScopeHash(out.Endpoints, out.Grants)
+	return out, nil
+}
+
+// upstreamAccepted refuses sc for an UpstreamSecret that is not accepted, and
+// leaves it to that one's conditions to say why: sc's author may not know it.
+func upstreamAccepted(path *field.Path, up *v1alpha1.UpstreamSecret) error {
+	err := Upstream(up)
+	if err == nil {
+		return nil
+	}
+	var refused *Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	var p problems
+	p.add(refused.Reason, path, up.Namespace+"/"+up.Name, "this UpstreamSecret is not accepted: its owner sees why in its conditions")
+	return p.err()
+}
+
+// compileSpec walks the spec in the order of its fields.
+func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, out *bundle.Credential) {
+	if l := Lifetime(sc); l < minLifetime || l > maxLifetime {
+		p.invalid(spec.Child("lifetime"), l.String(), "set lifetime between 1m and 1h")
+	}
+	if o := sc.Spec.MaxOffline; o != nil && (o.Duration < 0 || o.Duration > Lifetime(sc)) {
+		p.invalid(spec.Child("maxOffline"), o.Duration.String(), "set maxOffline to at most lifetime: a lease never outlives its token")
+	}
+	p.unsupported(sc.Spec.Mode != "" && sc.Spec.Mode != v1alpha1.ModeEnforce, spec.Child("mode"), string(sc.Spec.Mode))
+	out.Env = env(p, spec.Child("client", "env"), sc.Spec.Client, up)
+	before := len(p.list)
+	g := &grants{
+		p:         p,
+		sets:      compileSets(p, spec.Child("sets"), sc.Spec.Sets),
+		upstream:  up,
+		endpoints: out.Endpoints,
+		bodyBytes: out.Limits.BodyBytes,
+	}
+	g.badSets = len(p.list) > before
+	out.Grants = g.all(spec.Child("grants"), sc.Spec.Grants)
+	p.unsupported(len(sc.Spec.Never) > 0, spec.Child("never"), "")
+	if len(p.list) == 0 { // what would be decided otherwise when corrected is not decided
+		(&examples{p, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+	}
+	p.unsupported(sc.Spec.Limits != nil, spec.Child("limits"), "")
+}
+
+// env is the author's variables, then those of the profiles that the author
+// did not set. Of two endpoints that bring the same, the first has it.
+func env(p *problems, path *field.Path, client *v1alpha1.Client, up *v1alpha1.UpstreamSecret) []bundle.EnvVar {
+	var out []bundle.EnvVar
+	taken := map[string]bool{}
+	if client != nil {
+		for i, v := range client.Env {
+			checkVariable(p, path.Index(i), v, up)
+			if taken[v.Name] {
+				p.invalid(path.Index(i).Child("name"), v.Name, "this variable is set twice: remove one")
+			}
+			taken[v.Name] = true
+			out = append(out, bundle.EnvVar{Name: v.Name, Value: v.Value})
+		}
+	}
+	for i := range up.Spec.Endpoints {
+		e := &up.Spec.Endpoints[i]
+		preset, _ := profile.Lookup(string(e.Profile))
+		for _, v := range preset.Env {
+			if !taken[v.Name] {
+				taken[v.Name] = true
+				out = append(out, bundle.EnvVar{Name: v.Name, Value: strings.ReplaceAll(v.Value, "{url:ENDPOINT}", "{url:"+e.Name+"}")})
+			}
+		}
+	}
+	return out
+}
+
+// checkVariable refuses a value that names no endpoint: the agent would get
+// the placeholder.
+func checkVariable(p *problems, path *field.Path, v v1alpha1.EnvVar, up *v1alpha1.UpstreamSecret) {
+	rest := strings.ReplaceAll(v.Value, "{token}", "")
+	for i := range up.Spec.Endpoints {
+		rest = strings.ReplaceAll(rest, "{url:"+up.Spec.Endpoints[i].Name+"}", "")
+	}
+	switch {
+	case strings.Contains(rest, "{url:"):
+		p.invalid(path.Child("value"), v.Value, "it names no endpoint of the UpstreamSecret: write {url:ENDPOINT} with one that exists")
+	case rest == v.Value:
+		p.invalid(path.Child("value"), v.Value, "write {token} or {url:ENDPOINT} in it")
+	}
+}

@@ -1,0 +1,161 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// maxGrants bounds a scope.
+const maxGrants = 256
+
+// grants compiles the grants of one scope.
+type grants struct {
+	p         *problems
+	sets      sets
+	upstream  *v1alpha1.UpstreamSecret
+	endpoints []bundle.Endpoint
+	badSets   bool
+	bodyBytes int64
+}
+
+func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
+	if len(in) == 0 {
+		g.p.invalid(path, "", "list at least one grant: without one, every request is refused")
+	}
+	if len(in) > maxGrants {
+		g.p.invalid(path, "", "list at most 256 grants: split the scope into several ScopedCredentials")
+		return nil
+	}
+	var out []scope.Grant
+	names := map[string]bool{}
+	for i := range in {
+		at := path.Index(i)
+		if names[in[i].Name] {
+			g.p.invalid(at.Child("name"), in[i].Name, "this name is used twice: records could not tell the grants apart")
+		}
+		names[in[i].Name] = true
+		if grant, ok := g.grant(at, &in[i]); ok {
+			out = append(out, grant)
+		}
+	}
+	return out
+}
+
+// grant compiles one grant. It is not ok where something was found wrong.
+func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, ok bool) {
+	before := len(g.p.list)
+	g.unsupported(path, in)
+	if in.HTTP == nil {
+		if len(g.p.list) == before {
+			g.p.invalid(path, in.Name, "set http: a grant without method and path grants nothing")
+		}
+		return out, false
+	}
+	http := path.Child("http")
+	endpoint := g.endpoint(http.Child("endpoint"), in.HTTP.Endpoint)
+	out = scope.Grant{
+		Name:    in.Name,
+		HTTP:    &scope.HTTP{Paths: slices.Clone(in.HTTP.Paths)},
+		Where:   g.sets.matchers(g.p, path.Child("where"), in.Where),
+		Query:   g.query(path.Child("query"), in.Query),
+		Headers: g.headers(path.Child("headers"), in.Headers, endpoint),
+		Body:    g.body(path.Child("body"), in.Body),
+	}
+	for _, method := range in.HTTP.Methods {
+		out.HTTP.Methods = append(out.HTTP.Methods, string(method))
+	}
+	if endpoint >= 0 {
+		out.Endpoint = g.endpoints[endpoint].Name
+	}
+	if len(g.p.list) > before {
+		return out, false
+	}
+	checkGrant(g.p, path, g.endpoints[endpoint].Profile, &out, g.badSets)
+	return out, len(g.p.list) == before
+}
+
+// unsupported names the parts of a grant that this release does not enforce.
+func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
+	g.p.unsupported(in.Git != nil, path.Child("git"), "")
+	g.p.unsupported(in.GraphQL != nil, path.Child("graphql"), "")
+	g.p.unsupported(in.MCP != nil, path.Child("mcp"), "")
+	g.p.unsupported(in.GRPC != nil, path.Child("grpc"), "")
+	g.p.unsupported(in.WebSocket != nil, path.Child("websocket"), "")
+	g.p.unsupported(in.Response != nil, path.Child("response"), "")
+	g.p.unsupported(in.Limits != nil, path.Child("limits"), "")
+}
+
+// endpoint returns the index of the endpoint that a grant means, or -1.
+func (g *grants) endpoint(path *field.Path, name string) int {
+	var names []string
+	for i := range g.endpoints {
+		if g.endpoints[i].Name == name || name == "" && len(g.endpoints) == 1 {
+			return i
+		}
+		names = append(names, g.endpoints[i].Name)
+	}
+	choice := "name an endpoint of the UpstreamSecret: " + strings.Join(names, ", ")
+	if name == "" {
+		choice += " (it may be left out where there is only one)"
+	}
+	g.p.invalid(path, name, choice)
+	return -1
+}
+
+func (g *grants) query(path *field.Path, in *v1alpha1.Query) scope.Query {
+	if in == nil {
+		return scope.Query{}
+	}
+	return scope.Query{
+		UnlistedAllow: in.Unlisted == v1alpha1.UnlistedAllow,
+		Params:        g.sets.matchers(g.p, path.Child("params"), in.Params),
+	}
+}
+
+func (g *grants) headers(path *field.Path, in map[string]v1alpha1.Matcher, endpoint int) map[string]scope.Matcher {
+	if len(in) == 0 || endpoint < 0 {
+		return nil
+	}
+	at := &g.upstream.Spec.Endpoints[endpoint]
+	fixed := g.endpoints[endpoint].Headers
+	out := make(map[string]scope.Matcher, len(in))
+	for _, name := range sortedKeys(in) {
+		canonical := headerName(g.p, path.Key(name), name, injectedHeader(&at.Inject))
+		if _, again := out[canonical]; again {
+			g.p.invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
+		}
+		if _, isFixed := fixed[canonical]; isFixed {
+			g.p.invalid(path.Key(name), name, "the UpstreamSecret sets this header over the agent's: remove it")
+		}
+		out[canonical] = g.sets.matcher(g.p, path.Key(name), in[name])
+	}
+	return out
+}
+
+func (g *grants) body(path *field.Path, in *v1alpha1.Body) *scope.Body {
+	if in == nil {
+		return nil
+	}
+	if in.Media != v1alpha1.BodyOpaque {
+		media := in.Media
+		if media == "" {
+			media = v1alpha1.BodyJSON
+		}
+		g.p.unsupported(true, path.Child("media"), string(media))
+		return nil
+	}
+	if len(in.Fields) > 0 || len(in.Parts) > 0 || in.Unlisted == v1alpha1.UnlistedAllow {
+		g.p.invalid(path, "", "an Opaque body is not looked at: remove fields, parts and unlisted")
+	}
+	limit := or(in.MaxBytes, g.bodyBytes)
+	if limit < 1 {
+		g.p.invalid(path.Child("maxBytes"), "", "allow at least one byte, or remove body")
+	}
+	return &scope.Body{Media: scope.Opaque, MaxBytes: limit}
+}

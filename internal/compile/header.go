@@ -1,0 +1,70 @@
+package compile
+
+import (
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+)
+
+// ownHeaders cannot be fixed: framing and connection headers are the sidecar's
+// own (RFC 9112), credentials come from the key alone, and the rest would
+// change what was judged.
+var ownHeaders = []string{
+	"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer",
+	"Upgrade", "Expect", "Accept-Encoding", "Http2-Settings",
+	"Authorization", "Proxy-Authorization", "Cookie",
+	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "Forwarded",
+}
+
+// headerName returns the canonical spelling of a header that a manifest names.
+// injected is the canonical name of the header that holds the key, if any.
+func headerName(p *problems, path *field.Path, name, injected string) string {
+	canonical := textproto.CanonicalMIMEHeaderKey(name)
+	switch {
+	case !isToken(name):
+		p.invalid(path, name, "write a header name: letters, digits and hyphens")
+	case strings.Contains(name, "_"):
+		p.invalid(path, name, "write - for _: many servers take the two for one")
+	case canonical == injected:
+		p.invalid(path, name, "this header holds the key: remove it")
+	}
+	return canonical
+}
+
+// isToken tells whether name is a token without the characters that no header
+// in use has.
+func isToken(name string) bool {
+	return name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// injectedHeader is the canonical name of the header that an endpoint puts the
+// key into, or empty.
+func injectedHeader(in *v1alpha1.Inject) string {
+	if in.Header != nil {
+		return textproto.CanonicalMIMEHeaderKey(in.Header.Name)
+	}
+	return ""
+}
+
+func fixedHeaders(p *problems, path *field.Path, e *v1alpha1.Endpoint) map[string]string {
+	if len(e.Headers) == 0 {
+		return nil
+	}
+	fixed := map[string]string{}
+	for _, name := range sortedKeys(e.Headers) {
+		at := path.Key(name)
+		canonical := headerName(p, at, name, injectedHeader(&e.Inject))
+		if slices.Contains(ownHeaders, canonical) {
+			p.invalid(at, name, "this header belongs to the message or would change what was judged: remove it")
+		}
+		if _, again := fixed[canonical]; again {
+			p.invalid(at, name, "this header is listed twice, in two spellings: remove one")
+		}
+		fixed[canonical] = string(e.Headers[name])
+	}
+	return fixed
+}

@@ -1,0 +1,91 @@
+package compile
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// This file asks the judge: what it cannot enforce must not be accepted.
+
+// text is a field path that is given as text.
+type text string
+
+func (t text) String() string { return string(t) }
+
+// checkGrant adds what the judge has against a grant. Problems of sets are
+// left out where the sets were complained about already.
+func checkGrant(p *problems, path *field.Path, profile scope.Profile, g *scope.Grant, badSets bool) {
+	for _, e := range g.Check(profile) {
+		if badSets && strings.Contains(e.Field, ".set") {
+			continue
+		}
+		p.invalid(grantField(path, e, g), e.Value, e.Msg)
+	}
+	checkReach(p, path.Child("http", "paths"), g)
+}
+
+// grantField is the field that the judge means; it names a list and a value of
+// it where there is an index.
+func grantField(path *field.Path, e *scope.SpecError, g *scope.Grant) text {
+	index := -1
+	if g.HTTP != nil {
+		switch e.Field {
+		case "http.paths":
+			index = slices.Index(g.HTTP.Paths, e.Value)
+		case "http.methods":
+			index = slices.Index(g.HTTP.Methods, e.Value)
+		}
+	}
+	full := text(path.String() + "." + e.Field)
+	if index >= 0 {
+		return text(field.NewPath(string(full)).Index(index).String())
+	}
+	return full
+}
+
+// checkReach refuses paths that match whatever the upstream has.
+func checkReach(p *problems, path *field.Path, g *scope.Grant) {
+	for i, template := range g.HTTP.Paths {
+		t, err := scope.ParsePath(template)
+		if err != nil || t.HasLiteral() {
+			continue
+		}
+		if !slices.ContainsFunc(t.Captures(), func(name string) bool { _, bound := g.Where[name]; return bound }) {
+			p.invalid(path.Index(i), template, "it matches whatever the upstream has: write a literal segment, or bound a capture by where")
+		}
+	}
+}
+
+// openTail tells whether a path ends in a capture that matches any segments.
+func openTail(template string, where map[string]scope.Matcher) bool {
+	t, err := scope.ParsePath(template)
+	names := t.Captures()
+	if err != nil || len(names) == 0 || !strings.HasSuffix(template, "...}") {
+		return false
+	}
+	_, bound := where[names[len(names)-1]]
+	return !bound
+}
+
+// checkSet adds what the judge has against the matcher of a set, wherever it
+// may be used.
+func checkSet(p *problems, path *field.Path, m scope.Matcher) {
+	// These speak of documents alone, none of which can be judged yet.
+	if m.Type == scope.Object || m.Type == scope.Array || m.MaxItems != nil {
+		p.unsupported(true, path.Child("type"), string(m.Type))
+		return
+	}
+	const name = "x"
+	probe := scope.Grant{
+		Name:  "set",
+		HTTP:  &scope.HTTP{Methods: []string{"GET"}, Paths: []string{"/"}},
+		Query: scope.Query{Params: map[string]scope.Matcher{name: m}},
+	}
+	for _, e := range probe.Check(scope.Profile{}) {
+		p.invalid(text(path.String()+strings.TrimPrefix(e.Field, "query.params."+name)), e.Value, e.Msg)
+	}
+}

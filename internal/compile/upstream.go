@@ -1,0 +1,238 @@
+package compile
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/profile"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+)
+
+// UpstreamNotFound is what is said where an UpstreamSecret is missing. One
+// that is not shared with the namespace gets the same words, so that nobody
+// learns of it: admission and conditions both use this function.
+func UpstreamNotFound(namespace, name string) string {
+	return "UpstreamSecret " + namespace + "/" + name + " does not exist or is not shared with this namespace: " +
+		"correct spec.upstream, or ask its owner to add the namespace to spec.consumers.namespaces"
+}
+
+// MayConsume reports whether ScopedCredentials of namespace may use up. A nil
+// up is missing, and nobody may use it.
+func MayConsume(up *v1alpha1.UpstreamSecret, namespace string) bool {
+	switch {
+	case up == nil || namespace == "":
+		return false
+	case up.Spec.Consumers == nil:
+		return up.Namespace == namespace
+	}
+	return slices.Contains(up.Spec.Consumers.Namespaces, namespace)
+}
+
+// Upstream says whether up can be served as it is, without looking at its
+// Secret. The error is a *Refused.
+func Upstream(up *v1alpha1.UpstreamSecret) error {
+	var p problems
+	spec := field.NewPath("spec")
+	upstreamEndpoints(&p, spec.Child("endpoints"), up)
+	source := spec.Child("source")
+	p.unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
+	p.unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
+	p.unsupported(up.Spec.Source.AWSKeys != nil, source.Child("awsKeys"), "")
+	p.unsupported(up.Spec.Source.ClientCertificate != nil, source.Child("clientCertificate"), "")
+	if up.Spec.Source == (v1alpha1.Source{}) {
+		p.invalid(source, "", "set secretRef: without a source there is no key to use")
+	}
+	p.unsupported(up.Spec.Ceiling != nil, spec.Child("ceiling"), "")
+	return p.err()
+}
+
+// upstreamEndpoints compiles the endpoints and collects what is wrong.
+func upstreamEndpoints(p *problems, path *field.Path, up *v1alpha1.UpstreamSecret) []bundle.Endpoint {
+	var endpoints []bundle.Endpoint
+	for i := range up.Spec.Endpoints {
+		e := &up.Spec.Endpoints[i]
+		at := path.Index(i)
+		known, supported := profile.Lookup(string(e.Profile))
+		p.unsupported(!supported, at.Child("profile"), string(e.Profile))
+		p.unsupported(e.GraphQL != nil, at.Child("graphql"), "")
+		checkURL(p, at.Child("url"), e.URL, up.Spec.Plaintext)
+		compiled := bundle.Endpoint{
+			Name:      e.Name,
+			URL:       e.URL,
+			Profile:   known.Scope,
+			Inject:    inject(p, at.Child("inject"), &e.Inject),
+			Headers:   fixedHeaders(p, at.Child("headers"), e),
+			MinTLS:    string(v1alpha1.TLS12),
+			Private:   up.Spec.Network != nil && up.Spec.Network.Private == v1alpha1.PrivateAllow,
+			Plaintext: up.Spec.Plaintext == v1alpha1.PlaintextAllowClusterInternal,
+		}
+		tunedTLS(p, at.Child("tls"), e.TLS, &compiled)
+		endpoints = append(endpoints, compiled)
+	}
+	if len(endpoints) == 0 {
+		p.invalid(path, "", "list at least one endpoint: the key can be sent nowhere else")
+	}
+	return endpoints
+}
+
+// checkURL holds a url to the schema's rules a second time: it is where the
+// key goes, and the installed schema may be older than this code.
+func checkURL(p *problems, path *field.Path, text string, plaintext v1alpha1.Plaintext) {
+	u, err := url.Parse(text)
+	if err != nil || !plainURL(u) || strings.Contains(text, "#") {
+		p.invalid(path, text, "write it as https://host, with :port and /base/path where needed, without user information, query or fragment")
+		return
+	}
+	switch {
+	case strings.HasSuffix(u.Path, "/"):
+		p.invalid(path, text, "remove the trailing slash: paths of grants begin with one")
+	case !validPort(u):
+		p.invalid(path, text, "write a port between 1 and 65535")
+	case u.Scheme == "http" && plaintext != v1alpha1.PlaintextAllowClusterInternal:
+		p.invalid(path, text, "http:// sends the key in clear text: use https://, or set plaintext: AllowClusterInternal")
+	case u.Scheme == "http" && !clusterInternal(u.Hostname()):
+		p.invalid(path, text, "http:// may only name a host under .svc: use https://, or the name of a Service in this cluster")
+	}
+}
+
+// plainURL tells whether u has scheme, host and path alone.
+func plainURL(u *url.URL) bool {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return *u == bare && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+}
+
+func validPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
+}
+
+func clusterInternal(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
+}
+
+func tunedTLS(p *problems, path *field.Path, tls *v1alpha1.TLS, compiled *bundle.Endpoint) {
+	if tls == nil {
+		return
+	}
+	if tls.MinVersion != "" {
+		compiled.MinTLS = string(tls.MinVersion)
+	}
+	compiled.CABundle = tls.CABundle
+	if tls.CABundle == "" {
+		return
+	}
+	if block, _ := pem.Decode([]byte(tls.CABundle)); block == nil || block.Type != "CERTIFICATE" {
+		p.invalid(path.Child("caBundle"), "", "write at least one certificate in PEM")
+	}
+}
+
+func inject(p *problems, path *field.Path, in *v1alpha1.Inject) bundle.Inject {
+	p.unsupported(in.AWSSigV4 != nil, path.Child("awsSigV4"), "")
+	p.unsupported(in.ClientCertificate != nil, path.Child("clientCertificate"), "")
+	var out bundle.Inject
+	set := 0
+	if in.Bearer != nil {
+		out.Bearer = &struct{}{}
+		set++
+	}
+	if in.Header != nil {
+		out.Header = &bundle.HeaderInjection{Name: in.Header.Name, Template: in.Header.Template}
+		if out.Header.Template == "" {
+			out.Header.Template = "{secret}"
+		}
+		set++
+	}
+	if in.Basic != nil {
+		out.Basic = &bundle.BasicInjection{Username: in.Basic.Username}
+		set++
+	}
+	if in.Query != nil {
+		out.Query = &bundle.QueryInjection{Name: in.Query.Name}
+		set++
+	}
+	if set != 1 && in.AWSSigV4 == nil && in.ClientCertificate == nil {
+		p.invalid(path, "", "set exactly one of bearer, header, basic or query")
+	}
+	return out
+}
+
+// limits writes out what the schema would default.
+func limits(l *v1alpha1.UpstreamLimits) bundle.Limits {
+	if l == nil {
+		l = &v1alpha1.UpstreamLimits{}
+	}
+	return bundle.Limits{
+		HeaderBytes:    int(or(l.HeaderBytes, 32768)),
+		BodyBytes:      or(l.BodyBytes, 1048576),
+		RequestTimeout: orDuration(l.RequestTimeout, 30*time.Second),
+		AnswerTimeout:  orDuration(l.AnswerTimeout, 5*time.Minute),
+		StreamTimeout:  orDuration(l.StreamTimeout, 30*time.Minute),
+		Concurrency:    int(or(l.Concurrency, 256)),
+	}
+}
+
+func response(r *v1alpha1.UpstreamResponse) bundle.Response {
+	if r == nil {
+		return bundle.Response{}
+	}
+	return bundle.Response{
+		RefuseRedirects: r.Redirects == v1alpha1.RedirectsRefuse,
+		KeepCookies:     r.Cookies == v1alpha1.CookiesKeep,
+	}
+}
+
+func or[T any](value *T, otherwise T) T {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}
+
+func orDuration(value *metav1.Duration, otherwise time.Duration) time.Duration {
+	if value == nil {
+		return otherwise
+	}
+	return value.Duration
+}
+
+// maxKey bounds a key, in bytes. It has to fit into a header.
+const maxKey = 16 << 10
+
+// Key reads the key of an upstream out of the bytes of a Secret. One line end
+// after it is dropped, since files end in one; it refuses other control
+// characters, which would end a header early, bytes that are no text, and a
+// key that is empty or longer than 16 KiB. No error holds the key.
+func Key(data []byte) (secret.Value, error) {
+	data = bytes.TrimSuffix(data, []byte("\n"))
+	data = bytes.TrimSuffix(data, []byte("\r"))
+	switch {
+	case len(data) == 0:
+		return secret.Value{}, errors.New("the key is empty: write it into the Secret")
+	case len(data) > maxKey:
+		return secret.Value{}, errors.New("the key is longer than 16 KiB: no header could hold it")
+	}
+	for _, c := range data {
+		if c < ' ' || c > '~' {
+			return secret.Value{}, errors.New("the key holds a control character or a byte that is not ASCII: write it without line ends inside")
+		}
+	}
+	return secret.New(string(data)), nil
+}
