@@ -1,0 +1,75 @@
+package podwebhook
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/sallyport-dev/sallyport/internal/inject"
+)
+
+// Handler answers reviews of pods that are about to be created. It writes
+// nothing anywhere, so a dry run is as good as the real thing. It is safe for
+// concurrent use.
+type Handler struct {
+	decoder  admission.Decoder
+	objects  objects
+	settings func() (inject.Settings, error) // read for each pod: authorities rotate
+}
+
+// Handle admits a pod that asks for nothing as it is, and one that asks with a
+// sidecar or not at all.
+func (h *Handler) Handle(ctx context.Context, req admission.Request) admission.Response {
+	if req.Operation != admissionv1.Create || req.Resource.Resource != "pods" || req.SubResource != "" {
+		return admission.Errored(http.StatusBadRequest, errors.New("only the creation of pods is reviewed here: correct the webhook's rules"))
+	}
+	pod := &corev1.Pod{}
+	if err := h.decoder.Decode(req, pod); err != nil {
+		return admission.Errored(http.StatusBadRequest, errors.New("the review holds no pod")) // the decoder's text may quote it
+	}
+	if _, asks := pod.Annotations[inject.AnnotationCredentials]; !asks {
+		return admission.Allowed("")
+	}
+	after, warnings, err := h.inject(ctx, req.Namespace, pod)
+	if err != nil {
+		return refuse(err)
+	}
+	ops, err := patch(pod, after)
+	if err != nil {
+		return admission.Errored(http.StatusInternalServerError, err)
+	}
+	return admission.Patched("", ops...).WithWarnings(warnings...)
+}
+
+func (h *Handler) inject(ctx context.Context, namespace string, pod *corev1.Pod) (*corev1.Pod, []string, error) {
+	settings, err := h.settings()
+	if err != nil {
+		return nil, nil, err
+	}
+	credentials, warnings, err := h.objects.credentials(ctx, namespace, pod)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, more, err := inject.NewPlan(pod, settings, credentials)
+	if err != nil {
+		return nil, nil, err
+	}
+	warnings = append(append(warnings, more...), inject.Warnings(pod, plan)...)
+	after := pod.DeepCopy()
+	return after, warnings, inject.Sidecar(after, plan)
+}
+
+// refuse tells what the author can change from what only time or an operator
+// can.
+func refuse(err error) admission.Response {
+	var refusal *inject.Refusal
+	var missing *notFound
+	if errors.As(err, &refusal) || errors.As(err, &missing) {
+		return admission.Denied(err.Error())
+	}
+	return admission.Errored(http.StatusInternalServerError, err)
+}
