@@ -16,110 +16,124 @@ const Version = 1
 // State is the whole truth for one pod. A credential that is absent is
 // revoked. It is swapped in whole and never changed afterwards.
 type State struct {
-	Version     int
-	Digest      string    // of the canonical encoding without lease and tokens
-	LeaseEnds   time.Time // the latest instant at which any credential may be served without news
-	TokenKeys   []TokenKey
-	Roots       string // PEM: the authorities of the broker
-	Credentials []Credential
-	Denied      []Denial
+	Version     int          `json:"version"`
+	Digest      string       `json:"digest"`    // of the canonical encoding without lease and tokens
+	LeaseEnds   time.Time    `json:"leaseEnds"` // the latest instant at which any credential may be served without news
+	TokenKeys   []TokenKey   `json:"tokenKeys"`
+	Roots       string       `json:"roots"` // PEM: the authorities of the broker
+	Credentials []Credential `json:"-"`     // written by [Encode] alone
+	Denied      []Denial     `json:"denied,omitempty"`
 }
 
 // TokenKey is a public Ed25519 key that scoped tokens are verified with.
 type TokenKey struct {
-	ID     string
-	Public []byte
+	ID     string `json:"id"`
+	Public []byte `json:"public"`
 }
 
 // Denial names a credential that the pod asks for and does not get, and why.
 type Denial struct {
-	Namespace, Name string
-	Reason          scope.Reason
+	Namespace string       `json:"namespace"`
+	Name      string       `json:"name"`
+	Reason    scope.Reason `json:"reason"`
 }
 
 // Object identifies one version of an API object.
 type Object struct {
-	UID        string
-	Generation int64
+	UID        string `json:"uid"`
+	Generation int64  `json:"generation"`
 }
 
 // Credential is one ScopedCredential with its UpstreamSecret, compiled.
 type Credential struct {
-	Namespace, Name string
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
 	Object
-	Upstream Object
+	Upstream Object `json:"upstream"`
 
-	Endpoints []Endpoint
-	Grants    []scope.Grant
-	Ceiling   *Ceiling // nil: the UpstreamSecret sets none
-	ScopeHash string
+	Endpoints []Endpoint    `json:"endpoints"`
+	Grants    []scope.Grant `json:"grants"`
+	Ceiling   *Ceiling      `json:"ceiling,omitempty"` // nil: the UpstreamSecret sets none
+	ScopeHash string        `json:"scopeHash"`
 
-	Secret        secret.Value
-	SecretVersion string
-	Token         string // compact JWS for the agent
-	MaxOffline    time.Duration
-	LeaseEnds     time.Time
-	ExpiresAt     time.Time // zero: never
+	Secret        secret.Value  `json:"-"` // written by [Encode] alone
+	SecretVersion string        `json:"secretVersion"`
+	Token         string        `json:"token"` // compact JWS for the agent
+	MaxOffline    time.Duration `json:"maxOffline"`
+	LeaseEnds     time.Time     `json:"leaseEnds"`
+	ExpiresAt     time.Time     `json:"expiresAt,omitzero"` // zero: never
 
-	Limits   Limits
-	Response Response
-	Env      []EnvVar // client variables; {url:ENDPOINT} and {token} not yet filled in
+	Limits   Limits   `json:"limits"`
+	Response Response `json:"response"`
+	Env      []EnvVar `json:"env,omitempty"` // client variables; {url:ENDPOINT} and {token} not yet filled in
 }
 
 // Ceiling bounds what the grants may allow: a request must pass both. A
 // Ceiling without grants allows nothing.
-type Ceiling struct{ Grants []scope.Grant }
+type Ceiling struct {
+	Grants []scope.Grant `json:"grants"`
+}
 
 // EnvVar is a client variable.
-type EnvVar struct{ Name, Value string }
+type EnvVar struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Endpoint is a place that the secret may be sent to.
 type Endpoint struct {
-	Name     string
-	URL      string // scheme, host, optional port and base path
-	Profile  scope.Profile
-	Inject   Inject
-	Headers  map[string]string // fixed, set over the agent's
-	CABundle string            // PEM; empty: the roots of the image
-	MinTLS   string            // "1.2" or "1.3"
-	Private  bool              // private addresses are allowed
+	Name     string            `json:"name"`
+	URL      string            `json:"url"` // scheme, host, optional port and base path
+	Profile  scope.Profile     `json:"profile"`
+	Inject   Inject            `json:"inject"`
+	Headers  map[string]string `json:"headers,omitempty"`  // fixed, set over the agent's
+	CABundle string            `json:"caBundle,omitempty"` // PEM; empty: the roots of the image
+	MinTLS   string            `json:"minTLS,omitempty"`   // "1.2" or "1.3"
+	Private  bool              `json:"private"`            // private addresses are allowed
 	// Plaintext lets an http:// URL be served.
-	Plaintext bool
+	Plaintext bool `json:"plaintext"`
 }
 
 // Inject says where the credential goes, and where the agent's token is taken
 // from. Exactly one field is set.
 type Inject struct {
-	Bearer *struct{}
-	Header *HeaderInjection
-	Basic  *BasicInjection
-	Query  *QueryInjection
+	Bearer *struct{}        `json:"bearer,omitempty"`
+	Header *HeaderInjection `json:"header,omitempty"`
+	Basic  *BasicInjection  `json:"basic,omitempty"`
+	Query  *QueryInjection  `json:"query,omitempty"`
 }
 
 // HeaderInjection puts the credential into a header by a template that holds
 // {secret} once.
-type HeaderInjection struct{ Name, Template string }
+type HeaderInjection struct {
+	Name     string `json:"name"`
+	Template string `json:"template"`
+}
 
 // BasicInjection puts the credential into the password of HTTP Basic.
-type BasicInjection struct{ Username string }
+type BasicInjection struct {
+	Username string `json:"username"`
+}
 
 // QueryInjection puts the credential into a query parameter.
-type QueryInjection struct{ Name string }
+type QueryInjection struct {
+	Name string `json:"name"`
+}
 
 // Limits are the bounds of one exchange; every one is set.
 type Limits struct {
-	HeaderBytes    int
-	BodyBytes      int64
-	RequestTimeout time.Duration // reading the request
-	AnswerTimeout  time.Duration // from there to the answer's header
-	StreamTimeout  time.Duration // the whole exchange
-	Concurrency    int
+	HeaderBytes    int           `json:"headerBytes"`
+	BodyBytes      int64         `json:"bodyBytes"`
+	RequestTimeout time.Duration `json:"requestTimeout"` // reading the request
+	AnswerTimeout  time.Duration `json:"answerTimeout"`  // from there to the answer's header
+	StreamTimeout  time.Duration `json:"streamTimeout"`  // the whole exchange
+	Concurrency    int           `json:"concurrency"`
 }
 
 // Response says what is done with answers.
 type Response struct {
-	RefuseRedirects bool // else returned; never followed
-	KeepCookies     bool // else dropped
+	RefuseRedirects bool `json:"refuseRedirects"` // else returned; never followed
+	KeepCookies     bool `json:"keepCookies"`     // else dropped
 }
 
 // SidecarRefused is the reason of an [ApplyError] that has no other.
