@@ -35,7 +35,7 @@ const (
 type Record struct {
 	Time       time.Time // written in UTC, to the microsecond
 	Event      Event
-	ID         string   // equal to the requestId of a refusal
+	ID         []byte   // equal to the requestId of a refusal
 	Token      string   // jti of the scoped token; empty for a handle
 	Credential string   // namespace/name
 	Endpoint   string   // name in the UpstreamSecret

@@ -41,7 +41,7 @@ var at = time.Date(2026, 1, 5, 9, 7, 3, 4567000, time.FixedZone("", 3600))
 func TestWrite(t *testing.T) {
 	var out bytes.Buffer
 	r := Record{
-		Time: at, Event: Decision, ID: "0af1", Token: "t-1", Credential: "agents/notes", Endpoint: "rest",
+		Time: at, Event: Decision, ID: []byte("0af1"), Token: "t-1", Credential: "agents/notes", Endpoint: "rest",
 		Grants: []string{"read", "wri\"te"}, Verdict: scope.Allow, Method: "GET",
 		Path: []byte("/a\n{\"forged\":1}"), Pod: "agents/pod-1",
 	}
@@ -88,7 +88,7 @@ func (s *sink) Write(p []byte) (int, error) {
 func TestFailedWrite(t *testing.T) {
 	s := &sink{room: 20}
 	l := NewLog(s)
-	r := Record{Time: at, Event: Decision, ID: "1"}
+	r := Record{Time: at, Event: Decision, ID: []byte("1")}
 	if err := l.Write(&r); !errors.Is(err, ErrUnrecorded) || !errors.Is(err, errFull) {
 		t.Fatalf("got %v", err)
 	}
@@ -168,7 +168,7 @@ func TestTime(t *testing.T) {
 func BenchmarkWrite(b *testing.B) {
 	l := NewLog(mustTake{})
 	r := Record{
-		Time: at, Event: Decision, ID: "0123456789abcdef0123456789abcdef", Credential: "agents/release-notes", Endpoint: "rest",
+		Time: at, Event: Decision, ID: []byte("0123456789abcdef0123456789abcdef"), Credential: "agents/release-notes", Endpoint: "rest",
 		Grants: []string{"read"}, Verdict: scope.Allow, Method: "GET", Path: []byte("/repos/acme/web/pulls"), Pod: "agents/pod-1",
 	}
 	b.ReportAllocs()

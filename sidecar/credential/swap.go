@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 )
@@ -49,18 +50,18 @@ func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := strings.TrimSuffix(strings.TrimSuffix(s.Reveal(), "\n"), "\r")
-	if err := check(text); err != nil {
+	value := strings.TrimSuffix(strings.TrimSuffix(s.Reveal(), "\n"), "\r")
+	if err := check(value); err != nil {
 		return nil, err
 	}
 	switch {
 	case w.query != "":
-		w.rendered = secret.New(escapeQuery(text))
+		w.rendered = secret.New(escapeQuery(value))
 	case w.basic:
-		pair := in.Basic.Username + ":" + text
+		pair := in.Basic.Username + ":" + value
 		w.rendered = secret.New(w.prefix + base64.StdEncoding.EncodeToString([]byte(pair)))
 	default:
-		w.rendered = secret.New(w.prefix + text + w.suffix)
+		w.rendered = secret.New(w.prefix + value + w.suffix)
 	}
 	return w, nil
 }
@@ -105,7 +106,7 @@ func headerPlace(h *bundle.HeaderInjection) (*Swap, error) {
 	switch {
 	case !ok || strings.Contains(suffix, placeholder):
 		return nil, fmt.Errorf("reading inject: header.template must hold %s once", placeholder)
-	case strings.ContainsFunc(prefix+suffix, isControl):
+	case text.HasControl(prefix + suffix):
 		return nil, errors.New("reading inject: header.template must not hold control characters")
 	case !http1.IsToken(h.Name) || http1.IsHopByHop(h.Name):
 		return nil, errors.New("reading inject: header.name must be a field name, and none of those that frame a message")
@@ -115,19 +116,17 @@ func headerPlace(h *bundle.HeaderInjection) (*Swap, error) {
 
 // check refuses what cannot be a credential. White space around it would not
 // survive in a header field, so it would not be the credential that is sent.
-func check(text string) error {
+func check(value string) error {
 	switch {
-	case text == "":
+	case value == "":
 		return errors.New("reading the secret: it is empty")
-	case strings.ContainsFunc(text, isControl):
+	case text.HasControl(value):
 		return errors.New("reading the secret: it holds control characters besides one line end behind it")
-	case strings.TrimSpace(text) != text:
+	case strings.TrimSpace(value) != value:
 		return errors.New("reading the secret: it begins or ends with white space")
 	}
 	return nil
 }
-
-func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
 
 // Take returns the token of a request, and takes it out of req where it is in
 // the query. fields are all fields that came with it. The error is
@@ -141,7 +140,7 @@ func (w *Swap) Take(fields []scope.Field, req *scope.Request) (string, error) {
 		name := fields[i].Name
 		switch {
 		case len(name) != len(w.header):
-		case equalFold(name, w.header):
+		case text.EqualFold(name, w.header):
 			if found {
 				return "", ErrAmbiguous
 			}
@@ -167,7 +166,7 @@ func fromQuery(value string, n int) (string, error) {
 // authentication scheme has no letter case (RFC 9110, 11.1).
 func (w *Swap) unwrap(value string) (string, error) {
 	n := len(w.prefix) + len(w.suffix)
-	if len(value) <= n || !equalFold(value[:len(w.prefix)], w.prefix) || !strings.HasSuffix(value, w.suffix) {
+	if len(value) <= n || !text.EqualFold(value[:len(w.prefix)], w.prefix) || !strings.HasSuffix(value, w.suffix) {
 		return "", ErrMissing
 	}
 	token := value[len(w.prefix) : len(value)-len(w.suffix)]
@@ -190,14 +189,14 @@ func (w *Swap) unwrap(value string) (string, error) {
 func (w *Swap) Drops(name string) bool {
 	switch len(name) {
 	case len(w.header):
-		if equalFold(name, w.header) {
+		if text.EqualFold(name, w.header) {
 			return true
 		}
 	case len("Cookie"), len(authorization), len("Proxy-Authorization"):
 	default:
 		return false
 	}
-	return equalFold(name, "Cookie") || equalFold(name, authorization) || equalFold(name, "Proxy-Authorization")
+	return text.EqualFold(name, "Cookie") || text.EqualFold(name, authorization) || text.EqualFold(name, "Proxy-Authorization")
 }
 
 // AppendQuery appends the credential to a request target, where it goes there.
@@ -240,21 +239,4 @@ func escapeQuery(s string) string {
 		b.WriteByte(upper[c&0xf])
 	}
 	return b.String()
-}
-
-// equalFold compares ASCII letters without case, and nothing else so.
-func equalFold(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := 0; i < len(a); i++ {
-		x, y := a[i], b[i]
-		if x == y {
-			continue
-		}
-		if x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z' {
-			return false
-		}
-	}
-	return true
 }

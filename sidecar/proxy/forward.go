@@ -1,0 +1,206 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
+)
+
+// aside is how much of a body is sent without an eye on the answer: what the
+// buffers between here and the upstream take, so that no write waits long.
+const aside = 64 << 10
+
+// errLost is an agent that is gone: there is nobody to answer.
+var errLost = errors.New("the agent is gone")
+
+// forward brings an allowed request to the upstream and its answer back. It
+// tells whether another request may follow.
+func (c *conn) forward(d *scope.Decision) bool {
+	up, err := c.upstream()
+	if err == nil && c.head.ExpectContinue && c.writer.Continue() != nil {
+		err = errLost
+	}
+	if err == nil {
+		up, err = c.ask(up, d)
+	}
+	if err != nil {
+		return c.broken(err)
+	}
+	return c.relay(up)
+}
+
+// upstream returns the connection that the last request was sent on, or
+// another, or none.
+func (c *conn) upstream() (*dial.Conn, error) {
+	up := c.life.up // an exchange is under way: nobody takes it
+	if up != nil {
+		if c.view.target.Owns(up) && up.Reader.Reusable() {
+			up.Used = true
+			return up, nil
+		}
+		_ = up.Close() // the peer has ended it, or it leads elsewhere
+		c.life.bind(nil)
+	}
+	return c.life.dial(c.server.context, c.view.target.Get)
+}
+
+// ask sends the request and reads the head of the answer. A connection that
+// died while it was idle is replaced where asking twice does no harm.
+func (c *conn) ask(up *dial.Conn, d *scope.Decision) (*dial.Conn, error) {
+	err := c.send(up, d)
+	if err == nil || !c.mayRepeat(up, err) {
+		return up, err
+	}
+	_ = up.Close() // it is dead
+	c.life.bind(nil)
+	up, err = c.life.dial(c.server.context, c.view.target.Open)
+	if err != nil {
+		return nil, err
+	}
+	return up, c.send(up, d)
+}
+
+// mayRepeat tells whether the upstream has closed the connection before it
+// could have read the request, and the request can do nothing twice: whether a
+// request was read cannot be known, so only safe methods are sent again
+// (RFC 9110, 9.2.2), and none with a body.
+func (c *conn) mayRepeat(up *dial.Conn, err error) bool {
+	e := (*http1.Error)(nil)
+	safe := c.head.Method == "GET" || c.head.Method == "HEAD" || c.head.Method == "OPTIONS"
+	return up.Used && safe && c.head.Framing.Empty() && c.life.why() == alive &&
+		!errors.As(err, &e) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errLost)
+}
+
+// send writes the request, and reads the head of the answer to it. An error of
+// the agent's body is a [bodyError].
+func (c *conn) send(up *dial.Conn, d *scope.Decision) error {
+	c.writeHead(up.Writer, d)
+	framing := c.head.Framing
+	if framing.Kind == http1.Chunked || framing.Length > aside {
+		return c.sendLong(up)
+	}
+	if err := c.copyBody(up.Writer); err != nil {
+		if bad := (*bodyError)(nil); errors.As(err, &bad) || c.life.why() != alive {
+			return err
+		}
+		// It may have answered before it closed, such as with a 413.
+		return c.receive(up, err)
+	}
+	return c.receive(up, nil)
+}
+
+// receive reads the head of the answer. sent is why sending failed, which is
+// the error where there is no answer either.
+func (c *conn) receive(up *dial.Conn, sent error) error {
+	now := c.began
+	if !c.head.Framing.Empty() {
+		now = time.Now()
+	}
+	if !c.life.extend(c.until(now.Add(c.view.limits.AnswerTimeout))) {
+		return os.ErrDeadlineExceeded
+	}
+	err := up.Reader.ReadResponse(&c.answer, c.head.Method)
+	return c.reconcile(sent, err)
+}
+
+// reconcile decides between why sending failed and why receiving did. An
+// answer that came all the same is passed on.
+func (c *conn) reconcile(sent, received error) error {
+	partly := (*http1.Error)(nil)
+	switch {
+	case received == nil && sent != nil:
+		c.answer.Close = true
+		c.head.Close, c.unsent = true, true
+	case sent != nil && !errors.As(received, &partly) && !errors.Is(sent, os.ErrDeadlineExceeded):
+		return sent
+	}
+	return received
+}
+
+// until bounds a part of the exchange by the end of the whole.
+func (c *conn) until(t time.Time) time.Time {
+	if end := c.began.Add(c.view.limits.StreamTimeout); end.Before(t) {
+		return end
+	}
+	return t
+}
+
+// writeHead writes what was judged, and the credential last.
+func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
+	v := c.view
+	c.target = scope.AppendTarget(c.target[:0], v.target.BasePath, &c.request, d)
+	c.target = v.swap.AppendQuery(c.target, len(c.request.Query()) > 0)
+	w.Request(c.head.Method, string(c.target), v.target.Host)
+	for i := range c.head.Fields {
+		f := &c.head.Fields[i]
+		if scope.Forwards(d, f.Name) && !v.swap.Drops(f.Name) && !v.sets(f.Name) {
+			w.Field(f.Name, f.Value)
+		}
+	}
+	for i := range v.headers {
+		w.Field(v.headers[i].Name, v.headers[i].Value)
+	}
+	// No coding: what comes back has to be read for the secret.
+	w.Field("Accept-Encoding", "identity")
+	v.swap.Write(w)
+	w.Body(c.head.Framing)
+}
+
+// sets tells whether the endpoint sets a field of this name itself.
+func (v *view) sets(name string) bool {
+	for i := range v.headers {
+		if text.EqualFold(v.headers[i].Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// bodyError is a body of the agent that cannot be read to its end. The
+// upstream never gets to see it as whole.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return e.err.Error() }
+
+func (e *bodyError) Unwrap() error { return e.err }
+
+// copyBody sends the agent's body.
+func (c *conn) copyBody(w *http1.Writer) error {
+	if _, err := w.CopyBody(c.reader.Body()); err != nil {
+		if e := (*http1.Error)(nil); errors.As(err, &e) {
+			return &bodyError{err}
+		}
+		return err
+	}
+	return w.End()
+}
+
+// sendLong sends a body that may take its time while another goroutine waits
+// for the answer. An answer that refuses the request ends the sending; any
+// other is passed on when all was sent.
+func (c *conn) sendLong(up *dial.Conn) error {
+	received := make(chan error, 1)
+	go func() {
+		err := up.Reader.ReadResponse(&c.answer, c.head.Method)
+		if err != nil || c.answer.Status >= 400 {
+			c.life.interrupt()
+		}
+		received <- err
+	}()
+	sent := c.copyBody(up.Writer)
+	if sent == nil {
+		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
+	} else if bad := (*bodyError)(nil); errors.As(sent, &bad) && !c.life.interrupted() {
+		c.life.sever() // the answer, if there is one, would be to half a request
+		<-received
+		return sent
+	}
+	err := <-received
+	c.life.resume()
+	return c.reconcile(sent, err)
+}

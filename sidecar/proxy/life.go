@@ -1,0 +1,207 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
+)
+
+// Patience with connections on which nothing is under way.
+const (
+	idleTimeout = 5 * time.Minute // with an agent between requests
+	pinTimeout  = 5 * time.Second // until another agent may use its upstream connection
+)
+
+// Why a life ended, besides the reasons of credentials that were withdrawn.
+const (
+	alive    scope.Reason = ""
+	timeIsUp scope.Reason = "timeIsUp"
+	stopped  scope.Reason = "stopped" // the server is
+)
+
+// long ago is a deadline that breaks every read and write at once.
+var longAgo = time.Unix(1, 0)
+
+// life is what others than its goroutine may do to a connection: end it when
+// its time is up or its credential is withdrawn, and take its idle upstream
+// connection. Deadlines of sockets are set when they strike, not for each
+// request: a request costs a lock that nobody else holds.
+type life struct {
+	mu    sync.Mutex
+	agent net.Conn
+	up    *dial.Conn // nil: none
+	busy  bool       // an exchange is under way: up belongs to it
+	until time.Time
+	since time.Time // idle
+	ended scope.Reason
+	broke bool // by interrupt
+
+	cancel context.CancelFunc // of dialling; nil: nothing is dialled
+}
+
+// start begins an exchange, or says that the connection has ended.
+func (l *life) start(until time.Time) (*dial.Conn, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy, l.until = true, until
+	return l.up, l.ended == alive
+}
+
+// extend sets the end of the next part of an exchange.
+func (l *life) extend(until time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until = until
+	return l.ended == alive
+}
+
+// bind lets the exchange use up, or none, and tells whether it may go on.
+func (l *life) bind(up *dial.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.up = up
+	return l.ended == alive
+}
+
+// rest ends an exchange.
+func (l *life) rest(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy, l.since, l.until = false, now, now.Add(idleTimeout)
+	return l.ended == alive
+}
+
+// finish ends a life and hands over its upstream connection. It is sound if
+// nobody has broken it.
+func (l *life) finish() (up *dial.Conn, sound bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	up, sound = l.up, l.ended == alive
+	l.up, l.ended = nil, stopped
+	return up, sound
+}
+
+// why returns why the life ended.
+func (l *life) why() scope.Reason {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
+}
+
+// end breaks what is under way. The first reason stays.
+func (l *life) end(why scope.Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.endLocked(why)
+}
+
+// endBusy ends an exchange that is under way; a connection at rest stays, for
+// the next request to be refused on.
+func (l *life) endBusy(why scope.Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.busy {
+		l.endLocked(why)
+	}
+}
+
+// endIdle ends a connection on which nothing is under way.
+func (l *life) endIdle() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.busy {
+		l.endLocked(stopped)
+	}
+}
+
+func (l *life) endLocked(why scope.Reason) {
+	if l.ended != alive {
+		return
+	}
+	l.ended = why
+	// A socket that takes no deadline is closed already.
+	_ = l.agent.SetDeadline(longAgo)
+	if l.up != nil {
+		_ = l.up.SetDeadline(longAgo)
+	}
+	if l.cancel != nil {
+		l.cancel()
+	}
+}
+
+// dial runs open with a context that ends with the exchange.
+func (l *life) dial(ctx context.Context, open func(context.Context) (*dial.Conn, error)) (*dial.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.mu.Lock()
+	l.cancel = cancel
+	if l.ended != alive {
+		cancel()
+	}
+	l.mu.Unlock()
+	up, err := open(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel, l.up = nil, up
+	return up, err
+}
+
+// look ends the connection where its time is up, and returns the upstream
+// connection of an agent that is silent.
+func (l *life) look(now time.Time) *dial.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.After(l.until) {
+		l.endLocked(timeIsUp)
+	}
+	if l.busy || l.up == nil || l.ended == alive && now.Sub(l.since) < pinTimeout {
+		return nil
+	}
+	up := l.up
+	l.up = nil
+	return up
+}
+
+// interrupt breaks the sending of a request whose answer is there already.
+func (l *life) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broke = true
+	_ = l.agent.SetReadDeadline(longAgo)
+	if l.up != nil {
+		_ = l.up.SetWriteDeadline(longAgo)
+	}
+}
+
+// resume takes an interrupt back.
+func (l *life) resume() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broke && l.ended == alive {
+		_ = l.agent.SetReadDeadline(time.Time{})
+		if l.up != nil {
+			_ = l.up.SetWriteDeadline(time.Time{})
+		}
+	}
+	l.broke = false
+}
+
+// interrupted tells whether the sending was broken by an answer.
+func (l *life) interrupted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broke
+}
+
+// sever breaks the reading of an answer.
+func (l *life) sever() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.up != nil {
+		_ = l.up.SetDeadline(longAgo)
+	}
+}

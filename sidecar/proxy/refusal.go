@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
+)
+
+// refusal is an answer of the sidecar's own. The zero refusal is none.
+type refusal struct {
+	reason scope.Reason
+	status int    // 0: the usual one of the reason
+	detail string // "": the usual one of the reason
+	close  bool   // nothing more is read from the agent
+}
+
+func (r refusal) is() bool { return r.reason != "" }
+
+// answer is how a reason is told.
+type answer struct {
+	status     int
+	title      string
+	detail     string
+	retryAfter int // in seconds; 0: not said
+}
+
+// answers are the reasons for which requests are refused, in the order of the
+// metrics. Nothing in them tells of the secret, of other grants or of what the
+// upstream said.
+var answers = map[scope.Reason]answer{
+	scope.Malformed:           {400, "The request is malformed", "send one request that every server reads alike", 0},
+	scope.Unauthenticated:     {401, "The token is missing or wrong", "send the token of this credential, and only that, where the upstream's own credential would go; read its file again if it is older than its lifetime", 0},
+	scope.OutOfScope:          {403, "The request is out of scope", "no grant allows this method and path: ask the owner of the credential", 0},
+	scope.ParameterRefused:    {403, "A part of the request is out of scope", "a grant has this method and path, but the query, headers or body do not pass", 0},
+	scope.BeyondCeiling:       {403, "The request is beyond the ceiling", "the owner of the upstream does not allow this request to any agent", 0},
+	scope.TooLarge:            {413, "The request is too large", "send a smaller request", 0},
+	scope.TooSlow:             {408, "The request came too slowly", "send the whole request at once", 0},
+	scope.RateLimited:         {429, "Too many requests", "too many requests are under way with this credential: wait for one to end", 1},
+	scope.NotReady:            {503, "The credential is not ready", "the sidecar has not been given this credential yet: try again", 1},
+	scope.LeaseExpired:        {503, "The lease is over", "the sidecar has been without news of this credential for too long: try again", 5},
+	scope.Revoked:             {403, "The credential was withdrawn", "this credential is no longer given to this pod", 0},
+	scope.Suspended:           {403, "The credential is suspended", "the owner of the credential has suspended it", 0},
+	scope.Expired:             {403, "The credential has expired", "the time of this credential is over: ask its owner", 0},
+	scope.VersionWentBack:     {403, "The credential went back in time", "an earlier version of this credential arrived, and the request does not pass both: ask its owner to change it anew", 0},
+	scope.ClockSkew:           {503, "The clocks differ", "the clock of this node is not the cluster's: try again", 5},
+	scope.Unrecorded:          {503, "The request could not be recorded", "no audit record could be written, and nothing is forwarded without one: try again", 5},
+	scope.DestinationRefused:  {502, "The upstream's address is refused", "the upstream's name leads to an address that no credential is sent to", 0},
+	scope.UpstreamUnreachable: {502, "The upstream cannot be reached", "no connection to the upstream could be made, secured or kept", 0},
+	scope.UpstreamTimeout:     {504, "The upstream is too slow", "the upstream did not answer in time", 0},
+	scope.AnswerRefused:       {502, "The answer cannot be passed on", "the upstream answered in a way that is not passed on", 0},
+}
+
+// elsewhere tells of a reason that is not one of requests, such as those of
+// conditions: it denies like any other.
+var elsewhere = answer{403, "The credential is not available", "this credential is not available to this pod: ask its owner", 0}
+
+func answerTo(r refusal) answer {
+	a, ok := answers[r.reason]
+	if !ok {
+		a = elsewhere
+	}
+	if r.status != 0 {
+		a.status = r.status
+	}
+	if r.detail != "" {
+		a.detail = r.detail
+	}
+	return a
+}
+
+// malformed is the refusal of a request that could not be read, by whose
+// fault it was.
+func malformed(err error) refusal {
+	e := (*http1.Error)(nil)
+	if !errors.As(err, &e) {
+		return refusal{reason: scope.Malformed, close: true}
+	}
+	r := refusal{reason: scope.Malformed, status: e.Status, detail: e.Msg, close: true}
+	switch e.Status {
+	case 408:
+		r.reason = scope.TooSlow
+	case 413, 414, 431:
+		r.reason = scope.TooLarge
+	}
+	return r
+}
+
+// drainable is how much of a refused request's body is read, so that the
+// connection can be used again and a malformed body is told as such.
+const drainable = 64 << 10
+
+// refuse answers a request of which nothing was forwarded, and tells whether
+// another may follow.
+func (c *conn) refuse(d *scope.Decision, why refusal) bool {
+	why = c.settle(why)
+	c.stats().denied(why.reason)
+	if c.record(audit.Decision, d, why) != nil {
+		why.reason, why.status, why.detail = scope.Unrecorded, 0, ""
+	}
+	return c.tell(why)
+}
+
+// fail answers a request that was allowed and that the sidecar cannot bring to
+// its end.
+func (c *conn) fail(why refusal) bool {
+	c.stats().failed(why.reason)
+	// The request ends in a refusal either way.
+	_ = c.record(audit.Outcome, nil, why)
+	return c.tell(why)
+}
+
+// settle reads the rest of a refused request, or gives the connection up.
+func (c *conn) settle(why refusal) refusal {
+	framing := c.head.Framing
+	switch {
+	case why.close:
+	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > drainable:
+		why.close = true
+	default:
+		e := (*http1.Error)(nil)
+		switch err := c.reader.Body().Discard(drainable); {
+		case errors.As(err, &e) && e.Status == 413:
+			why.close = true
+		case err != nil:
+			why = malformed(err)
+		}
+	}
+	return why
+}
+
+// tell writes a refusal.
+func (c *conn) tell(why refusal) bool {
+	if c.life.why() != alive {
+		why.close = true
+		c.revive()
+	}
+	a := answerTo(why)
+	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	w := c.writer
+	w.Response(a.status, c.head.Method)
+	w.Field("Content-Type", "application/problem+json")
+	w.Field("Cache-Control", "no-store")
+	if a.retryAfter > 0 {
+		w.Field("Retry-After", strconv.Itoa(a.retryAfter))
+	}
+	if v := c.view; a.status == 401 && v.swap != nil && v.swap.Challenge() != "" {
+		w.Field("WWW-Authenticate", v.swap.Challenge())
+	}
+	closing := why.close || c.closing()
+	if closing {
+		w.ConnectionClose()
+	}
+	w.Body(http1.Framing{Kind: http1.Sized, Length: int64(len(c.problem))})
+	if c.head.Method != "HEAD" {
+		_, _ = w.Write(c.problem) // End tells
+	}
+	if w.End() != nil {
+		return false
+	}
+	if closing {
+		c.linger()
+	}
+	return !closing
+}
+
+// appendProblem appends a problem document (RFC 9457).
+func (c *conn) appendProblem(dst []byte, reason scope.Reason, a answer) []byte {
+	dst = append(dst, `{"type":`...)
+	dst = audit.AppendString(dst, "https://sallyport.dev/reasons/"+string(reason))
+	dst = append(dst, `,"title":`...)
+	dst = audit.AppendString(dst, a.title)
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(a.status), 10)
+	dst = append(dst, `,"detail":`...)
+	dst = audit.AppendString(dst, a.detail)
+	dst = append(dst, `,"credential":`...)
+	dst = audit.AppendString(dst, c.listener.holder.name)
+	dst = append(dst, `,"reason":`...)
+	dst = audit.AppendString(dst, string(reason))
+	dst = append(dst, `,"requestId":`...)
+	dst = audit.AppendString(dst, c.id[:])
+	return append(dst, '}', '\n')
+}

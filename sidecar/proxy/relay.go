@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
+)
+
+// relay passes the answer on whose head was read. It tells whether another
+// request may follow.
+func (c *conn) relay(up *dial.Conn) bool {
+	a := &c.answer
+	if c.view.response.RefuseRedirects && isRedirect(a.Status) {
+		c.drop()
+		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream answered with a redirect, which this credential does not pass on"})
+	}
+	body := up.Reader.Body()
+	if a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized {
+		if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
+			return c.broken(os.ErrDeadlineExceeded)
+		}
+	}
+	w := c.writer
+	w.Response(a.Status, c.head.Method)
+	for i := range a.Fields {
+		if c.view.passes(a.Fields[i].Name) {
+			w.Field(a.Fields[i].Name, a.Fields[i].Value)
+		}
+	}
+	closing := c.closing()
+	if closing {
+		w.ConnectionClose()
+	}
+	w.Body(a.Framing)
+	c.returned = true
+	_, err := w.CopyBody(body)
+	if err == nil {
+		err = w.End()
+	}
+	if err != nil {
+		return c.broken(err)
+	}
+	if a.Close {
+		c.drop()
+	}
+	if c.unsent {
+		c.linger()
+	}
+	return !closing
+}
+
+// isRedirect tells an answer that sends the client elsewhere.
+func isRedirect(status int) bool { return status >= 300 && status < 400 && status != 304 }
+
+// passes tells whether a field of an answer goes to the agent. A session that
+// the upstream opens would be an authentication beside the credential.
+func (v *view) passes(name string) bool {
+	return v.response.KeepCookies || len(name) != len("Set-Cookie") && len(name) != len("Set-Cookie2") ||
+		!text.EqualFold(name, "Set-Cookie") && !text.EqualFold(name, "Set-Cookie2")
+}
+
+// drop closes the connection to the upstream.
+func (c *conn) drop() {
+	if c.life.up != nil {
+		_ = c.life.up.Close() // what is under way on it is given up
+		c.life.bind(nil)
+	}
+}
+
+// broken ends an exchange that err broke. Where a part of the answer may have
+// been sent, the agent sees that it is not whole.
+func (c *conn) broken(err error) bool {
+	c.drop()
+	why := c.blame(err)
+	switch {
+	case !why.is():
+		return false
+	case !c.returned:
+		return c.fail(c.settle(why))
+	}
+	c.stats().failed(why.reason)
+	_ = c.record(audit.Outcome, nil, why) // the exchange is broken already
+	return false
+}
+
+// blame finds the reason of a broken exchange; there is none where the agent
+// is gone.
+func (c *conn) blame(err error) refusal {
+	switch ended := c.life.why(); ended {
+	case alive, timeIsUp:
+	case stopped:
+		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
+	default:
+		return refusal{reason: ended, close: true}
+	}
+	bad, unreachable, answered := (*bodyError)(nil), (*dial.Error)(nil), (*http1.Error)(nil)
+	switch {
+	case errors.As(err, &bad):
+		return malformed(bad.err)
+	case errors.As(err, &unreachable):
+		c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", err)
+		return refusal{reason: unreachable.Reason}
+	case errors.As(err, &answered):
+		return ofAnswer(answered)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refusal{reason: scope.UpstreamTimeout}
+	case c.returned || errors.Is(err, errLost):
+		return refusal{}
+	}
+	return refusal{reason: scope.UpstreamUnreachable}
+}
+
+// ofAnswer is the refusal of an answer that broke off, or that nobody should
+// read.
+func ofAnswer(e *http1.Error) refusal {
+	switch {
+	case e.Status == 504:
+		return refusal{reason: scope.UpstreamTimeout}
+	case e.Err != nil:
+		return refusal{reason: scope.UpstreamUnreachable, detail: "the upstream broke off its answer"}
+	}
+	return refusal{reason: scope.AnswerRefused, detail: "the upstream's answer is malformed: " + e.Msg}
+}

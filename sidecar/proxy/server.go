@@ -1,0 +1,305 @@
+// Package proxy is the data plane: it reads a request, judges it, records the
+// decision, swaps the agent's token for the credential, and forwards what was
+// judged.
+//
+// One goroutine carries a connection of an agent to an upstream and back, so a
+// request is never handed over. Its upstream connection stays with it from one
+// request to the next and goes to the pool of the endpoint when the agent is
+// silent. Time is kept by one watchdog, which breaks the reads and writes of an
+// exchange that lasts too long or whose credential was withdrawn.
+//
+// What is unknown denies: no state, no lease, no token, no record.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/credential"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
+)
+
+// Options are what a Server is made of. Dialer and Audit are required.
+type Options struct {
+	Dialer *dial.Dialer
+	Audit  *audit.Log
+	// Handles are the constant tokens of the pod, by namespace/name.
+	Handles map[string]credential.Handle
+	// Pod is namespace/name for the records; PodUID is what scoped tokens must
+	// be bound to.
+	Pod, PodUID string
+	// WithoutLeases serves without news from a broker for any time, where
+	// there is none to have it from. ExpiresAt holds all the same.
+	WithoutLeases bool
+	// Log gets what an operator can act on; nil: nothing is logged.
+	Log *slog.Logger
+	// Now is the clock of leases and tokens; nil: time.Now.
+	Now func() time.Time
+}
+
+// Server serves the listeners of one pod. Its methods are safe for concurrent
+// use. Until the first [Server.Apply] every request is refused.
+type Server struct {
+	options Options
+	log     *slog.Logger
+	now     func() time.Time
+
+	closing atomic.Bool
+	stop    context.CancelFunc
+	context context.Context // the life of the server: Shutdown ends it
+	serving sync.WaitGroup  // watchdog, accepting, connections
+
+	mu        sync.Mutex // of what follows; never held while a request is served
+	holders   map[string]*holder
+	listeners []*listener
+	applied   *applied
+}
+
+// applied is the state that listeners are served from.
+type applied struct {
+	state    *bundle.State
+	received time.Time
+}
+
+// listener is one endpoint of one credential.
+type listener struct {
+	holder    *holder
+	endpoint  string
+	net       net.Listener
+	authority string
+
+	view atomic.Pointer[view]
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+// maxConnections bounds those of one listener, idle ones included.
+const maxConnections = 8192
+
+// tick is how often the watchdog looks: limits are kept to within it.
+const tick = 200 * time.Millisecond
+
+// New returns a Server; [Server.Shutdown] ends it.
+func New(o Options) *Server {
+	s := &Server{options: o, log: o.Log, now: o.Now, holders: map[string]*holder{}}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.context, s.stop = context.WithCancel(context.Background())
+	s.serving.Go(s.watch)
+	return s
+}
+
+// Listen serves an endpoint of a credential, namespace/name, on l until
+// Shutdown, which closes l.
+func (s *Server) Listen(name, endpoint string, l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holders[name]
+	if h == nil {
+		h = &holder{name: name, handle: s.options.Handles[name]}
+		s.holders[name] = h
+	}
+	one := &listener{
+		holder: h, endpoint: endpoint, net: l, authority: l.Addr().String(),
+		conns: map[*conn]struct{}{},
+	}
+	h.listeners = append(h.listeners, one)
+	s.listeners = append(s.listeners, one)
+	if s.applied != nil {
+		_ = s.install(h, s.applied) // what cannot be served was reported by Apply
+	}
+	s.serving.Go(func() { s.accept(one) })
+}
+
+// Ready reports whether every listener has a document to judge by, or a reason
+// to refuse.
+func (s *Server) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		if l.view.Load() == nil {
+			return false
+		}
+	}
+	return s.applied != nil && !s.closing.Load()
+}
+
+// Shutdown takes no new connection, lets exchanges under way end until ctx is
+// done, and then cuts them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	var failures []error
+	for _, l := range s.listening() {
+		if err := l.net.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			failures = append(failures, fmt.Errorf("closing listener %s: %w", l.authority, err))
+		}
+		l.each(func(c *conn) { c.life.endIdle() })
+	}
+	done := make(chan struct{})
+	go func() {
+		s.serving.Wait()
+		close(done)
+	}()
+	s.awaitConnections(ctx)
+	s.stop()
+	for _, l := range s.listening() {
+		l.each(func(c *conn) { c.life.end(stopped) })
+	}
+	<-done
+	s.release()
+	return errors.Join(failures...)
+}
+
+// awaitConnections waits until no agent is connected, or ctx is done.
+func (s *Server) awaitConnections(ctx context.Context) {
+	t := time.NewTicker(tick / 20)
+	defer t.Stop()
+	for s.connections() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (s *Server) connections() int {
+	n := 0
+	for _, l := range s.listening() {
+		n += l.connections()
+	}
+	return n
+}
+
+// release closes the idle connections to upstreams.
+func (s *Server) release() {
+	for _, l := range s.listening() {
+		if v := l.view.Load(); v != nil && v.target != nil {
+			v.target.Close()
+		}
+	}
+}
+
+func (s *Server) listening() []*listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listeners[:len(s.listeners):len(s.listeners)]
+}
+
+func (s *Server) accept(l *listener) {
+	for {
+		c, err := l.net.Accept()
+		switch {
+		case s.closing.Load() || errors.Is(err, net.ErrClosed):
+			if err == nil {
+				_ = c.Close() // it came too late
+			}
+			return
+		case err != nil: // out of descriptors, say: others may be closed meanwhile
+			s.log.Error("accepting failed", "listener", l.authority, "error", err)
+			s.pause(tick)
+		default:
+			s.serve(l, c)
+		}
+	}
+}
+
+func (s *Server) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.context.Done():
+	}
+}
+
+func (s *Server) serve(l *listener, agent net.Conn) {
+	c := newConn(s, l, agent)
+	if !l.add(c) {
+		_ = agent.Close() // too many already; nothing was read
+		return
+	}
+	s.serving.Go(func() {
+		defer l.remove(c)
+		c.serve()
+	})
+}
+
+// watch keeps the time of all connections.
+func (s *Server) watch() {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.context.Done():
+			return
+		case now := <-t.C:
+			for _, l := range s.listening() {
+				l.sweep(now)
+			}
+		}
+	}
+}
+
+// sweep ends what lasts too long, and takes upstream connections away from
+// silent agents.
+func (l *listener) sweep(now time.Time) {
+	v := l.view.Load()
+	l.each(func(c *conn) {
+		up := c.life.look(now)
+		if up == nil {
+			return
+		}
+		if v == nil || v.target == nil || !v.target.Owns(up) {
+			_ = up.Close() // idle, and leads where nothing is sent any more
+			return
+		}
+		v.target.Put(up, now)
+	})
+	if v != nil && v.target != nil {
+		v.target.Sweep(now)
+	}
+}
+
+func (l *listener) each(do func(*conn)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		do(c)
+	}
+}
+
+func (l *listener) add(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.conns) >= maxConnections {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+func (l *listener) remove(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+}
+
+func (l *listener) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}

@@ -1,0 +1,172 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/token"
+)
+
+// Apply makes st what is served. A credential that is not in it is withdrawn,
+// and its exchanges under way are cut; one whose document cannot be served
+// keeps what it had. st must not be changed afterwards.
+//
+// A lower generation of the same object never replaces a higher one: a request
+// must then pass both.
+func (s *Server) Apply(st *bundle.State) []bundle.ApplyError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st.Version < 1 || st.Version > bundle.Version {
+		return []bundle.ApplyError{{Reason: bundle.SidecarRefused, Detail: fmt.Sprintf("the document has version %d, read are 1 to %d", st.Version, bundle.Version)}}
+	}
+	s.applied = &applied{state: st, received: s.now()}
+	var errs []bundle.ApplyError
+	for _, h := range s.holders {
+		if err := s.install(h, s.applied); err != nil {
+			errs = append(errs, bundle.ApplyError{Credential: h.name, Reason: bundle.SidecarRefused, Detail: err.Error()})
+		}
+	}
+	for i := range st.Credentials {
+		if name := nameOf(&st.Credentials[i]); s.holders[name] == nil {
+			errs = append(errs, bundle.ApplyError{Credential: name, Reason: bundle.SidecarRefused, Detail: "no listener of this sidecar is bound to it"})
+		}
+	}
+	return errs
+}
+
+// Revoke withdraws the credential with this UID until a later state serves it
+// again, and cuts its exchanges under way.
+func (s *Server) Revoke(uid string, reason scope.Reason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.holders {
+		if h.held != nil && h.held.UID == uid {
+			h.withdraw(reason)
+		}
+	}
+}
+
+// Extend counts the leases of all credentials that are served from now, none
+// of them beyond leaseEnds. News that come after their own end are dropped.
+func (s *Server) Extend(leaseEnds time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.now()
+	if !now.Round(0).Before(leaseEnds) {
+		return
+	}
+	for _, h := range s.holders {
+		if h.held != nil {
+			h.lease.Store(newLease(now, h.held.MaxOffline, leaseEnds))
+		}
+	}
+}
+
+func nameOf(c *bundle.Credential) string { return c.Namespace + "/" + c.Name }
+
+// find returns what st says of a credential: its document, or why there is
+// none.
+func find(st *bundle.State, name string) (*bundle.Credential, scope.Reason) {
+	for _, d := range st.Denied {
+		if d.Namespace+"/"+d.Name == name {
+			return nil, d.Reason
+		}
+	}
+	for i := range st.Credentials {
+		if nameOf(&st.Credentials[i]) == name {
+			return &st.Credentials[i], ""
+		}
+	}
+	return nil, scope.Revoked
+}
+
+// install serves h by what is applied.
+func (s *Server) install(h *holder, a *applied) error {
+	c, reason := find(a.state, h.name)
+	if c == nil {
+		h.withdraw(reason)
+		return nil
+	}
+	verifier, err := s.verify(a, c)
+	if err != nil {
+		return h.keep(err)
+	}
+	var older *bundle.Credential
+	if h.last.olderThan(c) {
+		if h.held == nil {
+			h.withdraw(scope.VersionWentBack)
+			return nil
+		}
+		c, older = h.held, c
+	}
+	views := make([]*view, len(h.listeners))
+	for i, l := range h.listeners {
+		if views[i], err = s.build(l, c, older, verifier); err != nil {
+			return h.keep(err)
+		}
+	}
+	h.held, h.last = c, versions{c.Object, c.Upstream}
+	newest := c
+	if older != nil {
+		newest = older // the news, though not the document
+	}
+	h.lease.Store(newLease(a.received, c.MaxOffline, newest.LeaseEnds))
+	for i, l := range h.listeners {
+		l.show(views[i])
+	}
+	return nil
+}
+
+// verify holds the token that came with c to c, once: what an agent shows
+// later is held to pod, credential and time alone.
+func (s *Server) verify(a *applied, c *bundle.Credential) (*token.Verifier, error) {
+	verifier, err := token.NewVerifier(a.state.TokenKeys)
+	if err != nil {
+		return nil, err
+	}
+	if c.Token == "" {
+		return verifier, nil
+	}
+	claims, err := verifier.Verify(c.Token)
+	if err != nil {
+		return nil, err
+	}
+	if err := claims.Check(a.received, s.options.PodUID, c.UID); err != nil {
+		return nil, err
+	}
+	if claims.Credential.Generation != c.Generation || claims.Scope != c.ScopeHash || claims.Upstream.UID != c.Upstream.UID {
+		return nil, errors.New("its token was minted for another version of it")
+	}
+	return verifier, nil
+}
+
+// keep goes on with what is served, if anything is.
+func (h *holder) keep(err error) error {
+	if h.held == nil {
+		h.withdraw(scope.NotReady)
+	}
+	return err
+}
+
+// withdraw refuses every later request and cuts those under way. What was held
+// is let go of, the secret with it; its versions are remembered.
+func (h *holder) withdraw(reason scope.Reason) {
+	h.held = nil
+	h.lease.Store(nil)
+	for _, l := range h.listeners {
+		l.show(&view{withdrawn: reason})
+		l.each(func(c *conn) { c.life.endBusy(reason) })
+	}
+}
+
+// show swaps the view of l. Connections to a place that is no longer the
+// endpoint's are closed, idle ones now, others after their exchange.
+func (l *listener) show(v *view) {
+	old := l.view.Swap(v)
+	if old != nil && old.target != nil && old.target != v.target {
+		old.target.Close()
+	}
+}
