@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
+	"github.com/sallyport-dev/sallyport/internal/secret"
+)
+
+// readFiles returns the objects of the files. The file "-" has the text stdin.
+func readFiles(ctx context.Context, files []string, stdin []byte) ([]manifest.Object, error) {
+	var objects []manifest.Object
+	var refused manifest.Errors
+	for _, file := range files {
+		text := stdin
+		if file != "-" {
+			var err error
+			if text, err = os.ReadFile(file); err != nil {
+				return nil, fmt.Errorf("reading manifests: %w", err)
+			}
+		}
+		found, err := manifest.Read(ctx, file, text)
+		var complaints manifest.Errors
+		if errors.As(err, &complaints) {
+			refused = append(refused, complaints...)
+		}
+		objects = append(objects, found...)
+	}
+	if err := refused.Err(); err != nil {
+		return nil, err
+	}
+	return objects, manifest.Unique(objects)
+}
+
+// readStdin reads standard input where a file is "-": once, since it can be
+// read only once.
+func readStdin(files []string, stdin io.Reader) ([]byte, error) {
+	for _, file := range files {
+		if file == "-" {
+			text, err := io.ReadAll(stdin)
+			if err != nil {
+				return nil, fmt.Errorf("reading standard input: %w", err)
+			}
+			return text, nil
+		}
+	}
+	return nil, nil
+}
+
+// loaded is one ScopedCredential of the manifests.
+type loaded struct {
+	key      string // namespace/name
+	object   *v1alpha1.ScopedCredential
+	compiled bundle.Credential // with its key; not there where it is refused
+	refused  bool
+	// withdrawn says that what it is refused for takes access away: upstream or
+	// key are gone, or not shared any more. Other refusals leave the last
+	// accepted scope in force.
+	withdrawn bool
+}
+
+// compileAll compiles every ScopedCredential, with the keys of its upstream.
+// The error is a manifest.Errors with all that was found wrong; what is fine
+// is returned all the same.
+func compileAll(objects []manifest.Object) ([]loaded, error) {
+	w := world{upstreams: map[string]upstream{}, secrets: map[string]*corev1.Secret{}}
+	for _, s := range manifest.Select[*corev1.Secret](objects) {
+		w.secrets[s.Namespace+"/"+s.Name] = s
+	}
+	for _, o := range objects {
+		if up, ok := o.Object.(*v1alpha1.UpstreamSecret); ok {
+			w.upstreams[o.Key()] = w.upstream(o, up)
+		}
+	}
+	var all []loaded
+	for _, o := range objects {
+		if sc, ok := o.Object.(*v1alpha1.ScopedCredential); ok {
+			all = append(all, w.credential(o, sc))
+		}
+	}
+	return all, w.complaints.Err()
+}
+
+// world is what the manifests hold, by namespace/name.
+type world struct {
+	upstreams  map[string]upstream
+	secrets    map[string]*corev1.Secret
+	complaints manifest.Errors
+}
+
+type upstream struct {
+	object  *v1alpha1.UpstreamSecret
+	key     secret.Value // zero where there is none
+	refused bool
+}
+
+func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstream {
+	out := upstream{object: up}
+	if out.refused = w.complain(o, compile.Upstream(up)); out.refused {
+		return out
+	}
+	ref := up.Spec.Source.SecretRef
+	data, found := secretData(w.secrets[up.Namespace+"/"+ref.Name], ref.Key)
+	if !found {
+		w.complaints = append(w.complaints, o.ErrorAt("spec.source.secretRef", fmt.Sprintf(
+			"the files hold no Secret %s/%s with the key %s: add it to one of them", up.Namespace, ref.Name, ref.Key)))
+		return out
+	}
+	key, err := compile.Key(data)
+	if err != nil {
+		w.complaints = append(w.complaints, o.ErrorAt("spec.source.secretRef", err.Error()))
+		return out
+	}
+	out.key = key
+	return out
+}
+
+// secretData reads a key as the API server would store it: stringData wins.
+func secretData(s *corev1.Secret, key string) (data []byte, found bool) {
+	if s == nil {
+		return nil, false
+	}
+	if text, ok := s.StringData[key]; ok {
+		return []byte(text), true
+	}
+	data, found = s.Data[key]
+	return data, found
+}
+
+func (w *world) credential(o manifest.Object, sc *v1alpha1.ScopedCredential) loaded {
+	out := loaded{key: o.Key(), object: sc}
+	ref := sc.Spec.Upstream
+	if ref.Namespace == "" {
+		ref.Namespace = sc.Namespace
+	}
+	up := w.upstreams[ref.Namespace+"/"+ref.Name]
+	shared := compile.MayConsume(up.object, sc.Namespace)
+	if shared && up.refused {
+		out.refused = true // complained about there
+		return out
+	}
+	if !shared {
+		up.object = nil
+	}
+	compiled, err := compile.Credential(sc, up.object)
+	out.refused = w.complain(o, err)
+	if !shared || up.key.IsZero() {
+		out.refused, out.withdrawn = true, true
+	}
+	if !out.refused {
+		out.compiled = compiled
+		out.compiled.Secret = up.key
+	}
+	return out
+}
+
+// complain adds the problems of a refusal, at their lines.
+func (w *world) complain(o manifest.Object, err error) (refused bool) {
+	var problems *compile.Refused
+	if !errors.As(err, &problems) {
+		return err != nil
+	}
+	for _, p := range problems.Problems {
+		msg := p.Msg
+		if p.Value != "" {
+			msg = fmt.Sprintf("%q: %s", p.Value, p.Msg)
+		}
+		w.complaints = append(w.complaints, o.ErrorAt(p.Field, msg))
+	}
+	return true
+}
