@@ -1,0 +1,334 @@
+package corpus
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// evidence is all that was observed of one request. Nothing else decides.
+type evidence struct {
+	sent     []byte
+	received []byte // by the client
+	closed   bool   // by the proxy
+	answers  []answer
+
+	upstream []byte
+	requests []upstreamRequest
+	mark     string // stands in the upstream's answers
+
+	records []record // of the audit file, since the request was sent
+	logs    string   // the same of standard output and standard error
+	audit   string
+	values  map[string]string
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// reasons is the closed set of the API reference.
+var reasons = []string{
+	"Malformed", "Unauthenticated", "OutOfScope", "ParameterRefused", "BeyondCeiling", "TooLarge", "TooSlow", "RateLimited",
+	"NotReady", "LeaseExpired", "Revoked", "Suspended", "Expired", "VersionWentBack", "ClockSkew", "Unrecorded",
+	"DestinationRefused", "UpstreamUnreachable", "UpstreamTimeout", "AnswerRefused",
+}
+
+// verdict says why the case failed, or nil.
+func verdict(c *testCase, e *evidence) error {
+	expectations := map[string]func(*testCase, *evidence) error{
+		"allow": allowed, "block": blocked, "split": split, "transform": transformed,
+		"block-or-clean": func(c *testCase, e *evidence) error {
+			if len(e.upstream) == 0 {
+				return blocked(c, e)
+			}
+			return clean(c, e)
+		},
+	}
+	expected, known := expectations[c.Expect]
+	if !known {
+		return fmt.Errorf("the expectation %q is not known", c.Expect)
+	}
+	return errors.Join(leaks(e), expected(c, e), details(c, e))
+}
+
+// leaks holds for every request: the key stays inside, the token does not go out.
+func leaks(e *evidence) error {
+	for place, text := range map[string]string{"the answer": string(e.received), "the logs": e.logs, "the audit file": e.audit} {
+		if form := leak(e.values["REAL"], text); form != "" {
+			return fmt.Errorf("the key (%s) is in %s", form, place)
+		}
+	}
+	if form := leak(e.values["TOKEN"], string(e.upstream)); form != "" {
+		return fmt.Errorf("the token (%s) reached the upstream", form)
+	}
+	return nil
+}
+
+// allowed: one clean request upstream, and its answer at the client.
+func allowed(c *testCase, e *evidence) error {
+	if err := clean(c, e); err != nil {
+		return err
+	}
+	if len(e.answers) != 1 || e.answers[0].status != http.StatusOK || !bytes.Contains(e.answers[0].body, []byte(e.mark)) {
+		return fmt.Errorf("forwarded, but the upstream's answer did not come back: %s", e)
+	}
+	return nil
+}
+
+// clean: one request upstream that nobody can misread, with the key, and no
+// byte beside it.
+func clean(c *testCase, e *evidence) error {
+	if len(e.requests) != 1 {
+		return fmt.Errorf("%d requests reached the upstream, want one: %s", len(e.requests), e)
+	}
+	r := e.requests[0]
+	if r.defect != "" {
+		return fmt.Errorf("the upstream got a request with a defect: %s", r.defect)
+	}
+	if r.length != len(e.upstream) {
+		return fmt.Errorf("the upstream got %d bytes besides the request", len(e.upstream)-r.length)
+	}
+	if line := strings.TrimSuffix(r.line, " HTTP/1.1"); c.Forward != "" && line != c.Forward {
+		return fmt.Errorf("forwarded %q, want %q", line, c.Forward)
+	}
+	if got := r.values("Authorization"); !slices.Equal(got, []string{"Bearer " + e.values["REAL"]}) {
+		return fmt.Errorf("the upstream got %d Authorization headers, want the key in one", len(got))
+	}
+	return nil
+}
+
+// blocked: no byte upstream, a refusal or a close at the client, a record.
+func blocked(c *testCase, e *evidence) error {
+	if len(e.upstream) > 0 {
+		return fmt.Errorf("it reached the upstream: %s", e)
+	}
+	if len(e.answers) == 0 && !e.closed {
+		return errors.New("neither answered nor closed")
+	}
+	for i, a := range e.answers {
+		if i == 0 && len(c.Status) > 0 && !slices.Contains(c.Status, a.status) {
+			return fmt.Errorf("refused with %d, want one of %v: %s", a.status, c.Status, e)
+		}
+		if !refusal(a.status) && !slices.Contains(c.Status, a.status) {
+			return fmt.Errorf("answered %d, want a refusal", a.status)
+		}
+		if err := problem(c, &a, e); err != nil {
+			return err
+		}
+	}
+	return recorded(c, e)
+}
+
+func refusal(status int) bool { return status/100 == 4 }
+
+// problem checks the document of a refusal (RFC 9457). An answer to HEAD has
+// none.
+func problem(c *testCase, a *answer, e *evidence) error {
+	if c.Refusal != "problem" || a.status != http.StatusForbidden || bytes.HasPrefix(e.sent, []byte("HEAD ")) {
+		return nil
+	}
+	if media := a.header.Get("Content-Type"); media != "application/problem+json" {
+		return fmt.Errorf("the refusal has Content-Type %q", media)
+	}
+	var document struct {
+		Type, Title, Detail, Credential, Reason, RequestID string
+		Status                                             int
+	}
+	if err := json.Unmarshal(a.body, &document); err != nil {
+		return fmt.Errorf("the refusal is not JSON: %w", err)
+	}
+	if document.Type == "" || document.Title == "" || document.Detail == "" || document.Credential == "" || document.Reason == "" ||
+		document.RequestID == "" || document.Status != a.status {
+		return fmt.Errorf("the refusal lacks a member: %s", a.body)
+	}
+	return nil
+}
+
+// recorded: a record of the closed set, the one that the answer names.
+func recorded(c *testCase, e *evidence) error {
+	r, found := e.refusalRecord()
+	switch {
+	case !found:
+		return fmt.Errorf("no audit record gives a reason: %s", e)
+	case !slices.Contains(reasons, r.Reason):
+		return fmt.Errorf("the recorded reason %q is not one of the closed set", r.Reason)
+	case c.Reason != "" && r.Reason != c.Reason:
+		return fmt.Errorf("refused as %s, want %s", r.Reason, c.Reason)
+	}
+	return nil
+}
+
+// refusalRecord finds the record that belongs to the refusal.
+func (e *evidence) refusalRecord() (record, bool) {
+	var named struct{ RequestID string }
+	if len(e.answers) > 0 {
+		_ = json.Unmarshal(e.answers[0].body, &named)
+	}
+	for _, r := range e.records {
+		if r.Reason != "" && (named.RequestID == "" || r.ID == named.RequestID) {
+			return r, true
+		}
+	}
+	return record{}, false
+}
+
+// split: several requests on one connection, each with its own outcome. After
+// a refusal the proxy may close.
+func split(c *testCase, e *evidence) error {
+	forwarded := 0
+	for i, expect := range c.ExpectEach {
+		answered := i < len(e.answers)
+		switch {
+		case expect == "allow":
+			forwarded++
+			if !answered || e.answers[i].status != http.StatusOK {
+				return fmt.Errorf("request %d was not answered with 200: %s", i+1, e)
+			}
+		case answered && !refusal(e.answers[i].status):
+			return fmt.Errorf("request %d was answered %d, want a refusal", i+1, e.answers[i].status)
+		case !answered && !e.closed:
+			return fmt.Errorf("request %d was neither answered nor closed", i+1)
+		}
+	}
+	if len(e.requests) != forwarded {
+		return fmt.Errorf("%d requests reached the upstream, want %d: %s", len(e.requests), forwarded, e)
+	}
+	return nil
+}
+
+// transformed: what reached the upstream is well-formed; the rest is details.
+func transformed(_ *testCase, e *evidence) error {
+	for _, r := range e.requests {
+		if r.defect != "" {
+			return fmt.Errorf("the upstream got a request with a defect: %s", r.defect)
+		}
+	}
+	if len(e.requests) == 0 {
+		return fmt.Errorf("nothing reached the upstream: %s", e)
+	}
+	return nil
+}
+
+// details checks what a case says beyond its expectation.
+func details(c *testCase, e *evidence) error {
+	if len(c.ClientStatus) > 0 && (len(e.answers) == 0 || !slices.Contains(c.ClientStatus, e.answers[0].status)) {
+		return fmt.Errorf("the client was not answered with one of %v: %s", c.ClientStatus, e)
+	}
+	var problems []error
+	look := func(place, text string, has, lacks []string) {
+		for _, part := range has {
+			if !contains(text, fill(part, e.values)) {
+				problems = append(problems, fmt.Errorf("%s lacks %q", place, part))
+			}
+		}
+		for _, part := range lacks {
+			if contains(text, fill(part, e.values)) {
+				problems = append(problems, fmt.Errorf("%s has %q", place, part))
+			}
+		}
+	}
+	look("what the upstream got", string(e.upstream), c.UpstreamHas, c.UpstreamLacks)
+	look("what the client got", string(e.received), c.ClientHas, c.ClientLacks)
+	look("the audit file", e.audit, nil, c.AuditLacks)
+	for line := range strings.Lines(e.logs + "\n" + e.audit) {
+		for _, start := range c.LogsLackLine {
+			if strings.HasPrefix(line, start) {
+				problems = append(problems, fmt.Errorf("a line of the logs begins with %q", start))
+			}
+		}
+	}
+	for name, want := range c.UpstreamCount {
+		got := 0
+		for _, r := range e.requests {
+			got += len(r.values(name))
+		}
+		if got != want {
+			problems = append(problems, fmt.Errorf("the upstream got %d headers %s, want %d", got, name, want))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func contains(text, part string) bool {
+	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+}
+
+// String tells what happened, for a report.
+func (e *evidence) String() string {
+	var at, got []string
+	for _, r := range e.requests {
+		at = append(at, fmt.Sprintf("%q", r.line))
+	}
+	for _, a := range e.answers {
+		got = append(got, fmt.Sprintf("%d %.200s", a.status, a.body))
+	}
+	return fmt.Sprintf("upstream %d bytes %v; client %v, closed %v; records %v", len(e.upstream), at, got, e.closed, e.records)
+}
+
+// TestVerdict tries the oracle: a proxy with a fault must fail.
+func TestVerdict(t *testing.T) {
+	const real, token = "the-real-key-0123456789", "the-scoped-token-0123456789"
+	forwarded := func(line string) evidence {
+		raw := line + " HTTP/1.1\r\nAuthorization: Bearer " + real + "\r\n\r\n"
+		return evidence{
+			upstream: []byte(raw), mark: "m",
+			requests: []upstreamRequest{{line: line + " HTTP/1.1", headers: [][2]string{{"Authorization", "Bearer " + real}}, length: len(raw)}},
+			answers:  []answer{{status: 200, body: []byte(`{"mark":"m"}`)}},
+		}
+	}
+	refused := func(status int, reason string) evidence {
+		body := fmt.Sprintf(`{"type":"t","title":"t","status":%d,"detail":"d","credential":"c","reason":%q,"requestId":"1"}`, status, reason)
+		return evidence{
+			answers: []answer{{status: status, header: http.Header{"Content-Type": {"application/problem+json"}}, body: []byte(body)}},
+			records: []record{{"0", ""}, {"1", reason}},
+		}
+	}
+	tests := map[string]struct {
+		why    string
+		c      testCase
+		e      evidence
+		change func(*evidence)
+		passes bool
+	}{
+		"allowed":            {"the plain case", testCase{Expect: "allow", Forward: "GET /a"}, forwarded("GET /a"), nil, true},
+		"refused":            {"the plain case", testCase{Expect: "block", Refusal: "problem"}, refused(403, "OutOfScope"), nil, true},
+		"closed":             {"a close is a refusal", testCase{Expect: "block"}, evidence{closed: true, records: []record{{"1", "Malformed"}}}, nil, true},
+		"allows all":         {"a proxy without rules", testCase{Expect: "block"}, forwarded("GET /a"), nil, false},
+		"refuses all":        {"a proxy that is down", testCase{Expect: "allow"}, refused(403, "OutOfScope"), nil, false},
+		"other spelling":     {"judged one, forwarded another", testCase{Expect: "allow", Forward: "GET /a"}, forwarded("GET /A"), nil, false},
+		"another reason":     {"right answer, wrong cause", testCase{Expect: "block", Reason: "Expired"}, refused(403, "OutOfScope"), nil, false},
+		"no such reason":     {"the set is closed", testCase{Expect: "block"}, refused(403, "Because"), nil, false},
+		"another status":     {"a listed status is asked for", testCase{Expect: "block", Status: []int{400}}, refused(403, "Malformed"), nil, false},
+		"server error":       {"a crash is no refusal", testCase{Expect: "block"}, refused(500, "Malformed"), nil, false},
+		"unrecorded":         {"without a record there is no call", testCase{Expect: "block"}, refused(403, "OutOfScope"), func(e *evidence) { e.records = nil }, false},
+		"another's record":   {"ids must agree", testCase{Expect: "block"}, refused(403, "OutOfScope"), func(e *evidence) { e.records[1].ID = "2" }, false},
+		"hangs":              {"neither answer nor close", testCase{Expect: "block"}, evidence{}, nil, false},
+		"smuggles":           {"bytes beside the request", testCase{Expect: "allow"}, forwarded("GET /a"), func(e *evidence) { e.upstream = append(e.upstream, 'G') }, false},
+		"key twice":          {"one would be the agent's", testCase{Expect: "allow"}, forwarded("GET /a"), func(e *evidence) { e.requests[0].headers = append(e.requests[0].headers, e.requests[0].headers[0]) }, false},
+		"no key":             {"the swap did not happen", testCase{Expect: "allow"}, forwarded("GET /a"), func(e *evidence) { e.requests[0].headers = nil }, false},
+		"key in the answer":  {"an echo", testCase{Expect: "block"}, refused(403, "OutOfScope"), func(e *evidence) { e.received = []byte(real) }, false},
+		"key in the logs":    {"a careless error", testCase{Expect: "block"}, refused(403, "OutOfScope"), func(e *evidence) { e.logs = real }, false},
+		"token upstream":     {"it was not stripped", testCase{Expect: "transform"}, forwarded("GET /a"), func(e *evidence) { e.upstream = append(e.upstream, token...) }, false},
+		"another's answer":   {"the mark is missing", testCase{Expect: "allow"}, forwarded("GET /a"), func(e *evidence) { e.answers[0].body = nil }, false},
+		"unknown expecation": {"a typo must not pass", testCase{Expect: "alow"}, forwarded("GET /a"), nil, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test.e.values = map[string]string{"REAL": real, "TOKEN": token}
+			if test.change != nil {
+				test.change(&test.e)
+			}
+			if err := verdict(&test.c, &test.e); (err == nil) != test.passes {
+				t.Errorf("%s: verdict %v", test.why, err)
+			}
+		})
+	}
+}
