@@ -42,7 +42,7 @@ var rules = []struct {
 	pkg string
 	may []string
 }{
-	{"internal/scope", nil},
+	{"internal/scope", []string{"internal/scope"}},
 	{"internal/secret", nil},
 	{"internal/bundle", []string{"internal/scope", "internal/secret"}},
 	{"internal/token", []string{"internal/scope", "internal/secret", "internal/bundle"}},

@@ -17,7 +17,7 @@ import (
 func TestReasonsAreOneSet(t *testing.T) {
 	root := strings.TrimSpace(git(t, ".", "rev-parse", "--show-toplevel"))
 	documented := constants(t, path.Join(root, "api/v1alpha1/conditions.go"), "ReasonMalformed")
-	answered := constants(t, path.Join(root, "internal/scope/reason.go"), "Malformed")
+	answered := constants(t, path.Join(root, "internal/scope/policy.go"), "Malformed")
 	if len(answered) == 0 || !slices.Equal(documented, answered) {
 		t.Errorf("the API documents %v\nthe sidecar answers %v", documented, answered)
 	}
