@@ -1,0 +1,2 @@
+// Package process hardens the process that holds a credential.
+package process
