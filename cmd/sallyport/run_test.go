@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -264,5 +265,49 @@ func TestHelpWarns(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the help does not say %q", want)
 		}
+	}
+}
+
+// TestRenewal: the token file gets another token, and the old one is good
+// until it expires.
+func TestRenewal(t *testing.T) {
+	r := rehearse(t, "", "")
+	flag := func(name string) string { return r.arguments[slices.Index(r.arguments, name)+1] }
+	o := runOptions{
+		files: []string{r.manifest}, readyFile: r.ready, auditFile: r.audit, upstreamCA: flag("--upstream-ca"),
+		connectTo: []string{flag("--connect-to")}, stdout: &r.stdout, stderr: &r.stderr,
+	}
+	all, _, err := o.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{o: &o, ledger: newLedger(), urls: map[string]map[string]string{}}
+	s.ledger.take(all)
+	stop, err := s.start(t.Context())
+	defer stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokens := map[string]bool{}
+	for range 2 {
+		text, err := os.ReadFile(filepath.Join(s.directory, "agents", "files", "token"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens[string(text)] = true
+		if err := s.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(tokens) != 2 {
+		t.Fatalf("%d tokens after a renewal, want another", len(tokens))
+	}
+	for token := range tokens {
+		if status, body := get(t, s.urls["agents/files"]["api"]+"/v1/a", token); status != 200 {
+			t.Errorf("a token that has not expired: %d %s", status, body)
+		}
+	}
+	if text, err := os.ReadFile(r.ready); err != nil || !strings.Contains(string(text), s.ledger.held["agents/files"].token) {
+		t.Errorf("the ready file does not hold the newest token: %v", err)
 	}
 }
