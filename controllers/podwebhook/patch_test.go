@@ -3,7 +3,7 @@ package podwebhook
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +82,7 @@ func FuzzPatch(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed int64) {
-		r := rand.New(rand.NewSource(seed))
+		r := rand.New(rand.NewPCG(uint64(seed), 0))
 		raw, unknown := strangePod(r)
 		full := &store{objects: []client.Object{credential(), upstream()}}
 		after := raw
@@ -150,7 +150,7 @@ func addsOnly(t *testing.T, text []byte) {
 // level. It returns their values too.
 func strangePod(r *rand.Rand) (raw []byte, unknown []string) {
 	strange := func(into map[string]any) map[string]any {
-		if r.Intn(2) == 0 {
+		if r.IntN(2) == 0 {
 			marker := fmt.Sprintf("unknown-%d", len(unknown))
 			unknown = append(unknown, marker)
 			into["fieldOfTomorrow"] = map[string]any{"a": []any{marker}}
@@ -159,7 +159,7 @@ func strangePod(r *rand.Rand) (raw []byte, unknown []string) {
 	}
 	list := func(prefix string, most int, make func(name string) map[string]any) []any {
 		all := []any{}
-		for i := range r.Intn(most + 1) {
+		for i := range r.IntN(most + 1) {
 			all = append(all, strange(make(fmt.Sprintf("%s%d", prefix, i))))
 		}
 		return all
@@ -172,10 +172,10 @@ func strangePod(r *rand.Rand) (raw []byte, unknown []string) {
 		}
 	}
 	spec := map[string]any{"containers": append(list("app", 3, container), container("agent")), "initContainers": nil}
-	if r.Intn(3) > 0 {
+	if r.IntN(3) > 0 {
 		spec["initContainers"] = list("init", 3, container)
 	}
-	if r.Intn(3) > 0 {
+	if r.IntN(3) > 0 {
 		spec["volumes"] = list("data", 3, func(n string) map[string]any { return map[string]any{"name": n, "emptyDir": map[string]any{}} })
 	}
 	meta := map[string]any{"generateName": "agent-", "annotations": map[string]any{inject.AnnotationCredentials: "release-notes", "a/b~c": "d"}}

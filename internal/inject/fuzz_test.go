@@ -1,7 +1,7 @@
 package inject
 
 import (
-	"math/rand"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -18,7 +18,7 @@ import (
 // randomPod fills in every field of a pod, and then lets it be of a kind that
 // may be served most of the time.
 func randomPod(seed int64) (*corev1.Pod, *rand.Rand) {
-	r := rand.New(rand.NewSource(seed))
+	r := rand.New(rand.NewPCG(uint64(seed), 0))
 	pod := &corev1.Pod{}
 	randfill.NewWithSeed(seed).NilChance(0.6).NumElements(0, 3).MaxDepth(9).Funcs(
 		func(q *resource.Quantity, c randfill.Continue) {
@@ -27,21 +27,21 @@ func randomPod(seed int64) (*corev1.Pod, *rand.Rand) {
 		func(v *intstr.IntOrString, c randfill.Continue) { *v = intstr.FromInt32(int32(c.Intn(1000))) },
 		func(v *metav1.Time, _ randfill.Continue) { *v = metav1.NewTime(time.Unix(1e9, 0)) },
 		func(v *metav1.MicroTime, _ randfill.Continue) { *v = metav1.NewMicroTime(time.Unix(1e9, 0)) },
-		func(v *metav1.FieldsV1, _ randfill.Continue) { v.Raw = []byte("{}") },
+		func(v *metav1.FieldsV1, _ randfill.Continue) { v.SetRawBytes([]byte("{}")) },
 	).Fill(pod)
-	pod.Spec.HostNetwork, pod.Spec.HostPID, pod.Spec.HostIPC = r.Intn(20) == 0, false, false
+	pod.Spec.HostNetwork, pod.Spec.HostPID, pod.Spec.HostIPC = r.IntN(20) == 0, false, false
 	pod.Spec.ShareProcessNamespace, pod.Spec.OS = nil, nil
 	pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "agent"})
 	if pod.Annotations == nil {
 		pod.Annotations = map[string]string{}
 	}
-	pod.Annotations[AnnotationCredentials] = []string{"release-notes", "release-notes,openai", "openai,release-notes", "a b"}[r.Intn(4)]
+	pod.Annotations[AnnotationCredentials] = []string{"release-notes", "release-notes,openai", "openai,release-notes", "a b"}[r.IntN(4)]
 	for _, c := range containers(pod) {
-		if r.Intn(3) == 0 {
+		if r.IntN(3) == 0 {
 			c.Env = append(c.Env, corev1.EnvVar{Name: "GITHUB_TOKEN", Value: "author's"})
 		}
-		if r.Intn(30) == 0 {
-			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volumeNames[r.Intn(3)], MountPath: "/x"})
+		if r.IntN(30) == 0 {
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volumeNames[r.IntN(3)], MountPath: "/x"})
 		}
 	}
 	return pod, r
@@ -60,9 +60,9 @@ func inOrder(asked Asked) (all []Credential) {
 
 // reorder does to an injected pod what a mesh does between two passes.
 func reorder(pod *corev1.Pod, r *rand.Rand) {
-	at := r.Intn(len(pod.Spec.InitContainers) + 1)
+	at := r.IntN(len(pod.Spec.InitContainers) + 1)
 	pod.Spec.InitContainers = slices.Insert(pod.Spec.InitContainers, at, corev1.Container{Name: "mesh-init"})
-	pod.Spec.Containers = slices.Insert(pod.Spec.Containers, r.Intn(len(pod.Spec.Containers)+1), corev1.Container{Name: "mesh-proxy"})
+	pod.Spec.Containers = slices.Insert(pod.Spec.Containers, r.IntN(len(pod.Spec.Containers)+1), corev1.Container{Name: "mesh-proxy"})
 	r.Shuffle(len(pod.Spec.Volumes), func(i, j int) { v := pod.Spec.Volumes; v[i], v[j] = v[j], v[i] })
 }
 

@@ -175,34 +175,43 @@ func (p Plan) check(asked Asked) error {
 
 // wellFormed checks what does not depend on the pod.
 func (p Plan) wellFormed() error {
-	bad := func(why string) error {
-		return &Refusal{AnnotationPlan, why, "remove it, it is written by Sallyport alone"}
+	for _, c := range []struct {
+		ok  bool
+		why string
+	}{
+		{p.Version == planVersion, fmt.Sprintf("has version %d", p.Version)},
+		{byDigest.MatchString(p.Image), "names no image by digest"},
+		{p.Client == ClientBaseURL, "names another client mode"},
+		{len(p.Roots) == 2*sha256.Size, "names no authorities"},
+		{p.RootsPEM == "" || digest(p.RootsPEM) == p.Roots, "names other authorities"},
+		{p.UID >= 0, "has a negative user"},
+		{p.Listen != nil && p.Env != nil && p.Containers != nil, "is not complete"},
+	} {
+		if !c.ok {
+			return badPlan(c.why)
+		}
 	}
-	switch {
-	case p.Version != planVersion:
-		return bad(fmt.Sprintf("has version %d", p.Version))
-	case !byDigest.MatchString(p.Image):
-		return bad("names no image by digest")
-	case p.Client != ClientBaseURL:
-		return bad("names another client mode")
-	case len(p.Roots) != 2*sha256.Size, p.RootsPEM != "" && digest(p.RootsPEM) != p.Roots:
-		return bad("names other authorities")
-	case p.UID < 0:
-		return bad("has a negative user")
-	case p.Listen == nil || p.Env == nil || p.Containers == nil:
-		return bad("is not complete")
-	}
+	return p.wellBound()
+}
+
+// wellBound checks that handles are handles, and that every listener belongs to
+// one.
+func (p Plan) wellBound() error {
 	for name, handle := range p.Handles {
 		if !token.ValidHandle(handle) {
-			return bad(fmt.Sprintf("holds no good handle for %q", shorten(name)))
+			return badPlan(fmt.Sprintf("holds no good handle for %q", shorten(name)))
 		}
 	}
 	for i, l := range p.Listen {
 		if l.Port != FirstPort+i || l.Endpoint == "" || p.Handles[l.Credential] == "" {
-			return bad(fmt.Sprintf("holds a listener %d that no credential has", i))
+			return badPlan(fmt.Sprintf("holds a listener %d that no credential has", i))
 		}
 	}
 	return nil
+}
+
+func badPlan(why string) error {
+	return &Refusal{AnnotationPlan, why, "remove it, it is written by Sallyport alone"}
 }
 
 // ParsePlan reads a plan as [Plan.String] writes it, and nothing else: whatever
@@ -210,7 +219,7 @@ func (p Plan) wellFormed() error {
 func ParsePlan(text string) (Plan, error) {
 	var p Plan
 	if err := json.Unmarshal([]byte(text), &p); err != nil || p.String() != text {
-		return Plan{}, &Refusal{AnnotationPlan, "is not a plan", "remove it, it is written by Sallyport alone"}
+		return Plan{}, badPlan("is not a plan")
 	}
 	if err := p.wellFormed(); err != nil {
 		return Plan{}, err

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ func admissible(pod *corev1.Pod, plan Plan, marked bool) error {
 	for _, check := range []func() error{
 		func() error { return sharing(&pod.Spec) },
 		func() error { return platform(pod) },
+		func() error { return reservedKeys(pod.Annotations) },
 		func() error { return reservedNames(&pod.Spec, marked) },
 		func() error { return reservedMounts(pod, marked) },
 		func() error { return audiences(&pod.Spec) },
@@ -60,6 +62,17 @@ func platform(pod *corev1.Pod) error {
 	}
 	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
 		return &Refusal{"annotation " + corev1.MirrorPodAnnotationKey, "marks a static pod, which runs before it is admitted", "use a Deployment or a bare pod, " + takeOff}
+	}
+	return nil
+}
+
+// reservedKeys refuses annotations that are about the sidecar, as those that
+// set a container's AppArmor profile.
+func reservedKeys(annotations map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		if strings.HasSuffix(key, "/"+ContainerName) {
+			return &Refusal{"annotation " + key, "is about a container that is Sallyport's", "remove it"}
+		}
 	}
 	return nil
 }

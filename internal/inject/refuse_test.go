@@ -51,6 +51,9 @@ func TestRefuses(t *testing.T) {
 				Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: Audience}}},
 			}}}}
 		}, "volume mine"},
+		"profile": {"an author must not loosen the sidecar", func(p *corev1.Pod) {
+			p.Annotations["container.apparmor.security.beta.kubernetes.io/sallyport-sidecar"] = "unconfined"
+		}, "apparmor"},
 		"port":        {"only one can listen", func(p *corev1.Pod) { listen(p, 14400) }, "container agent"},
 		"health port": {"only one can listen", func(p *corev1.Pod) { listen(p, 14399) }, "container agent"},
 		"our label":   {"it says that the pod was injected", func(p *corev1.Pod) { p.Labels = map[string]string{LabelInjected: "true"} }, "label " + LabelInjected},
