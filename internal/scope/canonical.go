@@ -98,15 +98,6 @@ func hexDigit(c byte) byte {
 // checkText refuses decoded text that is no text, or that one reader would cut
 // short and another would not.
 func checkText(s string) *Refusal {
-	for i := 0; i < len(s); i++ {
-		if s[i] < 0x20 || s[i] >= 0x7f { // rare: only triplets bring them
-			return checkRare(s)
-		}
-	}
-	return nil
-}
-
-func checkRare(s string) *Refusal {
 	if !utf8.ValidString(s) {
 		return errUTF8
 	}
@@ -124,7 +115,7 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 		return errOrigin
 	}
 	r.buf = append(r.buf, '/')
-	start, glued := 1, false
+	start, glued, escaped := 1, false, false
 	for i := 1; i < len(raw); i++ {
 		c, separator := raw[i], raw[i] == '/'
 		if c == '%' {
@@ -133,6 +124,7 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 				return errTriplet
 			}
 			i += 2
+			escaped = true
 		} else if !separator && class[c]&pathByte == 0 {
 			return errRawPath
 		}
@@ -143,31 +135,34 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 			if !separator && !slashes {
 				return errEncodedSlash
 			}
-			if err := r.endSegment(start, glued); err != nil {
+			if err := r.endSegment(start, glued, escaped); err != nil {
 				return err
 			}
-			start, glued = len(r.buf)+1, !separator
+			start, glued, escaped = len(r.buf)+1, !separator, false
 		}
 		r.buf = append(r.buf, c)
 	}
 	if r.slash = start == len(r.buf) && !glued; r.slash {
 		return nil
 	}
-	return r.endSegment(start, glued)
+	return r.endSegment(start, glued, escaped)
 }
 
 // endSegment adds the segment that begins at start of r.buf.
-func (r *Request) endSegment(start int, glued bool) *Refusal {
+func (r *Request) endSegment(start int, glued, escaped bool) *Refusal {
 	s := view(r.buf[start:])
 	switch {
 	case s == "":
 		return errEmptySegment
 	case s == "." || s == "..":
 		return errDotSegment
-	case text.HasTriplet(s):
+	case escaped && text.HasTriplet(s):
 		return errTwice
 	}
 	r.segments = append(r.segments, segment{start: start, end: len(r.buf), glued: glued})
+	if !escaped {
+		return nil // raw bytes are printable ASCII
+	}
 	return checkText(s)
 }
 
@@ -199,7 +194,7 @@ func (r *Request) readQuery(raw string) *Refusal {
 // readWord decodes a name or a value that begins at raw[at] and ends before
 // end or `&`, and returns where that is.
 func (r *Request) readWord(raw string, at int, end byte) (word string, next int, err *Refusal) {
-	start := len(r.buf)
+	start, escaped := len(r.buf), false
 	for ; at < len(raw) && raw[at] != end && raw[at] != '&'; at++ {
 		c := raw[at]
 		switch {
@@ -211,12 +206,16 @@ func (r *Request) readWord(raw string, at int, end byte) (word string, next int,
 				return "", 0, errTriplet
 			}
 			at += 2
+			escaped = true
 		case class[c]&queryByte == 0:
 			return "", 0, errRawQuery
 		}
 		r.buf = append(r.buf, c)
 	}
 	word = view(r.buf[start:])
+	if !escaped {
+		return word, at, nil // raw bytes are printable ASCII
+	}
 	return word, at, checkText(word)
 }
 

@@ -11,6 +11,8 @@ import (
 type matcher struct {
 	set    *matcher
 	checks []func(string) bool
+	// values are the only ones that can pass; nil: not known.
+	values map[string]struct{}
 	// fold: letter case is not compared, the lower-case spelling is judged and
 	// forwarded. True as well where only the set folds, since one text is
 	// forwarded and all parts have to match that one.
@@ -19,13 +21,7 @@ type matcher struct {
 }
 
 // match reports whether s passes. It uses r for memory alone.
-func (m *matcher) match(s string, r *Request) bool {
-	if m.fold && text.HasUpper(s) {
-		r.lower = text.AppendLower(r.lower[:0], s)
-		s = view(r.lower)
-	}
-	return m.holds(s)
-}
+func (m *matcher) match(s string, r *Request) bool { return m.holds(r.spelled(s, m.fold)) }
 
 func (m *matcher) holds(s string) bool {
 	if m.set != nil && !m.set.holds(s) {
@@ -61,7 +57,6 @@ func compileMatcher(m *Matcher, field string, fold bool, p *problems) *matcher {
 	c.exact()
 	c.globs()
 	c.pattern()
-	c.bounds()
 	c.lengths()
 	c.kind()
 	return c.out
@@ -135,6 +130,7 @@ func (c *matcherCompiler) set(fold bool) {
 	}
 	c.out.set = compileMatcher(s, c.field+".set", fold, c.problems)
 	c.out.fold = c.out.fold || c.out.set.fold
+	c.out.values = c.out.set.values
 }
 
 // typed adds the check of the type.
@@ -142,9 +138,9 @@ func (c *matcherCompiler) typed() {
 	switch c.typ {
 	case String, Any:
 	case Integer:
-		c.must(func(s string) bool { _, ok := text.ParseInteger(s); return ok })
+		c.must(c.number(text.ParseInteger))
 	case Number:
-		c.must(func(s string) bool { _, ok := text.ParseDecimal(s); return ok })
+		c.must(c.number(text.ParseDecimal))
 	case Boolean:
 		c.must(isBoolean)
 	case Object, Array:
@@ -174,6 +170,7 @@ func (c *matcherCompiler) oneOf(key string, values []string) func(string) bool {
 	}
 	one := func(s string) bool { _, ok := set[s]; return ok }
 	if c.typ != Number {
+		c.out.values = set
 		return one
 	}
 	return func(s string) bool { // 1.0 is 1; zeros at a fraction's end are the only other spelling
@@ -242,12 +239,16 @@ func (c *matcherCompiler) pattern() {
 	c.must(re.MatchString)
 }
 
-func (c *matcherCompiler) bounds() {
-	if least, ok := c.decimal("min", c.spec.Min); ok {
-		c.must(func(s string) bool { d, ok := text.ParseDecimal(s); return ok && d.Compare(least) >= 0 })
+// number returns the check of a numeric type and its bounds.
+func (c *matcherCompiler) number(parse func(string) (text.Decimal, bool)) func(string) bool {
+	least, atLeast := c.decimal("min", c.spec.Min)
+	greatest, atMost := c.decimal("max", c.spec.Max)
+	if atLeast && atMost && least.Compare(greatest) > 0 {
+		c.refuse("min", *c.spec.Min, "let min be at most max")
 	}
-	if greatest, ok := c.decimal("max", c.spec.Max); ok {
-		c.must(func(s string) bool { d, ok := text.ParseDecimal(s); return ok && d.Compare(greatest) <= 0 })
+	return func(s string) bool {
+		d, ok := parse(s)
+		return ok && (!atLeast || d.Compare(least) >= 0) && (!atMost || d.Compare(greatest) <= 0)
 	}
 }
 

@@ -36,13 +36,52 @@ type node struct {
 }
 
 // routes are those of paths without and with a slash at their end.
-type routes struct{ plain, slash []*route }
+type routes struct{ plain, slash group }
 
-func (r *routes) add(slash bool, one *route) {
+func (r *routes) of(slash bool) *group {
 	if slash {
-		r.slash = append(r.slash, one)
-	} else {
-		r.plain = append(r.plain, one)
+		return &r.slash
+	}
+	return &r.plain
+}
+
+// group holds the routes of one path. Where many grants have the same path and
+// differ in a value of where alone, they are found by that value.
+type group struct {
+	others  []*route
+	byValue []byValue
+}
+
+// byValue has routes by the values that one of their matchers lets pass.
+type byValue struct {
+	at     span
+	fold   bool
+	routes map[string][]*route
+}
+
+func (g *group) add(one *route) {
+	for _, w := range one.where {
+		if w.is.values != nil {
+			g.index(w.at, w.is.fold).add(w.is.values, one)
+			return
+		}
+	}
+	g.others = append(g.others, one)
+}
+
+func (g *group) index(at span, fold bool) *byValue {
+	for i := range g.byValue {
+		if g.byValue[i].at == at && g.byValue[i].fold == fold {
+			return &g.byValue[i]
+		}
+	}
+	g.byValue = append(g.byValue, byValue{at, fold, map[string][]*route{}})
+	return &g.byValue[len(g.byValue)-1]
+}
+
+func (v *byValue) add(values map[string]struct{}, one *route) {
+	for value := range values {
+		v.routes[value] = append(v.routes[value], one)
 	}
 }
 
@@ -50,14 +89,14 @@ func (r *routes) add(slash bool, one *route) {
 func (n *node) insert(t *PathTemplate, folded map[int]bool, one *route) {
 	for p, at := range t.spans {
 		if p.isTail() {
-			n.tail.add(t.slash, one)
+			n.tail.of(t.slash).add(one)
 			return
 		}
 		for i := at.from; i < at.to; i++ {
 			n = n.child(p, folded[i])
 		}
 	}
-	n.ends.add(t.slash, one)
+	n.ends.of(t.slash).add(one)
 }
 
 // child returns the child for one segment of p, made where it is missing.
@@ -120,14 +159,20 @@ func (n *node) find(r *Request, i int) {
 	}
 }
 
-// consider adds those routes to r.found whose method and where match, at most
-// one for a grant, in the order of the grants' names.
+// consider adds to r.found the routes that may match.
 func (r *Request) consider(at *routes) {
-	candidates := at.plain
-	if r.slash {
-		candidates = at.slash
+	g := at.of(r.slash)
+	for i := range g.byValue {
+		v := &g.byValue[i]
+		r.add(v.routes[r.spelled(r.text(v.at), v.fold)])
 	}
-	for _, one := range candidates {
+	r.add(g.others)
+}
+
+// add adds those routes to r.found whose method and where match, at most one
+// for a grant, in the order of the grants' names.
+func (r *Request) add(routes []*route) {
+	for _, one := range routes {
 		if !slices.Contains(one.grant.methods, r.method) || !one.matches(r) {
 			continue
 		}
@@ -139,6 +184,16 @@ func (r *Request) consider(at *routes) {
 			r.found = slices.Insert(r.found, i, one)
 		}
 	}
+}
+
+// spelled returns s as it is compared: with fold in lower case, until the next
+// call.
+func (r *Request) spelled(s string, fold bool) string {
+	if !fold || !text.HasUpper(s) {
+		return s
+	}
+	r.lower = text.AppendLower(r.lower[:0], s)
+	return view(r.lower)
 }
 
 func (one *route) matches(r *Request) bool {

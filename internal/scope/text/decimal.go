@@ -39,11 +39,13 @@ func ParseDecimal(s string) (Decimal, bool) {
 // ParseInteger reads a [Decimal] without a fraction, within 64 bits.
 func ParseInteger(s string) (Decimal, bool) {
 	d, ok := ParseDecimal(s)
-	ok = ok && strings.IndexByte(s, '.') < 0 && d.Compare(leastInteger) >= 0 && d.Compare(greatestInteger) <= 0
-	if !ok {
+	switch {
+	case !ok || strings.IndexByte(s, '.') >= 0:
 		return Decimal{}, false
+	case len(d.whole) < len(greatestInteger.whole):
+		return d, true
 	}
-	return d, true
+	return d, d.Compare(leastInteger) >= 0 && d.Compare(greatestInteger) <= 0
 }
 
 // Compare returns -1, 0 or 1 for d less than, equal to or greater than e. It
