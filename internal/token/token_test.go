@@ -107,7 +107,7 @@ func TestVerifyRefuses(t *testing.T) {
 	if b64(header) != parts[0] {
 		t.Fatalf("the header is not what these cases assume: %s", parts[0])
 	}
-	hmacKey := []byte(key.Public().Public)
+	hmacKey := key.Public().Public
 
 	for name, c := range map[string]struct{ why, token string }{
 		"empty":                 {"nothing is no token", ""},

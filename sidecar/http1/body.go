@@ -245,16 +245,9 @@ func (b *Body) readChunkEnd(unread []byte) (int, *Error) {
 // no client of ours sends them, and they are where readers disagree about the
 // end of the line.
 func (b *Body) readChunkSize(unread []byte) (int, *Error) {
-	size, digits := int64(0), 0
-	for digits < len(unread) && hexDigit(unread[digits]) < 16 {
-		if digits == 16 || size > math.MaxInt64>>4 {
-			return 0, errChunkSize
-		}
-		size = size<<4 | int64(hexDigit(unread[digits]))
-		digits++
-	}
+	size, digits, ok := leadingHex(unread)
 	end := unread[digits:]
-	if len(end) > 0 && (digits == 0 || !bytes.HasPrefix(end, crlf[:min(2, len(end))])) {
+	if !ok || len(end) > 0 && (digits == 0 || !bytes.HasPrefix(end, crlf[:min(2, len(end))])) {
 		return 0, errChunkSize
 	}
 	if len(end) < 2 {
@@ -269,6 +262,19 @@ func (b *Body) readChunkSize(unread []byte) (int, *Error) {
 		b.state = trailers
 	}
 	return digits + 2, nil
+}
+
+// leadingHex reads the hexadecimal digits that text begins with: at most 16,
+// and no number that does not fit.
+func leadingHex(text []byte) (n int64, digits int, ok bool) {
+	for digits < len(text) && hexDigit(text[digits]) < 16 {
+		if digits == 16 || n > math.MaxInt64>>4 {
+			return 0, digits, false
+		}
+		n = n<<4 | int64(hexDigit(text[digits]))
+		digits++
+	}
+	return n, digits, true
 }
 
 // readTrailer reads one line behind the last chunk. Trailers are held to the

@@ -113,7 +113,7 @@ func (r *Reader) fill() error {
 	if r.err != nil {
 		return r.err
 	}
-	n, size := 0, 0
+	var n, size int
 	if r.sock != nil && r.r == r.w {
 		r.release()
 		r.buf, n, r.err = r.sock.fill(r.bufferSize())
