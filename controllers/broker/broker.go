@@ -1,0 +1,226 @@
+// Package broker hands each sidecar what its pod may have: compiled scope, key,
+// token and lease, over one stream that also takes them away again.
+//
+// A sidecar says who it is by a token that is bound to its pod. What the pod
+// gets is judged by the live pod, the newest objects and what was accepted of
+// them, and judged anew whenever one of these changes. Withdrawals act at once;
+// whatever else is new waits until it is accepted. Every replica serves, and
+// replicas do not talk to each other: the API server is the shared truth.
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
+)
+
+// Records tells what of a live object is in force: what was accepted of it, or
+// an error that is record.ErrNone where nothing ever was. [record.Store] does.
+type Records interface {
+	ScopedCredential(context.Context, *v1alpha1.ScopedCredential) (*v1alpha1.ScopedCredential, error)
+	UpstreamSecret(context.Context, *v1alpha1.UpstreamSecret) (*v1alpha1.UpstreamSecret, error)
+}
+
+// Options are what a Broker is made of. All but Clock are required.
+type Options struct {
+	// Client reads pods that were injected and our kinds from a cache, and
+	// writes the status of pods.
+	Client client.Client
+	// APIReader reads a pod from the API server where the cache has none yet.
+	APIReader client.Reader
+	Records   Records
+	Secrets   *secretwatch.Watcher
+	Keys      *tokenkey.Ring
+	Reviewer  *identity.Reviewer
+	// Issuer of scoped tokens: "sallyport:" and the UID of kube-system.
+	Issuer string
+	// Roots returns the authorities of the broker in PEM. See
+	// [Broker.RootsChanged].
+	Roots func() string
+	// Certificate is the broker's, for its Service's name.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Address to listen on, as ":9443".
+	Address string
+	// Clock of leases and tokens; nil: the real one.
+	Clock clock.Clock
+}
+
+// Broker serves the streams of sidecars. It is a Runnable for a manager.
+type Broker struct {
+	client      client.Client
+	apiReader   client.Reader
+	records     Records
+	secrets     *secretwatch.Watcher
+	keys        *tokenkey.Ring
+	reviewer    *identity.Reviewer
+	issuer      string
+	roots       func() string
+	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	address     string
+	clock       clock.Clock
+
+	index      *index
+	conditions *conditions
+	documents  documents
+	limits     limits
+
+	mu      sync.Mutex
+	closing bool
+	byPod   map[types.UID]*stream
+	byToken map[[sha256.Size]byte]*stream
+}
+
+// New returns a Broker. [Broker.Watch] is to be called before it is started.
+func New(o Options) (*Broker, error) {
+	if o.Client == nil || o.APIReader == nil || o.Records == nil || o.Secrets == nil || o.Keys == nil ||
+		o.Reviewer == nil || o.Issuer == "" || o.Roots == nil || o.Certificate == nil {
+		return nil, errors.New("making broker: an option is missing")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	return &Broker{
+		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
+		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, certificate: o.Certificate, address: o.Address, clock: o.Clock,
+		index: newIndex(), conditions: newConditions(o.Client),
+		limits: limits{perSecond: streamsPerSecond, burst: streamBurst},
+		byPod:  map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
+	}, nil
+}
+
+// NeedLeaderElection is false: every replica serves.
+func (b *Broker) NeedLeaderElection() bool { return false }
+
+// Start listens and serves until ctx ends.
+func (b *Broker) Start(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", b.address)
+	if err != nil {
+		return fmt.Errorf("listening for sidecars: %w", err)
+	}
+	return b.Serve(ctx, listener)
+}
+
+// Bounds of a connection. A stream has deadlines of its own.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 16 << 10
+	maxStreams     = 16 // of one connection: a stream, and acks
+	pingEvery      = 15 * time.Second
+	shutdownWithin = 5 * time.Second
+)
+
+// Serve serves sidecars on listener until ctx ends. Then it asks them to come
+// back to another replica.
+func (b *Broker) Serve(ctx context.Context, listener net.Listener) error {
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	server := &http.Server{
+		Handler:           b.handle(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingEvery, PingTimeout: pingEvery},
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: b.certificate, NextProtos: []string{"h2"}},
+		// What strangers do wrong in a handshake is no news, and not theirs to
+		// write into our log.
+		ErrorLog: log.New(discard{}, "", 0),
+	}
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { b.conditions.run(ctx) })
+	stopped := make(chan error, 1)
+	running.Go(func() {
+		<-ctx.Done()
+		b.goAway()
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
+		defer cancel()
+		stopped <- errors.Join(server.Shutdown(within), server.Close())
+	})
+	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving sidecars: %w", err)
+	}
+	<-stopped // a sidecar that does not listen is no failure of ours
+	return nil
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func (b *Broker) now() time.Time { return b.clock.Now() }
+
+// pod returns the live pod that id was made for, or errGone. A cache that
+// trails is helped by one live read.
+func (b *Broker) pod(ctx context.Context, id identity.Identity) (*corev1.Pod, error) {
+	pod := &corev1.Pod{}
+	err := b.client.Get(ctx, id.Pod, pod)
+	if apierrors.IsNotFound(err) || (err == nil && pod.UID != id.UID) {
+		pod = &corev1.Pod{}
+		err = b.apiReader.Get(ctx, id.Pod, pod)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, errGone
+	case err != nil:
+		return nil, fmt.Errorf("reading pod %s: %w", id.Pod, err)
+	case pod.UID != id.UID || pod.Spec.NodeName != id.Node || account(pod) != id.ServiceAccount:
+		return nil, errGone
+	}
+	return pod, nil
+}
+
+// open counts s as the stream of its pod. One before it ends.
+func (b *Broker) open(s *stream) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing {
+		return false
+	}
+	if before := b.byPod[s.id.UID]; before != nil {
+		before.finish("the sidecar opened another stream")
+	}
+	b.byPod[s.id.UID], b.byToken[s.token] = s, s
+	return true
+}
+
+func (b *Broker) close(s *stream) {
+	b.index.keep(s, nil)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byPod[s.id.UID] == s {
+		delete(b.byPod, s.id.UID)
+	}
+	if b.byToken[s.token] == s {
+		delete(b.byToken, s.token)
+	}
+}
+
+// goAway ends all streams, and lets no other begin.
+func (b *Broker) goAway() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closing = true
+	for _, s := range b.byPod {
+		s.finish("this replica shuts down")
+	}
+}

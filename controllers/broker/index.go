@@ -1,0 +1,169 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/record"
+)
+
+// kind is a kind of object that a state depends on.
+type kind uint8
+
+const (
+	kindPod kind = iota
+	kindCredential
+	kindUpstream
+	kindRecord // by name alone
+	kindSecret
+	kindRoots // without a name
+)
+
+// key is an object that a state depends on, present or not.
+type key struct {
+	kind kind
+	name types.NamespacedName
+}
+
+// index knows which streams depend on what. It is safe for concurrent use.
+type index struct {
+	mu       sync.Mutex
+	byKey    map[key]map[*stream]struct{}
+	byStream map[*stream]map[key]struct{}
+}
+
+func newIndex() *index {
+	return &index{byKey: map[key]map[*stream]struct{}{}, byStream: map[*stream]map[key]struct{}{}}
+}
+
+// changed has every stream that depends on k judged again.
+func (x *index) changed(k key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for s := range x.byKey[k] {
+		s.touch()
+	}
+}
+
+func (x *index) add(s *stream, k key) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.byKey[k] == nil {
+		x.byKey[k] = map[*stream]struct{}{}
+	}
+	if x.byStream[s] == nil {
+		x.byStream[s] = map[key]struct{}{}
+	}
+	x.byKey[k][s], x.byStream[s][k] = struct{}{}, struct{}{}
+}
+
+// keep forgets what s depended on, but for keys.
+func (x *index) keep(s *stream, keys map[key]struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for k := range x.byStream[s] {
+		if _, ok := keys[k]; ok {
+			continue
+		}
+		delete(x.byStream[s], k)
+		delete(x.byKey[k], s)
+		if len(x.byKey[k]) == 0 {
+			delete(x.byKey, k)
+		}
+	}
+	if len(keys) == 0 {
+		delete(x.byStream, s)
+	}
+}
+
+// dependencies collects what one judgement of a stream depends on. Each is to
+// be named before it is read, so that no change falls between.
+type dependencies struct {
+	index  *index
+	stream *stream
+	keys   map[key]struct{}
+}
+
+func (x *index) dependencies(s *stream) *dependencies {
+	return &dependencies{x, s, map[key]struct{}{}}
+}
+
+func (d *dependencies) on(kind kind, name types.NamespacedName) {
+	k := key{kind, name}
+	d.keys[k] = struct{}{}
+	d.index.add(d.stream, k)
+}
+
+func (d *dependencies) onRecord(uid types.UID) {
+	d.on(kindRecord, types.NamespacedName{Name: record.Name(uid)})
+}
+
+// done forgets what the judgement before depended on and this one does not.
+func (d *dependencies) done() { d.index.keep(d.stream, d.keys) }
+
+// Watch hears of every change that matters. It is called once, before Start;
+// informers shows pods that were injected, our two kinds, and the metadata of
+// records.
+func (b *Broker) Watch(ctx context.Context, informers cache.Informers) error {
+	records := &metav1.PartialObjectMetadata{}
+	records.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
+	for object, kind := range map[client.Object]kind{
+		&corev1.Pod{}: kindPod, &v1alpha1.ScopedCredential{}: kindCredential, &v1alpha1.UpstreamSecret{}: kindUpstream, records: kindRecord,
+	} {
+		informer, err := informers.GetInformer(ctx, object)
+		if err != nil {
+			return fmt.Errorf("watching %T: %w", object, err)
+		}
+		if _, err := informer.AddEventHandler(b.handler(kind)); err != nil {
+			return fmt.Errorf("watching %T: %w", object, err)
+		}
+	}
+	b.secrets.Subscribe(func(name types.NamespacedName) { b.index.changed(key{kindSecret, name}) })
+	return nil
+}
+
+// RootsChanged sends the authorities of the broker to every sidecar again.
+func (b *Broker) RootsChanged() { b.index.changed(key{kind: kindRoots}) }
+
+func (b *Broker) handler(kind kind) toolscache.ResourceEventHandler {
+	changed := func(object any) {
+		if o, ok := object.(client.Object); ok {
+			b.index.changed(keyOf(kind, o))
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) {
+			// Its Secret is watched before the first pod asks.
+			if up, ok := object.(*v1alpha1.UpstreamSecret); ok {
+				b.refer(up)
+			}
+			changed(object)
+		},
+		UpdateFunc: func(_, object any) { changed(object) },
+		DeleteFunc: func(object any) {
+			if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+				object = gone.Obj
+			}
+			if up, ok := object.(*v1alpha1.UpstreamSecret); ok {
+				b.secrets.Refer(owner(up.Namespace, up.Name))
+			}
+			changed(object)
+		},
+	}
+}
+
+func keyOf(kind kind, o client.Object) key {
+	if kind == kindRecord {
+		return key{kind, types.NamespacedName{Name: o.GetName()}}
+	}
+	return key{kind, client.ObjectKeyFromObject(o)}
+}

@@ -1,0 +1,142 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"golang.org/x/time/rate"
+)
+
+// How conditions are written: what soon changes again is not written at all.
+const (
+	settle        = 100 * time.Millisecond
+	patience      = 2 * time.Second // with an acknowledgement
+	writesSecond  = 20
+	writeBurst    = 50
+	maxWriteTries = 5
+)
+
+// conditions writes the pods' conditions, each only when its meaning changes.
+// It is safe for concurrent use.
+type conditions struct {
+	client client.Client
+	queue  workqueue.TypedRateLimitingInterface[types.UID]
+	rate   *rate.Limiter
+
+	mu     sync.Mutex
+	wanted map[types.UID]wantedCondition
+}
+
+type wantedCondition struct {
+	pod       types.NamespacedName
+	condition corev1.PodCondition
+}
+
+func newConditions(c client.Client) *conditions {
+	return &conditions{
+		client: c, rate: rate.NewLimiter(writesSecond, writeBurst), wanted: map[types.UID]wantedCondition{},
+		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.UID]()),
+	}
+}
+
+// want has the condition written, unless another is wanted meanwhile. One that
+// an acknowledgement may still turn waits for it.
+func (c *conditions) want(pod types.NamespacedName, uid types.UID, condition corev1.PodCondition, wait bool) {
+	c.mu.Lock()
+	c.wanted[uid] = wantedCondition{pod, condition}
+	c.mu.Unlock()
+	if wait {
+		c.queue.AddAfter(uid, patience)
+	} else {
+		c.queue.AddAfter(uid, settle)
+	}
+}
+
+// run writes until ctx ends.
+func (c *conditions) run(ctx context.Context) {
+	var done sync.WaitGroup
+	done.Go(func() {
+		<-ctx.Done()
+		c.queue.ShutDown()
+	})
+	for {
+		uid, shutdown := c.queue.Get()
+		if shutdown {
+			break
+		}
+		c.process(ctx, uid)
+		c.queue.Done(uid)
+	}
+	done.Wait()
+}
+
+func (c *conditions) process(ctx context.Context, uid types.UID) {
+	c.mu.Lock()
+	w, ok := c.wanted[uid]
+	delete(c.wanted, uid)
+	c.mu.Unlock()
+	if !ok || c.rate.Wait(ctx) != nil {
+		return
+	}
+	err := c.write(ctx, uid, w)
+	if err == nil || client.IgnoreNotFound(err) == nil {
+		c.queue.Forget(uid)
+		return
+	}
+	if c.queue.NumRequeues(uid) >= maxWriteTries {
+		log.FromContext(ctx).Error(err, "writing condition", "pod", w.pod)
+		c.queue.Forget(uid)
+		return
+	}
+	c.mu.Lock()
+	if _, newer := c.wanted[uid]; !newer {
+		c.wanted[uid] = w
+	}
+	c.mu.Unlock()
+	c.queue.AddRateLimited(uid)
+}
+
+// write patches the one condition of the one pod: the UID in the patch makes it
+// fail for another pod of that name.
+func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition) error {
+	pod := &corev1.Pod{}
+	if err := c.client.Get(ctx, w.pod, pod); err != nil {
+		return err
+	}
+	if pod.UID != uid {
+		return nil
+	}
+	w.condition.LastTransitionTime = metav1.Now()
+	for _, old := range pod.Status.Conditions {
+		if old.Type != w.condition.Type {
+			continue
+		}
+		if old.Status == w.condition.Status {
+			w.condition.LastTransitionTime = old.LastTransitionTime
+		}
+		if old.Status == w.condition.Status && old.Reason == w.condition.Reason && old.Message == w.condition.Message {
+			return nil
+		}
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": uid},
+		"status":   map[string]any{"conditions": []corev1.PodCondition{w.condition}},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding condition of pod %s: %w", w.pod, err)
+	}
+	if err := c.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
+		return fmt.Errorf("writing condition of pod %s: %w", w.pod, err)
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package broker
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+)
+
+// writeTimeout bounds the sending of one frame: a sidecar that does not read is
+// not waited for.
+const writeTimeout = 10 * time.Second
+
+// maxAck bounds an acknowledgement, in bytes.
+const maxAck = 256 << 10
+
+// refusal is an answer without a stream (RFC 9457).
+type refusal struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Reason string `json:"reason"` // of the closed set
+	Detail string `json:"detail"`
+}
+
+func (r *refusal) Error() string { return r.Reason + ": " + r.Detail }
+
+func refuse(status int, reason, detail string) error {
+	return &refusal{http.StatusText(status), status, reason, detail}
+}
+
+func (b *Broker) handle() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/stream", func(w http.ResponseWriter, r *http.Request) { answer(w, b.serveStream(w, r)) })
+	mux.HandleFunc("POST /v1/ack", func(w http.ResponseWriter, r *http.Request) { answer(w, b.serveAck(w, r)) })
+	return mux
+}
+
+// answer writes a refusal. Other errors came when the stream was open already.
+func answer(w http.ResponseWriter, err error) {
+	var r *refusal
+	if !errors.As(err, &r) {
+		return
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(r.Status)
+	_ = json.NewEncoder(w).Encode(r) // whoever is not there to read it misses nothing
+}
+
+// serveStream identifies a sidecar, cheapest checks first, and serves it.
+func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
+	id, token, err := b.admit(r)
+	if err != nil {
+		log.FromContext(r.Context()).V(1).Info("refused a stream", "address", r.RemoteAddr, "reason", err.Error())
+		return err
+	}
+	s := newStream(b, id, sha256.Sum256([]byte(token)))
+	if !b.open(s) {
+		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "this replica shuts down")
+	}
+	defer b.close(s)
+	control := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.WriteHeader(http.StatusOK)
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	return s.run(r.Context(), func(f *bundle.Frame) error {
+		line, err := bundle.EncodeFrame(f)
+		if err != nil {
+			return err
+		}
+		if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+		return control.Flush()
+	})
+}
+
+// admit tells which pod asks, or refuses.
+func (b *Broker) admit(r *http.Request) (identity.Identity, string, error) {
+	none := identity.Identity{}
+	token, ok := bearer(r)
+	if !ok {
+		return none, "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "send one identity token as Authorization: Bearer")
+	}
+	if _, err := b.reviewer.Precheck(token); err != nil {
+		return none, "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
+	}
+	if !b.limits.allow(r.RemoteAddr) {
+		return none, "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams from this address: come back later")
+	}
+	newest, err := strconv.Atoi(r.Header.Get("Sallyport-Document"))
+	if err != nil || newest < bundle.Version {
+		return none, "", refuse(http.StatusBadRequest, v1alpha1.ReasonSidecarRefused,
+			fmt.Sprintf("the sidecar does not read documents of version %d: create the pod again", bundle.Version))
+	}
+	id, err := b.reviewer.Identify(r.Context(), token)
+	switch {
+	case errors.Is(err, identity.ErrRefused):
+		return none, "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
+	case err != nil:
+		return none, "", refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the API server cannot be asked about the identity token")
+	}
+	pod, err := b.pod(r.Context(), id)
+	switch {
+	case errors.Is(err, errGone):
+		return none, "", refuse(http.StatusForbidden, v1alpha1.ReasonRevoked, "there is no such pod, or another one in its place")
+	case err != nil:
+		return none, "", refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the pod cannot be read")
+	}
+	if _, err := attest(pod, b.now()); err != nil {
+		b.conditions.want(id.Pod, id.UID, failedAttestation(err), false)
+		return none, "", refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, err.Error())
+	}
+	return id, token, nil
+}
+
+func failedAttestation(err error) corev1.PodCondition {
+	r := report{attestation: err.Error()}
+	condition, _ := r.condition()
+	return condition
+}
+
+// bearer returns the one bearer token of r (RFC 6750, section 2.1).
+func bearer(r *http.Request) (string, bool) {
+	values := r.Header.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	return strings.CutPrefix(values[0], "Bearer ")
+}
+
+// serveAck takes the acknowledgement of a stream that is open here. It comes
+// with the very token that the stream was opened with, so nobody is asked
+// about it again.
+func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
+	token, ok := bearer(r)
+	if !ok {
+		return refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "send the token of your stream as Authorization: Bearer")
+	}
+	b.mu.Lock()
+	s := b.byToken[sha256.Sum256([]byte(token))]
+	b.mu.Unlock()
+	if s == nil {
+		return refuse(http.StatusConflict, v1alpha1.ReasonNotReady, "no stream of this token is open at this replica: open one")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAck))
+	if err != nil {
+		return refuse(http.StatusRequestEntityTooLarge, v1alpha1.ReasonTooLarge, "the acknowledgement cannot be read")
+	}
+	a, err := bundle.DecodeAck(body)
+	if err != nil {
+		return refuse(http.StatusBadRequest, v1alpha1.ReasonMalformed, err.Error())
+	}
+	s.ack(a)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

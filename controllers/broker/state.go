@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/token"
+)
+
+// shortestOffline is how long a sidecar serves without news at least: two
+// heartbeats.
+const shortestOffline = 2 * heartbeatEvery
+
+// minted is the newest token of one credential on one stream.
+type minted struct {
+	compact string
+	claims  token.Claims
+}
+
+func (m *minted) expires() time.Time { return time.Unix(m.claims.Expires, 0) }
+
+// renewal is when the next token is to be minted: at one third of the
+// lifetime, so that two attempts are left; never, where the credential ends
+// before the next one would.
+func (m *minted) renewal(end time.Time) time.Time {
+	if !end.IsZero() && m.claims.Expires >= end.Unix() {
+		return m.expires()
+	}
+	third := time.Duration(m.claims.Expires-m.claims.IssuedAt) * time.Second / 3
+	return time.Unix(m.claims.IssuedAt, 0).Add(third)
+}
+
+// fits tells whether m speaks of this version of c.
+func (m *minted) fits(c *bundle.Credential) bool {
+	return m.claims.Credential == credentialClaim(c) && m.claims.Scope == c.ScopeHash && m.claims.Upstream == upstreamClaim(c)
+}
+
+func credentialClaim(c *bundle.Credential) token.Credential {
+	return token.Credential{Name: c.Name, UID: c.UID, Generation: c.Generation}
+}
+
+func upstreamClaim(c *bundle.Credential) token.Upstream {
+	return token.Upstream{UID: c.Upstream.UID, SecretVersion: c.SecretVersion}
+}
+
+// mint makes a token for the pod id, at now.
+func mint(keys tokenkey.Keys, issuer string, id *identity.Identity, h *holding, now time.Time) (*minted, error) {
+	expires := now.Add(h.lifetime)
+	if end := h.document.ExpiresAt; !end.IsZero() && end.Before(expires) {
+		expires = end
+	}
+	claims := token.Claims{
+		Issuer:   issuer,
+		Subject:  "system:serviceaccount:" + id.Pod.Namespace + ":" + id.ServiceAccount,
+		Audience: token.Audience,
+		IssuedAt: now.Unix(), NotBefore: now.Add(-token.Leeway).Unix(),
+		// A credential that ends within this second still needs a token that
+		// ends after it was issued.
+		Expires: max(expires.Unix(), now.Unix()+1),
+		ID:      rand.Text(), Pod: token.Pod{UID: string(id.UID), Name: id.Pod.Name},
+		Credential: credentialClaim(&h.document), Scope: h.document.ScopeHash, Upstream: upstreamClaim(&h.document),
+	}
+	compact, err := keys.Current.Mint(claims)
+	if err != nil {
+		return nil, fmt.Errorf("minting token of %s: %w", h.name, err)
+	}
+	return &minted{compact, claims}, nil
+}
+
+// leaseEnd is how long c may be served without further news, in whole seconds.
+func leaseEnd(c *bundle.Credential, m *minted, now time.Time) time.Time {
+	end := now.Add(max(c.MaxOffline, shortestOffline))
+	if m.expires().Before(end) {
+		end = m.expires()
+	}
+	if !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(end) {
+		end = c.ExpiresAt
+	}
+	return end.UTC().Truncate(time.Second)
+}
+
+// latest is the end of the last lease; there is always one, for those that are
+// served nothing hear of it too.
+func latest(leases []time.Time, now time.Time) time.Time {
+	end := now.Add(shortestOffline).UTC().Truncate(time.Second)
+	for _, lease := range leases {
+		if lease.After(end) {
+			end = lease
+		}
+	}
+	return end
+}
+
+// documents remembers what was compiled, since all pods of a Deployment get the
+// same. It is safe for concurrent use.
+type documents struct {
+	mu  sync.Mutex
+	all map[documentKey]document
+}
+
+type documentKey struct {
+	credential, upstream           types.UID
+	generation, upstreamGeneration int64
+}
+
+type document struct {
+	credential bundle.Credential
+	err        error
+}
+
+// maxDocuments bounds what is remembered.
+const maxDocuments = 4096
+
+// compile returns the document of sc and up. It is shared: only its own fields
+// may be set, nothing that they point to.
+func (d *documents) compile(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
+	key := documentKey{sc.UID, up.UID, sc.Generation, up.Generation}
+	d.mu.Lock()
+	known, ok := d.all[key]
+	d.mu.Unlock()
+	if ok {
+		return known.credential, known.err
+	}
+	known.credential, known.err = compile.Credential(sc, up)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.all == nil || len(d.all) >= maxDocuments {
+		d.all = map[documentKey]document{}
+	}
+	d.all[key] = known
+	return known.credential, known.err
+}

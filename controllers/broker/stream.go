@@ -1,0 +1,400 @@
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+
+	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// Times of a stream.
+const (
+	heartbeatEvery = 15 * time.Second
+	// beforeExpiry leaves a sidecar time to come back with its next token.
+	beforeExpiry = time.Minute
+	// unknownWait is how long a new stream waits for what is not known yet,
+	// rather than cut off a sidecar that has been serving all along.
+	unknownWait = 5 * time.Second
+	// atMostEvery is how often a state is judged again by time alone.
+	atMostEvery = time.Second
+	comeBack    = 10 * time.Second
+)
+
+// errGone says that the pod is not there any more.
+var errGone = errors.New("pod is gone")
+
+// sender writes a frame to the sidecar.
+type sender func(*bundle.Frame) error
+
+// stream is the connection of one sidecar. Its fields belong to the goroutine
+// that runs it, but for those under mu and the channels.
+type stream struct {
+	b      *Broker
+	id     identity.Identity
+	token  [sha256.Size]byte // what acks come with
+	opened time.Time
+	dirty  chan struct{} // has room for one
+	end    chan string   // has room for one: why the stream is to end
+
+	names   []string // of the credentials, as last asked for
+	held    map[string]holding
+	tokens  map[string]*minted // by UID of the credential
+	served  map[string]string  // name by UID, in the state that was sent last
+	digest  string             // of that state; empty: none was sent
+	unknown bool               // something could not be read: ask again soon
+	judged  time.Time          // when it was last judged
+	beat    time.Time          // when the last frame was sent
+
+	mu     sync.Mutex
+	report report
+}
+
+func newStream(b *Broker, id identity.Identity, token [sha256.Size]byte) *stream {
+	return &stream{
+		b: b, id: id, token: token, opened: b.clock.Now(),
+		dirty: make(chan struct{}, 1), end: make(chan string, 1),
+		held: map[string]holding{}, tokens: map[string]*minted{}, served: map[string]string{},
+	}
+}
+
+// touch has s judge again.
+func (s *stream) touch() {
+	select {
+	case s.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// finish ends s for that reason, unless it is ending already.
+func (s *stream) finish(why string) {
+	select {
+	case s.end <- why:
+	default:
+	}
+}
+
+// run serves s until the sidecar or the pod is gone, or s is to end.
+func (s *stream) run(ctx context.Context, send sender) error {
+	s.beat = s.b.clock.Now()
+	stale := true
+	for {
+		now := s.b.clock.Now()
+		if !now.Before(s.id.Expires.Add(-beforeExpiry)) {
+			return s.goAway(send, "the identity token is about to expire")
+		}
+		if stale || !now.Before(s.due()) {
+			if err := s.refresh(ctx, send, now); err != nil {
+				return err
+			}
+		}
+		if !now.Before(s.beat.Add(heartbeatEvery)) {
+			if err := s.heartbeat(send, now); err != nil {
+				return err
+			}
+		}
+		timer := s.b.clock.NewTimer(max(s.next().Sub(s.b.clock.Now()), 0))
+		why, dirty, err := s.wait(ctx, timer)
+		timer.Stop()
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return s.goAway(send, why)
+		}
+		stale = dirty
+	}
+}
+
+func (s *stream) wait(ctx context.Context, timer clock.Timer) (why string, dirty bool, err error) {
+	select {
+	case <-ctx.Done():
+		return "", false, ctx.Err()
+	case why = <-s.end:
+	case <-s.dirty:
+		dirty = true
+	case <-timer.C():
+	}
+	return why, dirty, nil
+}
+
+// due is when the state is to be judged again though nothing was heard.
+func (s *stream) due() time.Time {
+	due := s.id.Expires
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(due) {
+			due = t
+		}
+	}
+	if s.unknown {
+		sooner(s.judged)
+	}
+	for _, h := range s.held {
+		if !h.served() {
+			continue
+		}
+		sooner(h.document.ExpiresAt)
+		if m := s.tokens[h.document.UID]; m != nil {
+			sooner(m.renewal(h.document.ExpiresAt))
+		}
+	}
+	if earliest := s.judged.Add(atMostEvery); due.Before(earliest) {
+		return earliest
+	}
+	return due
+}
+
+// next is when s has something to do again.
+func (s *stream) next() time.Time {
+	next := s.due()
+	for _, t := range []time.Time{s.beat.Add(heartbeatEvery), s.id.Expires.Add(-beforeExpiry)} {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// refresh judges what the pod gets and sends what is new of it.
+func (s *stream) refresh(ctx context.Context, send sender, now time.Time) error {
+	d := s.b.index.dependencies(s)
+	d.on(kindRoots, types.NamespacedName{})
+	err := s.judge(ctx, d, now)
+	d.done()
+	s.judged = now
+	gone := errors.Is(err, errGone)
+	switch {
+	case gone:
+		s.deny(scope.Revoked, "its pod is gone")
+	case err != nil:
+		s.unknown = true
+		return nil // what was sent goes on
+	case s.unknown && s.digest == "" && now.Before(s.opened.Add(unknownWait)):
+		return nil
+	}
+	if sendErr := s.sendState(send, now); sendErr != nil {
+		return sendErr
+	}
+	if gone {
+		return errors.Join(err, s.goAway(send, "the pod is gone"))
+	}
+	return nil
+}
+
+// judge brings held up to date. What cannot be known now stays as it was.
+func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) error {
+	s.unknown = false
+	d.on(kindPod, s.id.Pod)
+	pod, err := s.b.pod(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	names, err := attest(pod, now)
+	if err != nil {
+		s.deny(scope.Revoked, "the pod is not what injection made of it: "+err.Error())
+		s.tell(func(r *report) { r.attestation = err.Error() })
+		return nil
+	}
+	s.tell(func(r *report) { r.attestation = "" })
+	held := make(map[string]holding, len(names))
+	for _, name := range names {
+		h, err := s.b.judge(ctx, d, pod, name)
+		if err != nil {
+			s.unknown = true
+			h = s.still(name, h, now)
+		}
+		held[name] = h
+	}
+	s.names, s.held = names, held
+	return nil
+}
+
+// still is what a credential is that cannot be judged now: what it was, until
+// it expires.
+func (s *stream) still(name string, unknown holding, now time.Time) holding {
+	h, ok := s.held[name]
+	if !ok {
+		return unknown
+	}
+	if end := h.document.ExpiresAt; h.served() && !end.IsZero() && !now.Before(end) {
+		return holding{name: h.name, reason: scope.Expired, detail: "it has expired"}
+	}
+	return h
+}
+
+// deny withdraws everything.
+func (s *stream) deny(reason scope.Reason, detail string) {
+	for _, name := range s.names {
+		s.held[name] = holding{name: types.NamespacedName{Namespace: s.id.Pod.Namespace, Name: name}, reason: reason, detail: detail}
+	}
+}
+
+// sendState sends what is held, if it is news. A credential that is withdrawn
+// is cut off first, by itself.
+func (s *stream) sendState(send sender, now time.Time) error {
+	st, renewed, err := s.assemble(now)
+	if errors.Is(err, bundle.ErrTooLarge) {
+		s.deny(scope.NotReady, "the credentials of this pod are too large together: use fewer or smaller grants")
+		st, renewed, err = s.assemble(now)
+	}
+	if err != nil {
+		return err
+	}
+	if st.Digest == s.digest && !renewed {
+		return nil
+	}
+	if err := s.sendRevocations(send, st); err != nil {
+		return err
+	}
+	if err := send(&bundle.Frame{State: st}); err != nil {
+		return fmt.Errorf("sending state: %w", err)
+	}
+	s.beat, s.digest, s.served = now, st.Digest, map[string]string{}
+	for i := range st.Credentials {
+		s.served[st.Credentials[i].UID] = st.Credentials[i].Name
+	}
+	s.tell(func(r *report) { r.sent = s.enforcement() })
+	return nil
+}
+
+func (s *stream) sendRevocations(send sender, st *bundle.State) error {
+	goes := map[string]bool{}
+	for i := range st.Credentials {
+		goes[st.Credentials[i].UID] = true
+	}
+	for uid, name := range s.served {
+		if goes[uid] {
+			continue
+		}
+		reason := s.held[name].reason
+		if reason == "" {
+			reason = scope.Revoked // it was made anew, or is not asked for any more
+		}
+		if err := send(&bundle.Frame{Revoke: &bundle.Revoke{UID: uid, Reason: reason}}); err != nil {
+			return fmt.Errorf("sending revocation: %w", err)
+		}
+	}
+	return nil
+}
+
+// assemble makes the state of what is held, and tells whether it brings
+// tokens that were not sent yet.
+func (s *stream) assemble(now time.Time) (*bundle.State, bool, error) {
+	st := &bundle.State{Version: bundle.Version, TokenKeys: []bundle.TokenKey{}, Roots: s.b.roots()}
+	renewed := false
+	var leases []time.Time
+	for _, name := range s.names {
+		h := s.held[name]
+		if !h.served() {
+			st.Denied = append(st.Denied, bundle.Denial{Namespace: h.name.Namespace, Name: h.name.Name, Reason: h.reason})
+			continue
+		}
+		c := h.document
+		m, isNew, err := s.tokenOf(&h, now)
+		if err != nil {
+			return nil, false, err
+		}
+		renewed = renewed || isNew
+		c.Token, c.LeaseEnds = m.compact, leaseEnd(&c, m, now)
+		leases = append(leases, c.LeaseEnds)
+		st.Credentials = append(st.Credentials, c)
+	}
+	if keys, err := s.b.keys.Keys(); err == nil {
+		st.TokenKeys = keys.Public()
+	}
+	st.LeaseEnds = latest(leases, now)
+	digest, err := bundle.Digest(st)
+	if err != nil {
+		return nil, false, fmt.Errorf("assembling state: %w", err)
+	}
+	st.Digest = digest
+	_, err = bundle.Encode(st)
+	return st, renewed, err
+}
+
+// tokenOf returns the token of h, a new one if it is time for it.
+func (s *stream) tokenOf(h *holding, now time.Time) (*minted, bool, error) {
+	m := s.tokens[h.document.UID]
+	fits := m != nil && m.fits(&h.document) && now.Before(m.expires())
+	if fits && now.Before(m.renewal(h.document.ExpiresAt)) {
+		return m, false, nil
+	}
+	keys, err := s.b.keys.Keys()
+	if err != nil && fits {
+		return m, false, nil // two more thirds of its life are left to find them
+	}
+	if err == nil {
+		m, err = mint(keys, s.b.issuer, &s.id, h, now)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	s.tokens[h.document.UID] = m
+	return m, true, nil
+}
+
+// heartbeat says that nothing is new, and extends the leases.
+func (s *stream) heartbeat(send sender, now time.Time) error {
+	s.beat = now
+	if s.digest == "" {
+		return nil // nothing is in force yet
+	}
+	var leases []time.Time
+	for _, h := range s.held {
+		if m := s.tokens[h.document.UID]; h.served() && m != nil {
+			leases = append(leases, leaseEnd(&h.document, m, now))
+		}
+	}
+	return send(&bundle.Frame{Heartbeat: &bundle.Heartbeat{Version: bundle.Version, Now: now.UTC(), LeaseEnds: latest(leases, now)}})
+}
+
+func (s *stream) goAway(send sender, why string) error {
+	return send(&bundle.Frame{GoAway: &bundle.GoAway{Reason: why, RetryAfter: comeBack}})
+}
+
+// enforcement is the state that was sent last, as conditions name it.
+func (s *stream) enforcement() Enforcement {
+	e := Enforcement{Digest: s.digest, Credentials: map[string]int64{}, Denied: map[string]scope.Reason{}}
+	for name, h := range s.held {
+		if h.served() {
+			e.Credentials[name] = h.document.Generation
+		} else {
+			e.Denied[name] = h.reason
+		}
+	}
+	return e
+}
+
+// ack takes what the sidecar says of the state that was sent.
+func (s *stream) ack(a *bundle.Ack) {
+	s.tell(func(r *report) {
+		r.refusals = a.Errors
+		if !a.Applied && len(a.Errors) == 0 {
+			r.refusals = []bundle.ApplyError{{Reason: bundle.SidecarRefused, Detail: "it did not apply the state"}}
+		}
+		if a.Applied && a.Digest == r.sent.Digest {
+			r.acked = r.sent.without(a.Errors, s.id.Pod.Namespace)
+		}
+	})
+}
+
+// tell changes the report, and has the pod's condition follow it.
+func (s *stream) tell(change func(*report)) {
+	s.mu.Lock()
+	before := s.report
+	change(&s.report)
+	now := s.report
+	s.mu.Unlock()
+	if condition, ok := now.condition(); ok && !now.equal(before) {
+		s.b.conditions.want(s.id.Pod, s.id.UID, condition, condition.Status != corev1.ConditionTrue)
+	}
+}

@@ -1,0 +1,88 @@
+package stream
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+)
+
+// acks sends acknowledgements beside the stream, so that no revocation waits
+// for the broker's answer to the ack before it. Each speaks of all that is in
+// force: only the newest matters.
+type acks struct {
+	wake chan struct{} // has room for one
+
+	mu     sync.Mutex
+	next   *bundle.Ack
+	sent   sync.Cond // of mu: next was sent
+	ending bool
+}
+
+func newAcks() *acks {
+	a := &acks{wake: make(chan struct{}, 1)}
+	a.sent.L = &a.mu
+	return a
+}
+
+func (a *acks) send(ack bundle.Ack) {
+	a.mu.Lock()
+	a.next = &ack
+	a.mu.Unlock()
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run posts until ctx ends or post fails.
+func (a *acks) run(ctx context.Context, post func(bundle.Ack) error) error {
+	defer a.finish()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+		}
+		a.mu.Lock()
+		ack := a.next
+		a.mu.Unlock()
+		if ack == nil {
+			continue
+		}
+		if err := post(*ack); err != nil {
+			return err
+		}
+		a.mu.Lock()
+		if a.next == ack {
+			a.next = nil
+		}
+		a.sent.Broadcast()
+		a.mu.Unlock()
+	}
+}
+
+func (a *acks) finish() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ending = true
+	a.sent.Broadcast()
+}
+
+// flush waits until everything is sent, at most for within.
+func (a *acks) flush(within time.Duration) {
+	late := false
+	timer := time.AfterFunc(within, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		late = true
+		a.sent.Broadcast()
+	})
+	defer timer.Stop()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.next != nil && !a.ending && !late {
+		a.sent.Wait()
+	}
+}

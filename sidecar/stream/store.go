@@ -1,0 +1,129 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// What a Store keeps.
+const (
+	rootsFile = "roots.pem"
+	tokenFile = "token"
+	newFile   = ".new"
+	maxRoots  = 256 << 10
+)
+
+// Store keeps files: the broker's authorities where the sidecar alone reads
+// them, and tokens where the agent does. Every write makes a new file and
+// renames it, under a directory that no link leads out of, so that a reader
+// never sees half of one and nobody can lead a write elsewhere. A nil Store
+// keeps nothing.
+type Store struct {
+	private, agent *os.Root
+	tokens         map[string]string // what the agent's files hold, by credential
+}
+
+// OpenStore opens the two directories. [Store.Close] closes them.
+func OpenStore(private, agent string) (*Store, error) {
+	p, err := os.OpenRoot(private)
+	if err != nil {
+		return nil, fmt.Errorf("opening store: %w", err)
+	}
+	a, err := os.OpenRoot(agent)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store: %w", err), p.Close())
+	}
+	return &Store{private: p, agent: a, tokens: map[string]string{}}, nil
+}
+
+// Close closes the directories.
+func (s *Store) Close() error { return errors.Join(s.private.Close(), s.agent.Close()) }
+
+// roots returns the authorities that were kept; empty: none.
+func (s *Store) roots() string {
+	if s == nil {
+		return ""
+	}
+	f, err := s.private.Open(rootsFile)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxRoots))
+	if err != nil {
+		return ""
+	}
+	if _, err := pool(string(data)); err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+func (s *Store) saveRoots(roots string) error {
+	if s == nil {
+		return nil
+	}
+	return replace(s.private, rootsFile, roots, 0o600)
+}
+
+// saveTokens writes <credential>/token for each, and removes those of others.
+func (s *Store) saveTokens(tokens map[string]string) error {
+	if s == nil {
+		return nil
+	}
+	var failures []error
+	for name := range s.tokens {
+		if _, ok := tokens[name]; ok {
+			continue
+		}
+		if err := s.agent.Remove(name + "/" + tokenFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failures = append(failures, fmt.Errorf("removing token of %s: %w", name, err))
+		}
+		delete(s.tokens, name)
+	}
+	for name, token := range tokens {
+		if s.tokens[name] == token {
+			continue
+		}
+		if err := s.saveToken(name, token); err != nil {
+			failures = append(failures, fmt.Errorf("writing token of %s: %w", name, err))
+			continue
+		}
+		s.tokens[name] = token
+	}
+	return errors.Join(failures...)
+}
+
+func (s *Store) saveToken(name, token string) error {
+	if err := s.agent.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	directory, err := s.agent.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = directory.Close() }()
+	// Agents run as any user: the token is for all containers of the pod.
+	return replace(directory, tokenFile, token, 0o644)
+}
+
+// replace makes name hold text, at once.
+func replace(directory *os.Root, name, text string, mode fs.FileMode) error {
+	// What a crash left behind is not written to: it may be a link by now.
+	if err := directory.Remove(newFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := directory.OpenFile(newFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(mode), f.Close()) // the mode as it is meant, whatever the umask
+	if err != nil {
+		return err
+	}
+	return directory.Rename(newFile, name)
+}

@@ -1,0 +1,219 @@
+// Package stream keeps a sidecar's connection to the broker: one HTTP/2 stream
+// that brings states, revocations and heartbeats, and the acknowledgements that
+// go back. It decides nothing: what arrives is read strictly and handed on.
+//
+// A stream that is lost changes nothing by itself; the leases run on and end by
+// themselves. What a broker refuses with 403 is withdrawn at once: that is its
+// word on the pod.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// Times of a connection.
+const (
+	firstDelay = 200 * time.Millisecond
+	maxDelay   = 15 * time.Second
+	// silence is how long a stream without any frame is believed in: three
+	// heartbeats.
+	silence   = 45 * time.Second
+	clockSkew = 30 * time.Second
+)
+
+// Options say where the broker is and what is done with its word. All but
+// Store, Log and Now are required. The functions are called one at a time.
+type Options struct {
+	Broker    string // host:port; its certificate must be for host
+	TokenFile string // identity token, read again for each connection
+	Roots     string // PEM: the authorities of the broker, and no others
+	Version   string // of the sidecar, for the broker's log
+
+	Apply  func(*bundle.State) []bundle.ApplyError
+	Revoke func(uid string, reason scope.Reason)
+	Extend func(leaseEnds time.Time)
+
+	// Store keeps roots and the agent's token files; nil: nothing is kept.
+	Store *Store
+	Log   *slog.Logger     // nil: nothing is logged
+	Now   func() time.Time // nil: time.Now
+}
+
+// client is a sidecar's end of the stream.
+type client struct {
+	Options
+	host  string
+	roots string
+	held  map[string]string // namespace/name of what is served, by UID
+	acked bundle.Ack        // what is in force
+}
+
+// Run connects, and connects again, until ctx ends. The error is about the
+// options alone.
+func Run(ctx context.Context, o Options) error {
+	c, err := newClient(o)
+	if err != nil {
+		return err
+	}
+	failures := 0
+	for ctx.Err() == nil {
+		served, after, err := c.connect(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if served {
+			failures = 0
+		}
+		delay := max(jitter(failures), rand.N(after+1))
+		failures++
+		c.Log.Warn("stream to the broker ended", "error", err, "retryIn", delay.String())
+		timer := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+func newClient(o Options) (*client, error) {
+	host, _, err := net.SplitHostPort(o.Broker)
+	if err != nil || host == "" {
+		return nil, fmt.Errorf("reading address of broker %q: write host:port", o.Broker)
+	}
+	if o.TokenFile == "" || o.Apply == nil || o.Revoke == nil || o.Extend == nil {
+		return nil, errors.New("making stream: an option is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &client{Options: o, host: host, roots: o.Roots, held: map[string]string{}}
+	if saved := o.Store.roots(); saved != "" {
+		// Authorities that came by the stream are newer than those that the pod
+		// was created with.
+		c.roots = saved
+	}
+	if _, err := pool(c.roots); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// jitter is a delay before the next attempt, spread over all that it may be, so
+// that a broker that comes back is not met by everybody at once.
+func jitter(failures int) time.Duration {
+	limit := maxDelay
+	if failures < 7 {
+		limit = min(limit, firstDelay<<failures)
+	}
+	return rand.N(limit + 1)
+}
+
+// handle acts on one frame. after is when to come back, if the broker says so.
+func (c *client) handle(f *bundle.Frame, acks *acks) (after time.Duration, err error) {
+	switch {
+	case f.State != nil:
+		return 0, c.apply(f.State, acks)
+	case f.Heartbeat != nil:
+		c.beat(f.Heartbeat, acks)
+	case f.Revoke != nil:
+		c.Log.Warn("credential is revoked", "credential", c.held[f.Revoke.UID], "reason", f.Revoke.Reason)
+		c.revoke(f.Revoke.UID, f.Revoke.Reason)
+		acks.send(c.acked)
+	case f.GoAway != nil:
+		return f.GoAway.RetryAfter, fmt.Errorf("the broker says: %s", f.GoAway.Reason)
+	}
+	return 0, nil
+}
+
+// apply puts a state in force and says so. One that comes after its own end is
+// refused: it was held up, or the clocks are far apart.
+func (c *client) apply(st *bundle.State, acks *acks) error {
+	if !c.Now().Round(0).Before(st.LeaseEnds) {
+		acks.send(bundle.Ack{Version: bundle.Version, Digest: c.acked.Digest, Errors: []bundle.ApplyError{{Reason: scope.ClockSkew, Detail: "the state came after its lease had ended"}}})
+		return errors.New("the state came after its lease had ended: compare the clocks of this node and the broker's")
+	}
+	errs := c.Apply(st)
+	held := make(map[string]string, len(st.Credentials))
+	for i := range st.Credentials {
+		held[st.Credentials[i].UID] = st.Credentials[i].Namespace + "/" + st.Credentials[i].Name
+	}
+	c.held = held
+	if err := c.keep(st); err != nil {
+		errs = append(errs, bundle.ApplyError{Reason: bundle.SidecarRefused, Detail: err.Error()})
+	}
+	for _, e := range errs {
+		c.Log.Error("state cannot be served", "credential", e.Credential, "reason", e.Reason, "detail", e.Detail)
+	}
+	c.Log.Info("state is in force", "digest", st.Digest, "credentials", len(st.Credentials), "denied", len(st.Denied))
+	c.acked = bundle.Ack{Version: bundle.Version, Digest: st.Digest, Applied: true, Errors: errs}
+	acks.send(c.acked)
+	return nil
+}
+
+// keep stores what outlives this connection: the roots, for the next one, and
+// the agent's tokens.
+func (c *client) keep(st *bundle.State) error {
+	var failures []error
+	if st.Roots != "" && st.Roots != c.roots {
+		if _, err := pool(st.Roots); err != nil {
+			failures = append(failures, err)
+		} else {
+			c.roots = st.Roots
+			failures = append(failures, c.Store.saveRoots(st.Roots))
+		}
+	}
+	tokens := make(map[string]string, len(st.Credentials))
+	for i := range st.Credentials {
+		tokens[st.Credentials[i].Name] = st.Credentials[i].Token
+	}
+	return errors.Join(append(failures, c.Store.saveTokens(tokens))...)
+}
+
+// beat extends the leases. A heartbeat that comes after its own end extends
+// nothing.
+func (c *client) beat(h *bundle.Heartbeat, acks *acks) {
+	now := c.Now().Round(0)
+	if apart := now.Sub(h.Now).Abs(); apart > clockSkew {
+		c.Log.Error("clocks are too far apart", "reason", scope.ClockSkew, "apart", apart.String())
+		skewed := c.acked
+		skewed.Errors = append(skewed.Errors[:len(skewed.Errors):len(skewed.Errors)], bundle.ApplyError{
+			Reason: scope.ClockSkew, Detail: fmt.Sprintf("the clock of this node is %s from the broker's: set it right", apart.Round(time.Second)),
+		})
+		acks.send(skewed)
+	}
+	if now.Before(h.LeaseEnds) {
+		c.Extend(h.LeaseEnds)
+	}
+}
+
+func (c *client) revoke(uid string, reason scope.Reason) {
+	c.Revoke(uid, reason)
+	delete(c.held, uid)
+}
+
+// refused acts on an answer that is no stream. The broker's word that the pod
+// may hold nothing takes everything away.
+func (c *client) refused(status int, why string) error {
+	if status == http.StatusForbidden {
+		for uid := range c.held {
+			c.revoke(uid, scope.Revoked)
+		}
+		return errors.Join(fmt.Errorf("the broker refuses this pod: %s", why), c.Store.saveTokens(nil))
+	}
+	return fmt.Errorf("the broker answers %d: %s", status, why)
+}
