@@ -18,7 +18,7 @@ func relay(fromAgent *http1.Reader, toUpstream *http1.Writer, fromUpstream *http
 	}
 	toUpstream.Request(request.Method, request.Target, "api.example")
 	for _, f := range request.Fields {
-		if f.Name == "Accept" {
+		if f.Name == "accept" || f.Name == "Accept" {
 			toUpstream.Field(f.Name, f.Value)
 		}
 	}
