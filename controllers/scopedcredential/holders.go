@@ -1,0 +1,181 @@
+package scopedcredential
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/broker"
+	"github.com/sallyport-dev/sallyport/controllers/condition"
+	"github.com/sallyport-dev/sallyport/internal/compile"
+)
+
+// Bounds of leases, as the broker grants them.
+const (
+	shortestLease = 30 * time.Second // maxOffline 0s means two heartbeats
+	leaseLeeway   = 30 * time.Second // a sidecar's clock may be behind by this
+)
+
+// maxPending bounds the list of sidecars that have not acknowledged.
+const maxPending = 64
+
+// holder is a running pod that asks for the credential.
+type holder struct {
+	pod      string
+	entitled bool   // it may hold the credential
+	enforces int64  // the generation its sidecar acknowledged; 0: none
+	settled  bool   // that is what it should enforce
+	reason   string // why it is not
+}
+
+// holders reads what the broker wrote about the pods that ask, sorted by name.
+// wanted is the generation to be enforced by those entitled; 0 is none.
+func holders(sc *v1alpha1.ScopedCredential, o observation, wanted int64) []holder {
+	var all []holder
+	for i := range o.pods {
+		pod := &o.pods[i]
+		h := read(pod, sc.Name)
+		h.entitled = entitled(sc, o, pod)
+		switch {
+		case pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed:
+			continue
+		case pod.Status.Phase != corev1.PodRunning && h.enforces == 0:
+			continue // it is starting
+		}
+		if h.entitled {
+			h.settled = h.settled && h.enforces == wanted
+		} else {
+			h.settled = h.enforces == 0
+		}
+		all = append(all, h)
+	}
+	slices.SortFunc(all, func(a, b holder) int { return cmp.Compare(a.pod, b.pod) })
+	return all
+}
+
+// read returns what the broker wrote about pod and one of its credentials. It
+// is settled where it can be read at all.
+func read(pod *corev1.Pod, credential string) holder {
+	c, known := enforcement(pod)
+	e, readable := broker.ParseEnforcement(c.Message)
+	h := holder{pod: pod.Name, enforces: e.Credentials[credential], settled: known && readable, reason: c.Reason}
+	if h.reason != v1alpha1.ReasonSidecarRefused && h.reason != v1alpha1.ReasonAttestationFailed {
+		h.reason = v1alpha1.ReasonPending
+	}
+	return h
+}
+
+// enforcement is the condition by which the broker tells of a pod's sidecar.
+func enforcement(pod *corev1.Pod) (corev1.PodCondition, bool) {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == broker.ConditionScopeEnforced {
+			return c, true
+		}
+	}
+	return corev1.PodCondition{}, false
+}
+
+// entitled tells whether the account of pod is a holder, by the newest spec and
+// by what is in force.
+func entitled(sc *v1alpha1.ScopedCredential, o observation, pod *corev1.Pod) bool {
+	account := pod.Spec.ServiceAccountName
+	if account == "" {
+		account = "default"
+	}
+	for _, version := range versions(sc, o) {
+		if !slices.Contains(version.Spec.Holders.ServiceAccounts, account) {
+			return false
+		}
+	}
+	return true
+}
+
+func counts(all []holder) *v1alpha1.SidecarCounts {
+	c := &v1alpha1.SidecarCounts{}
+	for _, h := range all {
+		if !h.entitled {
+			continue
+		}
+		c.Total++
+		switch {
+		case h.settled:
+			c.Enforcing++
+		case h.enforces != 0:
+			c.Outdated++
+		}
+	}
+	c.Summary = fmt.Sprintf("%d/%d", c.Enforcing, c.Total)
+	return c
+}
+
+// enforced sums the holders up. A pod that holds what it may not hold counts
+// too, until it has let go.
+func enforced(all []holder) condition.Outcome {
+	none := true
+	var lagging *holder // one that gives a reason, rather than one that is late
+	for i := range all {
+		h := &all[i]
+		none = none && !h.entitled && h.settled
+		if h.settled {
+			continue
+		}
+		if lagging == nil || lagging.reason == v1alpha1.ReasonPending && h.reason != v1alpha1.ReasonPending {
+			lagging = h
+		}
+	}
+	switch {
+	case none:
+		return condition.Outcome{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoSidecars, Message: "no running pod holds the credential"}
+	case lagging == nil:
+		return condition.Met("every sidecar that holds the credential enforces what is in force")
+	case lagging.reason == v1alpha1.ReasonPending:
+		return condition.Failed(lagging.reason, "pod "+lagging.pod+" has not acknowledged what is in force")
+	}
+	return condition.Failed(lagging.reason, "pod "+lagging.pod+" does not enforce what is in force: see its condition "+string(broker.ConditionScopeEnforced))
+}
+
+// revocation lists the sidecars that may still serve something else than what is
+// in force, and until when at the latest. Nobody tells us their leases, so it is
+// the longest from the moment at which we first looked. An entry stays until
+// the sidecar acknowledges or its pod is gone; a time that has passed says that
+// it serves no more.
+func revocation(sc *v1alpha1.ScopedCredential, o observation, all []holder, now time.Time) *v1alpha1.Revocation {
+	known := map[string]metav1.Time{}
+	if before := sc.Status.Revocation; before != nil {
+		for _, p := range before.Pending {
+			known[p.Pod] = p.LeaseEnds
+		}
+	}
+	var r v1alpha1.Revocation
+	for _, h := range all {
+		if h.settled || h.enforces == 0 {
+			continue
+		}
+		if r.PendingTotal++; len(r.Pending) == maxPending {
+			continue
+		}
+		ends, ok := known[h.pod]
+		if !ok {
+			ends = metav1.NewTime(now.Add(lease(sc, o)).UTC().Truncate(time.Second))
+		}
+		r.Pending = append(r.Pending, v1alpha1.PendingPod{Pod: h.pod, LeaseEnds: ends})
+	}
+	if r.PendingTotal == 0 {
+		return nil
+	}
+	return &r
+}
+
+// lease is the longest that a sidecar may go on after now.
+func lease(sc *v1alpha1.ScopedCredential, o observation) time.Duration {
+	longest := max(compile.MaxOffline(sc), shortestLease)
+	if o.previous != nil {
+		longest = max(longest, compile.MaxOffline(o.previous))
+	}
+	return longest + leaseLeeway
+}

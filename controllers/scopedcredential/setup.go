@@ -1,0 +1,105 @@
+package scopedcredential
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
+	"github.com/sallyport-dev/sallyport/internal/inject"
+)
+
+// indexCredentials finds pods by namespace/name of the credentials they ask for.
+const indexCredentials = "credentials"
+
+// SetupWithManager registers the reconciler. namespace is the manager's. It
+// needs the index that [upstreamsecret.SetupWithManager] adds.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) error {
+	c := mgr.GetClient()
+	r := &Reconciler{
+		Client:  c,
+		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
+		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
+		Events:  mgr.GetEventRecorder("sallyport"),
+		Now:     time.Now,
+	}
+	err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, indexCredentials, func(o client.Object) []string {
+		var keys []string
+		for _, name := range asked(o) {
+			keys = append(keys, name.String())
+		}
+		return keys
+	})
+	if err != nil {
+		return fmt.Errorf("indexing pods: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("scopedcredential").
+		For(&v1alpha1.ScopedCredential{}).
+		Watches(&v1alpha1.UpstreamSecret{}, handler.EnqueueRequestsFromMapFunc(r.consumers)).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+			return requests(asked(o))
+		})).
+		WatchesMetadata(record.Metadata(), record.Requests(record.ScopedCredential)).
+		WatchesMetadata(record.Metadata(), handler.EnqueueRequestsFromMapFunc(r.consumersOfRecord)).
+		Complete(reconcile.AsReconciler(c, r))
+}
+
+// asked are the credentials that a pod asks for. An annotation that cannot be
+// read asks for none: its pod was never injected.
+func asked(pod client.Object) []types.NamespacedName {
+	a, err := inject.ParseAnnotations(pod.GetAnnotations())
+	if err != nil {
+		return nil
+	}
+	names := make([]types.NamespacedName, 0, len(a.Credentials))
+	for _, name := range a.Credentials {
+		names = append(names, types.NamespacedName{Namespace: pod.GetNamespace(), Name: name})
+	}
+	return names
+}
+
+// consumers has those looked at again that name an UpstreamSecret, wherever they
+// are: the one that is missed may have come.
+func (r *Reconciler) consumers(ctx context.Context, up client.Object) []reconcile.Request {
+	return r.using(ctx, client.ObjectKeyFromObject(up))
+}
+
+// consumersOfRecord does so for an UpstreamSecret that was accepted.
+func (r *Reconciler) consumersOfRecord(ctx context.Context, o client.Object) []reconcile.Request {
+	if accepted, err := record.DecodeMeta(o); err == nil && accepted.Kind == record.UpstreamSecret {
+		return r.using(ctx, accepted.Object)
+	}
+	return nil
+}
+
+func (r *Reconciler) using(ctx context.Context, up types.NamespacedName) []reconcile.Request {
+	var list v1alpha1.ScopedCredentialList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{upstreamsecret.IndexUpstream: up.String()}); err != nil {
+		log.FromContext(ctx).Error(err, "listing ScopedCredentials", "upstream", up)
+		return nil
+	}
+	names := make([]types.NamespacedName, 0, len(list.Items))
+	for i := range list.Items {
+		names = append(names, client.ObjectKeyFromObject(&list.Items[i]))
+	}
+	return requests(names)
+}
+
+func requests(names []types.NamespacedName) []reconcile.Request {
+	all := make([]reconcile.Request, 0, len(names))
+	for _, name := range names {
+		all = append(all, reconcile.Request{NamespacedName: name})
+	}
+	return all
+}

@@ -1,0 +1,120 @@
+package upstreamsecret
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
+)
+
+// Indexes of the cache.
+const (
+	// IndexUpstream finds ScopedCredentials by namespace/name of the
+	// UpstreamSecret that they name.
+	IndexUpstream = "upstream"
+	indexSecret   = "secret"
+)
+
+// Upstream is the UpstreamSecret that sc names.
+func Upstream(sc *v1alpha1.ScopedCredential) types.NamespacedName {
+	name := types.NamespacedName{Namespace: sc.Spec.Upstream.Namespace, Name: sc.Spec.Upstream.Name}
+	if name.Namespace == "" {
+		name.Namespace = sc.Namespace
+	}
+	return name
+}
+
+// SetupWithManager registers the reconciler, and IndexUpstream for the one of
+// ScopedCredentials. namespace is the manager's.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, keys *tokenkey.Ring) error {
+	c := mgr.GetClient()
+	r := &Reconciler{
+		Client: c, Secrets: secrets, Keys: keys,
+		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
+		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
+		Events:  mgr.GetEventRecorder("sallyport"),
+	}
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("upstreamsecret").
+		For(&v1alpha1.UpstreamSecret{}).
+		Watches(&v1alpha1.ScopedCredential{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+			sc, ok := o.(*v1alpha1.ScopedCredential)
+			if !ok {
+				return nil
+			}
+			return []reconcile.Request{{NamespacedName: Upstream(sc)}}
+		})).
+		WatchesMetadata(record.Metadata(), record.Requests(record.UpstreamSecret)).
+		WatchesRawSource(r.changes()).
+		Complete(r.forgetting(reconcile.AsReconciler(c, r)))
+}
+
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	if err := indexer.IndexField(ctx, &v1alpha1.ScopedCredential{}, IndexUpstream, func(o client.Object) []string {
+		if sc, ok := o.(*v1alpha1.ScopedCredential); ok {
+			return []string{Upstream(sc).String()}
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("indexing ScopedCredentials: %w", err)
+	}
+	if err := indexer.IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) []string {
+		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
+			if name, ok := secretOf(up); ok {
+				return []string{name.String()}
+			}
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
+	}
+	return nil
+}
+
+// forgetting ends the watch of the Secret of an UpstreamSecret that is gone.
+func (r *Reconciler) forgetting(next reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		if err := r.Client.Get(ctx, req.NamespacedName, &v1alpha1.UpstreamSecret{}); apierrors.IsNotFound(err) {
+			r.Secrets.Refer(owner(req.NamespacedName))
+			return reconcile.Result{}, nil
+		}
+		return next.Reconcile(ctx, req)
+	})
+}
+
+// changes is the source of changes of Secrets: who names one is looked at
+// again; of the manager's own keys, everybody.
+func (r *Reconciler) changes() source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		cancel := r.Secrets.Subscribe(func(name types.NamespacedName) {
+			var filter []client.ListOption
+			if name != r.Keys.Secret() {
+				filter = append(filter, client.MatchingFields{indexSecret: name.String()})
+			}
+			var list v1alpha1.UpstreamSecretList
+			if err := r.Client.List(ctx, &list, filter...); err != nil {
+				return // the cache has stopped, and so have we
+			}
+			for i := range list.Items {
+				queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+			}
+		})
+		context.AfterFunc(ctx, cancel)
+		return nil
+	})
+}
