@@ -37,14 +37,18 @@ func NewLeaf(secrets *secretwatch.Watcher, namespace string, names ...string) *L
 	return l
 }
 
-// Roots returns the authorities that sidecars trust, in PEM.
-func (l *Leaf) Roots() (string, error) {
+// Secret is the one that holds the authority.
+func (l *Leaf) Secret() types.NamespacedName { return l.name }
+
+// Roots returns the authorities that sidecars trust, in PEM. It is empty until
+// the leader has made one.
+func (l *Leaf) Roots() string {
 	s, err := l.secrets.Get(l.name)
 	if err != nil {
-		return "", err
+		return ""
 	}
 	bundle, _ := s.Bytes(keyBundle)
-	return string(bundle), nil
+	return string(bundle)
 }
 
 // Get returns the certificate for a handshake; it fits tls.Config. There is

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+)
+
+// command returns the command line: one verb for each role.
+func command(stderr io.Writer) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "manager",
+		Short:         "The Sallyport operator",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(stderr, nil)))
+		},
+	}
+	root.AddCommand(controllerCommand(), webhookCommand())
+	return root
+}
+
+// scheme knows the kinds of Kubernetes and ours.
+func scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(s); err != nil {
+		return nil, fmt.Errorf("registering the kinds of Kubernetes: %w", err)
+	}
+	if err := v1alpha1.AddToScheme(s); err != nil {
+		return nil, fmt.Errorf("registering our kinds: %w", err)
+	}
+	return s, nil
+}

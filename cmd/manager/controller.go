@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/sallyport-dev/sallyport/controllers/authority"
+	"github.com/sallyport-dev/sallyport/controllers/broker"
+	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/podwebhook"
+	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/scopedcredential"
+	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
+	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
+	"github.com/sallyport-dev/sallyport/internal/inject"
+)
+
+const (
+	leaseName = "sallyport-controller"
+	// account and readerRole stand in the message of a missing permission.
+	account    = "sallyport-controller"
+	readerRole = "sallyport-secret-reader"
+	// tokenFile says who issues the tokens of service accounts: it is ours.
+	tokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token" //nolint:gosec // G101: a path, no credential
+)
+
+// controllerOptions are the command line of the role controller.
+type controllerOptions struct {
+	namespace      string
+	brokerAddress  string
+	healthAddress  string
+	metricsAddress string
+}
+
+func controllerCommand() *cobra.Command {
+	var o controllerOptions
+	c := &cobra.Command{
+		Use:   "controller",
+		Short: "Accept our kinds and stream to sidecars",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return runController(c.Context(), o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.namespace, "namespace", "sallyport-system", "namespace of the manager: what was accepted, its keys and its lease")
+	f.StringVar(&o.brokerAddress, "broker-address", ":9443", "address that sidecars connect to")
+	f.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
+	f.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
+	return c
+}
+
+func runController(ctx context.Context, o controllerOptions) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the API server: %w", err)
+	}
+	s, err := scheme()
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        s,
+		Cache:                         cached(o.namespace),
+		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
+		HealthProbeBindAddress:        o.healthAddress,
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		LeaderElection:                true,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+	if err := addController(ctx, mgr, o); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// cached bounds what a replica holds: pods that were injected, records of our
+// own, and no Secret at all.
+func cached(namespace string) cache.Options {
+	injected := labels.SelectorFromSet(labels.Set{inject.LabelInjected: "true"})
+	return cache.Options{ByObject: map[client.Object]cache.ByObject{
+		&corev1.Pod{}: {Label: injected},
+		record.Metadata(): {
+			Label:      mustSelect(record.LabelKind),
+			Namespaces: map[string]cache.Config{namespace: {}},
+		},
+	}}
+}
+
+// mustSelect selects what has a label, which is a constant of ours.
+func mustSelect(label string) labels.Selector {
+	s, err := labels.Parse(label)
+	if err != nil {
+		panic(fmt.Sprintf("manager: selecting %s: %v", label, err))
+	}
+	return s
+}
+
+// addController adds what the role consists of.
+func addController(ctx context.Context, mgr manager.Manager, o controllerOptions) error {
+	clients, err := kubernetes.NewForConfig(mgr.GetConfig())
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	secrets := secretwatch.New(clients.CoreV1(), secretwatch.Grant{
+		Role: readerRole, Account: types.NamespacedName{Namespace: o.namespace, Name: account},
+	})
+	keys := tokenkey.NewRing(secrets, o.namespace)
+	leaf := authority.NewLeaf(secrets, o.namespace, "sallyport-broker."+o.namespace+".svc")
+	b, err := newBroker(ctx, mgr, o, clients, secrets, keys, leaf)
+	if err != nil {
+		return err
+	}
+	if err := b.Watch(ctx, mgr.GetCache()); err != nil {
+		return err
+	}
+	secrets.Subscribe(func(name types.NamespacedName) {
+		if name == leaf.Secret() {
+			b.RootsChanged()
+		}
+	})
+	for _, r := range []manager.Runnable{
+		secrets, b,
+		&tokenkey.Keeper{Secrets: clients.CoreV1(), Namespace: o.namespace},
+		&authority.Keeper{Client: clients, Namespace: o.namespace, WebhookNames: []string{podwebhook.ServerName}},
+		&record.Sweeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace},
+	} {
+		if err := mgr.Add(r); err != nil {
+			return fmt.Errorf("adding %T: %w", r, err)
+		}
+	}
+	if err := upstreamsecret.SetupWithManager(ctx, mgr, o.namespace, secrets, keys); err != nil {
+		return err
+	}
+	if err := scopedcredential.SetupWithManager(ctx, mgr, o.namespace); err != nil {
+		return err
+	}
+	return addChecks(mgr, leaf)
+}
+
+func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, clients kubernetes.Interface,
+	secrets *secretwatch.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
+	own, err := os.ReadFile(tokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading our own token, which names the issuer of all: %w", err)
+	}
+	issuer, err := identity.IssuerOf(strings.TrimSpace(string(own)))
+	if err != nil {
+		return nil, fmt.Errorf("reading our own token, which names the issuer of all: %w", err)
+	}
+	// The cluster's name, if it has one, is this UID.
+	system, err := clients.CoreV1().Namespaces().Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading the UID of %s: %w", metav1.NamespaceSystem, err)
+	}
+	return broker.New(broker.Options{
+		Client:      mgr.GetClient(),
+		APIReader:   mgr.GetAPIReader(),
+		Records:     &record.Store{Meta: mgr.GetClient(), Bodies: mgr.GetAPIReader(), Namespace: o.namespace},
+		Secrets:     secrets,
+		Keys:        keys,
+		Reviewer:    identity.New(clients.AuthenticationV1().TokenReviews(), issuer, time.Now),
+		Issuer:      "sallyport:" + string(system.UID),
+		Roots:       leaf.Roots,
+		Certificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf.Get(h) },
+		Address:     o.brokerAddress,
+	})
+}
