@@ -116,27 +116,32 @@ func counts(all []holder) *v1alpha1.SidecarCounts {
 // enforced sums the holders up. A pod that holds what it may not hold counts
 // too, until it has let go.
 func enforced(all []holder) condition.Outcome {
-	none := true
-	var lagging *holder // one that gives a reason, rather than one that is late
+	lagging := lagging(all)
+	switch {
+	case lagging != nil && lagging.reason == v1alpha1.ReasonPending:
+		return condition.Failed(lagging.reason, "pod "+lagging.pod+" has not acknowledged what is in force")
+	case lagging != nil:
+		return condition.Failed(lagging.reason, "pod "+lagging.pod+" does not enforce what is in force: see its condition "+string(broker.ConditionScopeEnforced))
+	case !slices.ContainsFunc(all, func(h holder) bool { return h.entitled }):
+		return condition.Outcome{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoSidecars, Message: "no running pod holds the credential"}
+	}
+	return condition.Met("every sidecar that holds the credential enforces what is in force")
+}
+
+// lagging is the first holder that is not settled; one that gives a reason comes
+// before one that is late.
+func lagging(all []holder) (first *holder) {
 	for i := range all {
 		h := &all[i]
-		none = none && !h.entitled && h.settled
-		if h.settled {
-			continue
-		}
-		if lagging == nil || lagging.reason == v1alpha1.ReasonPending && h.reason != v1alpha1.ReasonPending {
-			lagging = h
+		switch {
+		case h.settled:
+		case h.reason != v1alpha1.ReasonPending:
+			return h
+		case first == nil:
+			first = h
 		}
 	}
-	switch {
-	case none:
-		return condition.Outcome{Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonNoSidecars, Message: "no running pod holds the credential"}
-	case lagging == nil:
-		return condition.Met("every sidecar that holds the credential enforces what is in force")
-	case lagging.reason == v1alpha1.ReasonPending:
-		return condition.Failed(lagging.reason, "pod "+lagging.pod+" has not acknowledged what is in force")
-	}
-	return condition.Failed(lagging.reason, "pod "+lagging.pod+" does not enforce what is in force: see its condition "+string(broker.ConditionScopeEnforced))
+	return first
 }
 
 // revocation lists the sidecars that may still serve something else than what is
