@@ -78,6 +78,7 @@ const beyondCeiling = "the owner of the upstream does not allow this request to 
 // grants[read].where.repo.glob.
 func Compile(p Profile, grants []Grant, ceiling *[]Grant) (*Policy, error) {
 	policy, errs := compile(&p, grants, "grants")
+	errs = append(errs, checkFoldPaths(p.FoldPaths)...)
 	if ceiling != nil {
 		bound, more := compile(&p, *ceiling, "ceiling.grants")
 		policy.ceiling = bound

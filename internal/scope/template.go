@@ -222,6 +222,19 @@ func (t *PathTemplate) folded(foldPaths []string) map[int]bool {
 	return folded
 }
 
+// checkFoldPaths refuses what could not be compared segment by segment.
+func checkFoldPaths(prefixes []string) []error {
+	var errs []error
+	for _, prefix := range prefixes {
+		t, err := ParsePath(prefix)
+		odd := func(p part) bool { return len(p.literals) != 1 && p.width != 1 }
+		if err != nil || t.slash || slices.ContainsFunc(t.parts, odd) {
+			errs = append(errs, &SpecError{"profile.foldPaths", prefix, "write literals and captures of one segment, such as /repos/{owner}/{repo}"})
+		}
+	}
+	return errs
+}
+
 // begins reports whether the literals of a fold path stand in t.
 func (t *PathTemplate) begins(parts []string) bool {
 	for i, want := range parts {
