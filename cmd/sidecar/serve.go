@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/health"
+	"github.com/sallyport-dev/sallyport/sidecar/proxy"
+	"github.com/sallyport-dev/sallyport/sidecar/stream"
+)
+
+// drainLimit is how long requests under way have to end. The agent has ended
+// by then: Kubernetes stops native sidecars last.
+const drainLimit = 10 * time.Second
+
+// serve binds everything, then connects, and serves until ctx ends.
+func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
+	logger := slog.New(slog.NewJSONHandler(stderr, nil))
+	dialer, err := dial.New(dial.Options{})
+	if err != nil {
+		return fmt.Errorf("preparing connections: %w", err)
+	}
+	listeners, err := o.bind(ctx)
+	if err != nil {
+		return err
+	}
+	server := proxy.New(proxy.Options{
+		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID, Log: logger,
+	})
+	for _, l := range listeners {
+		server.Listen(o.namespace+"/"+l.credential, l.endpoint, l.net)
+	}
+	err = o.run(ctx, server, logger)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(within))
+}
+
+// run answers probes and follows the broker until ctx ends, or one of them
+// cannot go on.
+func (o *options) run(ctx context.Context, server *proxy.Server, logger *slog.Logger) error {
+	store, err := stream.OpenStore(o.privateDirectory, o.agentDirectory)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // every write was checked
+	probes, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.health)
+	if err != nil {
+		return fmt.Errorf("listening for probes: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	defer running.Wait()
+	failed := make(chan error, 2)
+	start := func(serve func() error) {
+		running.Go(func() {
+			if err := serve(); err != nil {
+				failed <- err
+				cancel()
+			}
+		})
+	}
+	start(func() error {
+		return health.New(health.Options{Ready: server.Ready, Metrics: server.Metrics}).Serve(ctx, probes)
+	})
+	start(func() error {
+		return stream.Run(ctx, stream.Options{
+			Broker: o.broker, TokenFile: o.identityToken, Roots: o.roots, Version: version(),
+			Apply: server.Apply, Revoke: server.Revoke, Extend: server.Extend, Store: store, Log: logger,
+		})
+	})
+	<-ctx.Done()
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// bound is a listener that is open.
+type bound struct {
+	listener
+	net net.Listener
+}
+
+// bind opens every loopback port, before anything can be asked for on it and
+// before the broker is: a port that is taken is found out at once.
+func (o *options) bind(ctx context.Context) (all []bound, err error) {
+	for _, l := range o.listen {
+		for _, network := range []struct{ name, host string }{{"tcp4", "127.0.0.1"}, {"tcp6", "::1"}} {
+			address := net.JoinHostPort(network.host, strconv.Itoa(l.port))
+			listening, err := (&net.ListenConfig{}).Listen(ctx, network.name, address)
+			if network.name == "tcp6" && absent(err) {
+				continue
+			}
+			if err != nil {
+				for _, open := range all {
+					_ = open.net.Close() // nothing was served
+				}
+				return nil, fmt.Errorf("listening for %s/%s: %w", l.credential, l.endpoint, err)
+			}
+			all = append(all, bound{l, listening})
+		}
+	}
+	return all, nil
+}
+
+// absent tells whether a pod has no address of that family.
+func absent(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
+}
+
+// version is that of the module, for the broker's log.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
+}
