@@ -12,6 +12,9 @@ import (
 // another identity, or answer in a form that a browser runs.
 var reserved = []string{"_method", "access_token", "oauth_token", "callback"}
 
+// ReservedQuery returns the query names that UnlistedAllow does not admit.
+func (p *Profile) ReservedQuery() []string { return slices.Concat(reserved, p.ReserveQuery) }
+
 // grant is a compiled [Grant].
 type grant struct {
 	name     string
@@ -210,15 +213,11 @@ func (c *grantCompiler) where(name string, t *PathTemplate, folded map[int]bool)
 			at = s
 		}
 	}
-	fold := at.to != toEnd
-	for i := at.from; i < at.to; i++ {
-		fold = fold && folded[i]
-	}
 	m := c.spec.Where[name]
 	if m.Forbidden || m.Repeated {
 		c.add("where."+name, "", "remove forbidden and repeated: a capture is always there, once")
 	}
-	return bound{at: at, is: compileMatcher(&m, "where."+name, fold, &c.problems)}
+	return bound{at: at, is: compileMatcher(&m, "where."+name, at.in(folded), &c.problems)}
 }
 
 func (c *grantCompiler) query() {

@@ -49,7 +49,7 @@ type matcherCompiler struct {
 // compileMatcher compiles m for text. With fold, letter case is not compared,
 // whatever m says.
 func compileMatcher(m *Matcher, field string, fold bool, p *problems) *matcher {
-	c := &matcherCompiler{spec: m, field: field, fold: fold || m.FoldASCII, typ: m.typeOfText(), problems: p}
+	c := &matcherCompiler{spec: m, field: field, fold: fold || m.FoldASCII, typ: m.TextType(), problems: p}
 	c.out = &matcher{fold: c.fold, required: m.Required, forbidden: m.Forbidden, repeated: m.Repeated}
 	c.check()
 	c.set(fold)
@@ -62,8 +62,8 @@ func compileMatcher(m *Matcher, field string, fold bool, p *problems) *matcher {
 	return c.out
 }
 
-// typeOfText returns the type that m has or that its bounds imply.
-func (m *Matcher) typeOfText() Type {
+// TextType returns the type that m has or that its bounds imply.
+func (m *Matcher) TextType() Type {
 	fractional := func(s *string) bool { return s != nil && strings.Contains(*s, ".") }
 	switch {
 	case m.Type != "":

@@ -94,8 +94,8 @@ func compile(p *Profile, grants []Grant, field string) (*Policy, []error) {
 	policy := &Policy{
 		root:     &node{},
 		override: newNameSet(overriding, p.RefuseHeaders),
-		forward:  newNameSet(forwarded, p.ForwardHeaders),
-		reserved: slices.Concat(reserved, p.ReserveQuery),
+		forward:  newNameSet(p.ForwardedHeaders()),
+		reserved: p.ReservedQuery(),
 	}
 	sorted := slices.Clone(grants)
 	slices.SortStableFunc(sorted, func(a, b Grant) int { return cmp.Compare(a.Name, b.Name) })

@@ -46,6 +46,17 @@ func (w *Work) GlueSlashes(s *Set) *Set {
 	})
 }
 
+// Disguise returns the words of s with any of their slashes come as %2F, and
+// any of their letters in upper case forwarded in lower case.
+func (w *Work) Disguise(s *Set) *Set {
+	return w.relabel(w.GlueSlashes(s), func(e edge, add func(lo, hi Symbol)) {
+		add(e.lo, e.hi)
+		if lo, hi := max(e.lo, 'A'), min(e.hi, 'Z'); lo <= hi {
+			add(lo-'A'+folded, hi-'A'+folded)
+		}
+	})
+}
+
 // Forwarded returns the words that those of s are forwarded as: plain text.
 func (w *Work) Forwarded(s *Set) *Set {
 	if s.Empty() {

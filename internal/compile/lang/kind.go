@@ -55,6 +55,20 @@ var (
 		all := w.Minus(w.Repeat(inPath, 1, -1), w.Pattern(`(?s).*%[0-9A-Fa-f]{2}.*`))
 		return w.Minus(all, w.Words(".", ".."))
 	})
+	// Pairs are two segments with a slash between them.
+	Pairs = kind(func(w *Work) *Set { return w.Join(Segments(), Segments()) })
+	// Tails are one or more segments.
+	Tails = kind(func(w *Work) *Set {
+		all := w.Minus(w.Repeat(inTail, 1, -1), w.Pattern(`(?s).*%[0-9A-Fa-f]{2}.*`))
+		return w.And(all, w.Glob("**"))
+	})
+	// Targets are the paths that a request can have.
+	Targets = kind(func(w *Work) *Set {
+		below := w.Join(w.Words(""), Tails())
+		return w.Or(w.Words("/"), w.Or(below, w.Slash(below)))
+	})
+	// Names are the texts that a name of a query can be.
+	Names = kind(func(w *Work) *Set { return w.Repeat(printable, 1, -1) })
 	// Plain is the texts without control characters: those of a query.
 	Plain = kind(func(w *Work) *Set { return w.Repeat(printable, 0, -1) })
 	// ASCII is the texts of printable ASCII: those of a header.
@@ -71,6 +85,8 @@ var (
 	unambiguous = []Span{{' ', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
 	// inPath are those that may stand in a segment of a request's path.
 	inPath = []Span{{' ', '"'}, {'$', '.'}, {'0', ':'}, {'<', '>'}, {'@', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
+	// inTail are those and the slash.
+	inTail = []Span{{' ', '"'}, {'$', ':'}, {'<', '>'}, {'@', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
 )
 
 // Under returns the texts that begin with prefix.

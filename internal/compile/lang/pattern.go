@@ -3,6 +3,7 @@ package lang
 import (
 	"regexp/syntax"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -51,25 +52,29 @@ func (n *automaton) instruction(at int32, inst *syntax.Inst) bool {
 		n.move(at, 0, '\n'-1, out)
 		n.move(at, '\n'+1, utf8.MaxRune, out)
 	case syntax.InstRune, syntax.InstRune1:
-		return n.runes(at, inst, out)
+		n.runes(at, inst, out)
 	default:
 		return false
 	}
 	return true
 }
 
-func (n *automaton) runes(at int32, inst *syntax.Inst, out int32) bool {
-	if syntax.Flags(inst.Arg)&syntax.FoldCase != 0 {
-		return false // no flag is ever given that asks for it
+func (n *automaton) runes(at int32, inst *syntax.Inst, out int32) {
+	if len(inst.Rune) > 1 {
+		for i := 0; i+1 < len(inst.Rune); i += 2 {
+			n.move(at, inst.Rune[i], inst.Rune[i+1], out)
+		}
+		return
 	}
-	if len(inst.Rune) == 1 {
-		n.move(at, inst.Rune[0], inst.Rune[0], out)
-		return true
+	only := inst.Rune[0]
+	n.move(at, only, only, out)
+	if syntax.Flags(inst.Arg)&syntax.FoldCase == 0 {
+		return
 	}
-	for i := 0; i+1 < len(inst.Rune); i += 2 {
-		n.move(at, inst.Rune[i], inst.Rune[i+1], out)
+	// No flag asks for it, but the parser writes [Aa] so.
+	for r := unicode.SimpleFold(only); r != only; r = unicode.SimpleFold(r) {
+		n.move(at, r, r, out)
 	}
-	return true
 }
 
 // Glob returns the texts that a glob matches; see the judge's text package for

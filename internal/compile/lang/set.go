@@ -123,12 +123,21 @@ func (s *Set) step(state int32, symbol Symbol) int32 {
 // Work bounds what may be spent on proofs, in states that are looked at. The
 // zero Work is used up. It is not safe for concurrent use.
 type Work struct {
-	left     int
-	exceeded bool
+	left, rest int // for this proof, and for all that follow
+	exceeded   bool
 }
 
 // NewWork returns a Work of so many states.
 func NewWork(states int) *Work { return &Work{left: states} }
+
+// Renew begins another proof, which may take at most so many states of all
+// that are left. What the last one has exceeded is forgotten.
+func (w *Work) Renew(states int) {
+	all := max(w.left, 0) + w.rest
+	w.left = min(states, all)
+	w.rest = all - w.left
+	w.exceeded = false
+}
 
 // Spend takes n states and reports whether they were left.
 func (w *Work) Spend(n int) bool {
@@ -144,6 +153,3 @@ func (w *Work) Exceed() { w.exceeded = true }
 
 // Exceeded reports whether something was not worked out.
 func (w *Work) Exceeded() bool { return w.exceeded }
-
-// Left returns what may still be spent.
-func (w *Work) Left() int { return max(w.left, 0) }

@@ -1,0 +1,273 @@
+package region
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// path is the dimension of the path: the texts of paths, as a reading has them.
+type path struct{ set *lang.Set }
+
+func (p path) and(s *Space, o dim) dim     { return path{s.And(p.set, o.(path).set)} }
+func (p path) minus(s *Space, o dim) dim   { return path{s.Minus(p.set, o.(path).set)} }
+func (p path) meets(s *Space, o dim) bool  { return s.Meets(p.set, o.(path).set) }
+func (p path) within(s *Space, o dim) bool { return s.Within(p.set, o.(path).set) }
+
+func (p path) show(s *Space, r *Request) (found bool) {
+	r.Path, found = s.Shortest(p.set)
+	return found
+}
+
+// route is one path template with its where.
+type route struct {
+	template string
+	where    map[string]scope.Matcher
+	profile  *scope.Profile
+	reading  Reading
+	parts    []scope.Part
+	slash    bool
+}
+
+func newRoute(template string, where map[string]scope.Matcher, p *scope.Profile, r Reading) (*route, error) {
+	t, err := scope.ParsePath(template)
+	if err != nil {
+		return nil, err
+	}
+	return &route{template, where, p, r, t.Parts(p), t.EndsInSlash()}, nil
+}
+
+// apart reports whether two templates have no path in common by their literals
+// and lengths alone: most have none, and this is cheap. A nil route is that of
+// any path.
+func (a *route) apart(b *route) bool {
+	switch {
+	case a == nil || b == nil:
+		return false
+	case a.slash != b.slash:
+		return true
+	}
+	x, y := walk{parts: a.parts}, walk{parts: b.parts}
+	for {
+		p, q := x.next(), y.next()
+		switch {
+		case p == nil || q == nil:
+			return p != q
+		case isTail(p) || isTail(q):
+			return false
+		case !alike(p, q):
+			return true
+		}
+	}
+}
+
+// alike reports whether one segment may be of both parts, by their literals.
+func alike(p, q *scope.Part) bool {
+	return len(p.Literals) == 0 || len(q.Literals) == 0 ||
+		slices.ContainsFunc(p.Literals, func(l string) bool { return slices.Contains(q.Literals, l) })
+}
+
+func isTail(p *scope.Part) bool { return len(p.Literals) == 0 && p.Width == 0 }
+
+// walk goes over the segments of a template. A tail is taken for one.
+type walk struct {
+	parts []scope.Part
+	taken int // segments of the first part
+}
+
+// next returns the part of the next segment; nil behind the last one.
+func (w *walk) next() *scope.Part {
+	if len(w.parts) == 0 {
+		return nil
+	}
+	part := &w.parts[0]
+	if w.taken++; w.taken >= max(part.Width, 1) {
+		w.parts, w.taken = w.parts[1:], 0
+	}
+	return part
+}
+
+// anyPath is the key of the language of all paths.
+const anyPath = ""
+
+// pathsOf returns the language of a route; a nil one is that of any path.
+func (s *Space) pathsOf(a *route) *lang.Set {
+	key := a.key()
+	set, ok := s.paths[key]
+	if !ok {
+		set = s.work(a)
+		keep(s, s.paths, key, set)
+	}
+	return set
+}
+
+func (a *route) key() string {
+	if a == nil {
+		return anyPath
+	}
+	where, _ := json.Marshal(a.where) // plain data: it can always be written
+	return fmt.Sprintf("%d %t %q %q %s", a.reading, a.profile.SlashInTail, a.profile.FoldPaths, a.template, where)
+}
+
+func (s *Space) work(a *route) *lang.Set {
+	if a == nil {
+		return lang.Targets()
+	}
+	if a.reading == Ceiling {
+		return s.compose(a, Ceiling)
+	}
+	open := s.openFolds(a)
+	if a.reading == Forwarded && len(open) > 0 {
+		// What a capture folds may look like what the profile would have folded.
+		return s.Forwarded(s.canonical(s.compose(a, Exchange), open))
+	}
+	return s.canonical(s.compose(a, a.reading), open)
+}
+
+// compose puts the languages of the parts behind each other.
+func (s *Space) compose(a *route, r Reading) *lang.Set {
+	if len(a.parts) == 0 {
+		return s.Words("/")
+	}
+	list := []*lang.Set{s.Words("")}
+	for i := range a.parts {
+		list = append(list, s.segments(a, &a.parts[i], r))
+	}
+	set := s.Join(list...)
+	if a.slash {
+		set = s.Slash(set)
+	}
+	return set
+}
+
+// segments returns the language of one part.
+func (s *Space) segments(a *route, part *scope.Part, r Reading) *lang.Set {
+	if len(part.Literals) > 0 {
+		return s.Words(part.Literals...)
+	}
+	j := s.capture(a, part)
+	set := j.set
+	if j.least > 0 || j.most >= 0 {
+		set = s.And(set, s.Repeat([]lang.Span{{Lo: 0, Hi: lang.Glue - 1}}, j.least, j.most))
+	}
+	if part.Fold && r != Ceiling {
+		return s.NoUpper(set) // the profile has put it into lower case before it is judged
+	}
+	set = s.cased(set, j.fold || part.Fold, r)
+	if isTail(part) && r == Exchange && a.profile.SlashInTail {
+		set = s.GlueSlashes(set)
+	}
+	return set
+}
+
+// capture returns what a capture may be, where or not.
+func (s *Space) capture(a *route, part *scope.Part) judged {
+	name, universe := "segment", lang.Segments()
+	switch part.Width {
+	case 0:
+		name, universe = "tail", lang.Tails()
+	case 2:
+		name, universe = "pair", lang.Pairs()
+	}
+	if m, bound := a.where[part.Capture]; bound {
+		return s.matcher(&m, name, universe, part.Fold)
+	}
+	return judged{set: universe, most: -1}
+}
+
+// openFolds returns the fold paths of the profile that a may match a beginning
+// of, without having the folded segments as captures of its own.
+func (s *Space) openFolds(a *route) []string {
+	var open []string
+	for i, prefix := range a.profile.FoldPaths {
+		for j, other := range a.profile.FoldPaths {
+			if i != j && entangled(foldParts(prefix), foldParts(other)) {
+				s.Exceed() // which of them folds what depends on their order
+			}
+		}
+		if a.isOpenTo(foldParts(prefix)) {
+			open = append(open, prefix)
+		}
+	}
+	return open
+}
+
+func foldParts(prefix string) []string { return strings.Split(strings.TrimPrefix(prefix, "/"), "/") }
+
+func isCapture(part string) bool { return strings.HasPrefix(part, "{") }
+
+// entangled reports whether folding by one prefix could make another one match.
+func entangled(a, b []string) bool {
+	mixed := false
+	for i := range min(len(a), len(b)) {
+		switch {
+		case isCapture(a[i]) != isCapture(b[i]):
+			mixed = true
+		case !isCapture(a[i]) && a[i] != b[i]:
+			return false
+		}
+	}
+	return mixed
+}
+
+func (a *route) isOpenTo(prefix []string) bool {
+	open := false
+	at := walk{parts: a.parts}
+	for _, want := range prefix {
+		switch part := at.next(); {
+		case part == nil:
+			return false // too short to be folded
+		case isTail(part):
+			return true
+		case isCapture(want):
+			open = open || !part.Fold
+		case len(part.Literals) > 0 && !slices.Contains(part.Literals, want):
+			return false
+		}
+	}
+	return open
+}
+
+// canonical leaves the paths that are in lower case where the profile puts
+// them into it.
+func (s *Space) canonical(set *lang.Set, open []string) *lang.Set {
+	for _, prefix := range open {
+		key := "not canonical " + prefix
+		bad, ok := s.paths[key]
+		if !ok {
+			bad = s.Disguise(s.Pattern(notCanonical(foldParts(prefix))))
+			keep(s, s.paths, key, bad)
+		}
+		set = s.Minus(set, bad)
+	}
+	return set
+}
+
+// notCanonical is a pattern of the paths that a fold path would change.
+func notCanonical(prefix []string) string {
+	var all []string
+	for i := range prefix {
+		if !isCapture(prefix[i]) {
+			continue
+		}
+		one := ""
+		for j, part := range prefix {
+			switch {
+			case i == j:
+				part = "[^/]*[A-Z][^/]*"
+			case isCapture(part):
+				part = "[^/]+"
+			default:
+				part = regexp.QuoteMeta(part)
+			}
+			one += "/" + part
+		}
+		all = append(all, one)
+	}
+	return "(?s)(?:" + strings.Join(all, "|") + ")(?:/.*)?"
+}

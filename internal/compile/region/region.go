@@ -1,0 +1,192 @@
+package region
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+)
+
+// dim is one dimension of a region: a set of values. The other one of and,
+// minus, meets and within is of the same dimension.
+type dim interface {
+	and(s *Space, o dim) dim
+	minus(s *Space, o dim) dim
+	meets(s *Space, o dim) bool
+	within(s *Space, o dim) bool
+	// show puts a value into r, and reports whether there is one.
+	show(s *Space, r *Request) bool
+}
+
+// A Region is the set of requests that match one path of a grant, or of an
+// entry of never. It is immutable.
+type Region struct {
+	Grant    string // its name; empty for an entry of never
+	Path     string // the template; empty: any path
+	endpoint string // empty: any
+	methods  methods
+	route    *route // nil: any path
+	params   map[string]occurs
+	strays   *lang.Set        // names of the query that are admitted unlisted
+	fields   map[string]field // by name in lower case
+	others   func(name string) field
+	body     body
+}
+
+// Grant returns the regions of g, one for each path. An endpoint's profile is
+// that of all that is compared.
+func (s *Space) Grant(g *scope.Grant, p *scope.Profile, r Reading) []*Region {
+	if g.HTTP == nil {
+		s.Exceed() // nothing is known of it
+		return nil
+	}
+	common := Region{
+		Grant:    g.Name,
+		endpoint: g.Endpoint,
+		methods:  methods{names: g.HTTP.Methods},
+		params:   map[string]occurs{},
+		strays:   s.unlisted(&g.Query, p),
+		fields:   map[string]field{},
+		body:     s.bodyOf(g.Body),
+	}
+	for name, m := range g.Query.Params {
+		common.params[name] = s.listed(name, &m, r)
+	}
+	for name, m := range g.Headers {
+		common.fields[text.Lower(name)] = s.listedField(name, &m)
+	}
+	forwarded := p.ForwardedHeaders()
+	common.others = func(name string) field {
+		return unlistedField(name, slices.ContainsFunc(forwarded, func(f string) bool { return text.EqualFold(f, name) }), r)
+	}
+	return s.perPath(&common, g.HTTP.Paths, g.Where, p, r)
+}
+
+// perPath returns common with each of the paths.
+func (s *Space) perPath(common *Region, paths []string, where map[string]scope.Matcher, p *scope.Profile, r Reading) []*Region {
+	var out []*Region
+	for _, template := range paths {
+		one := *common
+		var err error
+		if one.route, err = newRoute(template, where, p, r); err != nil {
+			s.Exceed() // the judge refuses it
+			continue
+		}
+		one.Path = template
+		out = append(out, &one)
+	}
+	return out
+}
+
+// methods is the dimension of the method.
+type methods struct {
+	names []string
+	any   bool
+}
+
+func (m methods) and(_ *Space, d dim) dim {
+	o := d.(methods)
+	switch {
+	case o.any:
+		return m
+	case m.any:
+		return o
+	}
+	return methods{names: m.filtered(o, true)}
+}
+
+// minus is asked for methods that are listed alone.
+func (m methods) minus(s *Space, d dim) dim {
+	o := d.(methods)
+	if m.any {
+		s.Exceed()
+	}
+	if o.any {
+		return methods{}
+	}
+	return methods{names: m.filtered(o, false)}
+}
+
+func (m methods) filtered(o methods, in bool) []string {
+	var out []string
+	for _, name := range m.names {
+		if slices.Contains(o.names, name) == in {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func (m methods) meets(s *Space, d dim) bool  { return m.and(s, d).show(s, &Request{}) }
+func (m methods) within(s *Space, d dim) bool { return !m.minus(s, d).show(s, &Request{}) }
+
+func (m methods) show(_ *Space, r *Request) bool {
+	switch {
+	case m.any:
+		r.Method = "GET"
+	case len(m.names) == 0:
+		return false
+	default:
+		r.Method = m.names[0]
+	}
+	return true
+}
+
+// near reports whether b is worth comparing with a: everything that is cheap to
+// find out does not keep them apart.
+func (s *Space) near(a, b *Region) bool {
+	if a.endpoint != b.endpoint && a.endpoint != "" && b.endpoint != "" {
+		return false
+	}
+	return a.methods.meets(s, b.methods) && !a.route.apart(b.route)
+}
+
+// names are the names of the query, and the headers, that some regions list.
+type names struct{ params, fields []string }
+
+func namesOf(regions []*Region) names {
+	params, fields := map[string]string{}, map[string]string{}
+	for _, r := range regions {
+		for name := range r.params {
+			params[name] = ""
+		}
+		for key, f := range r.fields {
+			fields[key] = f.name
+		}
+	}
+	n := names{params: slices.Sorted(maps.Keys(params))}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		n.fields = append(n.fields, fields[key])
+	}
+	return n
+}
+
+// dims returns the dimensions of a, the cheapest first.
+func (s *Space) dims(a *Region, n names) []dim {
+	strays := strays{all: a.strays}
+	if !a.strays.Empty() {
+		strays.all = s.Minus(a.strays, s.Words(n.params...))
+	}
+	out := []dim{a.methods, a.body, strays}
+	for _, name := range n.fields {
+		f, listed := a.fields[text.Lower(name)]
+		if !listed {
+			f = a.others(name)
+		}
+		out = append(out, f)
+	}
+	for _, name := range n.params {
+		o, listed := a.params[name]
+		switch {
+		case listed:
+		case a.strays.HasText(name):
+			o = anyValue(name)
+		default:
+			o = occurs{name: name, absent: true}
+		}
+		out = append(out, o)
+	}
+	return append(out, path{s.pathsOf(a.route)})
+}
