@@ -109,17 +109,43 @@ func (t Text) Has(word Word) bool {
 	})
 }
 
+// A Compare answers for two sets, perhaps from memory, what Meets or Within of
+// [Work] do.
+type Compare func(a, b *Set) bool
+
 // MeetsText reports whether something is in both a and b.
-func (w *Work) MeetsText(a, b Text) bool {
-	_, found := w.Show(w.AndText(a, b))
-	return found
+func (w *Work) MeetsText(a, b Text, meets Compare) bool {
+	for _, x := range a.boxes {
+		for _, y := range b.boxes {
+			if !meets(x.set, y.set) {
+				continue
+			}
+			least, most := max(x.least, y.least), lower(x.most, y.most)
+			if least == 0 && most < 0 {
+				return true
+			}
+			if _, found := w.Show(NewText(w.And(x.set, y.set), least, most)); found {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // WithinText reports whether all of a is in b. Where w is exceeded it reports
 // false.
-func (w *Work) WithinText(a, b Text) bool {
-	_, found := w.Show(w.MinusText(a, b))
-	return !found && !w.exceeded
+func (w *Work) WithinText(a, b Text, within Compare) bool {
+	for _, x := range a.boxes {
+		if slices.ContainsFunc(b.boxes, func(y box) bool {
+			return x.least >= y.least && (y.most < 0 || x.most >= 0 && x.most <= y.most) && within(x.set, y.set)
+		}) {
+			continue
+		}
+		if _, found := w.Show(w.MinusText(Text{[]box{x}}, b)); found || w.exceeded {
+			return false
+		}
+	}
+	return true
 }
 
 // Map returns t with every set replaced by what as makes of it. It must leave

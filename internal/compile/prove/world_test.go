@@ -2,14 +2,17 @@ package prove
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
-// world is the requests of the small world, each as a reader hands it over.
-func world(c chance, n int) []scope.Head {
+// requests is the small world, each request as a reader hands it over.
+var requests = sync.OnceValue(func() []scope.Head {
+	c := chance{rand.New(rand.NewPCG(7, 7))}
 	paths := []string{"/", "/r", "/r/", "/s/B", "/s/b/", "/s/a/b/"}
 	for _, first := range []string{"r", "s", "c"} {
 		for _, second := range words {
@@ -22,30 +25,40 @@ func world(c chance, n int) []scope.Head {
 	for _, tail := range []string{"/a", "/b", "/c", "/a/b", "/a%2Fb", "%2Fb", "/A"} {
 		paths = append(paths, "/r/a/b"+tail, "/r/A/c"+tail, "/s/a"+tail)
 	}
-	var all []scope.Head
-	for range n {
-		h := scope.Head{Method: pickOf(c, verbs), Target: pickOf(c, paths)}
-		if c.one(3) {
-			h.Target += "?" + strings.Join(c.pairs(), "&")
-		}
-		for _, name := range []string{"Accept", "X-Own", "X-Std"} {
-			if c.one(8) {
-				for range 1 + c.IntN(6)/5 {
-					h.Fields = append(h.Fields, scope.Field{Name: name, Value: pickOf(c, append(words, "", "zzzz"))})
-				}
-			}
-		}
-		h.HasBody = c.one(8)
-		all = append(all, h)
+	all := make([]scope.Head, 8000)
+	for i := range all {
+		all[i] = c.request(pickOf(c, paths))
 	}
 	return all
+})
+
+// world is some of the requests.
+func world(c chance, n int) []scope.Head {
+	all := requests()
+	at := c.IntN(len(all) - n)
+	return all[at : at+n]
+}
+
+func (c chance) request(target string) scope.Head {
+	h := scope.Head{Method: pickOf(c, verbs), Target: target, HasBody: c.one(8)}
+	if c.one(3) {
+		h.Target += "?" + strings.Join(c.pairs(), "&")
+	}
+	for _, name := range []string{"Accept", "X-Own", "X-Std"} {
+		if c.one(8) {
+			for range 1 + c.IntN(6)/5 {
+				h.Fields = append(h.Fields, scope.Field{Name: name, Value: pickOf(c, append(slices.Clip(words), "", "zzzz"))})
+			}
+		}
+	}
+	return h
 }
 
 func (c chance) pairs() []string {
 	var out []string
 	for range 1 + c.IntN(3) {
 		name := pickOf(c, []string{"p", "p", "q", "q", "k", "p%5B%5D", "P", "z", "callback"})
-		out = append(out, name+"="+pickOf(c, append(words, "", "true", "zzzz", "1.0")))
+		out = append(out, name+"="+pickOf(c, append(slices.Clip(words), "", "true", "zzzz", "1.0")))
 	}
 	return out
 }

@@ -24,10 +24,14 @@ func (f field) minus(s *Space, d dim) dim {
 	return field{f.name, f.absent && !g.absent, s.MinusText(f.sent, g.sent), f.strange && !g.strange, f.dropped && !g.dropped}
 }
 
-func (f field) meets(s *Space, d dim) bool { return f.and(s, d).show(s, &Request{}) }
+func (f field) meets(s *Space, d dim) bool {
+	g := d.(field)
+	return f.absent && g.absent || f.strange && g.strange || f.dropped && g.dropped || s.MeetsText(f.sent, g.sent, s.Meets)
+}
 
 func (f field) within(s *Space, d dim) bool {
-	return !f.minus(s, d).show(s, &Request{}) && !s.Exceeded()
+	g := d.(field)
+	return !(f.absent && !g.absent || f.strange && !g.strange || f.dropped && !g.dropped) && s.WithinText(f.sent, g.sent, s.Within)
 }
 
 func (f field) show(s *Space, r *Request) bool {

@@ -1,6 +1,7 @@
 package region
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -12,15 +13,48 @@ import (
 )
 
 // path is the dimension of the path: the texts of paths, as a reading has them.
-type path struct{ set *lang.Set }
+type path struct {
+	route *route    // nil: of any path, where set is nil as well
+	set   *lang.Set // nil: those of the route, not worked out yet
+}
 
-func (p path) and(s *Space, o dim) dim     { return path{s.And(p.set, o.(path).set)} }
-func (p path) minus(s *Space, o dim) dim   { return path{s.Minus(p.set, o.(path).set)} }
-func (p path) meets(s *Space, o dim) bool  { return s.Meets(p.set, o.(path).set) }
-func (p path) within(s *Space, o dim) bool { return s.Within(p.set, o.(path).set) }
+func (p path) texts(s *Space) *lang.Set {
+	if p.set == nil {
+		return s.pathsOf(p.route)
+	}
+	return p.set
+}
+
+func (p path) and(s *Space, o dim) dim { return path{set: s.And(p.texts(s), o.(path).texts(s))} }
+
+func (p path) minus(s *Space, o dim) dim { return path{set: s.Minus(p.texts(s), o.(path).texts(s))} }
+
+func (p path) meets(s *Space, o dim) bool {
+	q := o.(path)
+	if r := p.relate(s, q); r.known {
+		return r.meets
+	}
+	return s.Meets(p.texts(s), q.texts(s))
+}
+
+func (p path) within(s *Space, o dim) bool {
+	q := o.(path)
+	if r := p.relate(s, q); r.known && r.meets {
+		return r.within
+	}
+	return s.Within(p.texts(s), q.texts(s))
+}
+
+// relate compares two paths of which nothing was taken yet.
+func (p path) relate(s *Space, q path) relation {
+	if p.set != nil || q.set != nil {
+		return relation{}
+	}
+	return s.relate(p.route, q.route)
+}
 
 func (p path) show(s *Space, r *Request) (found bool) {
-	r.Path, found = s.Shortest(p.set)
+	r.Path, found = s.Shortest(p.texts(s))
 	return found
 }
 
@@ -32,6 +66,8 @@ type route struct {
 	reading  Reading
 	parts    []scope.Part
 	slash    bool
+	sets     []*lang.Set // of the parts; nil: not worked out yet
+	open     *[]string   // see openFolds; nil: as above
 }
 
 func newRoute(template string, where map[string]scope.Matcher, p *scope.Profile, r Reading) (*route, error) {
@@ -39,7 +75,7 @@ func newRoute(template string, where map[string]scope.Matcher, p *scope.Profile,
 	if err != nil {
 		return nil, err
 	}
-	return &route{template, where, p, r, t.Parts(p), t.EndsInSlash()}, nil
+	return &route{template: template, where: where, profile: p, reading: r, parts: t.Parts(p), slash: t.EndsInSlash()}, nil
 }
 
 // apart reports whether two templates have no path in common by their literals
@@ -136,7 +172,11 @@ func (s *Space) compose(a *route, r Reading) *lang.Set {
 	}
 	list := []*lang.Set{s.Words("")}
 	for i := range a.parts {
-		list = append(list, s.segments(a, &a.parts[i], r))
+		if r == a.reading {
+			list = append(list, s.part(a, i))
+		} else {
+			list = append(list, s.segments(a, &a.parts[i], r))
+		}
 	}
 	set := s.Join(list...)
 	if a.slash {
@@ -181,20 +221,26 @@ func (s *Space) capture(a *route, part *scope.Part) judged {
 }
 
 // openFolds returns the fold paths of the profile that a may match a beginning
-// of, without having the folded segments as captures of its own.
+// of, without having the folded segments as captures of its own. What a
+// ceiling lets pass has been folded before.
 func (s *Space) openFolds(a *route) []string {
-	var open []string
+	if a.open != nil || a.reading == Ceiling {
+		return *cmp.Or(a.open, &[]string{})
+	}
+	a.open = &[]string{}
 	for i, prefix := range a.profile.FoldPaths {
 		for j, other := range a.profile.FoldPaths {
 			if i != j && entangled(foldParts(prefix), foldParts(other)) {
 				s.Exceed() // which of them folds what depends on their order
+				a.open = nil
+				return []string{prefix}
 			}
 		}
 		if a.isOpenTo(foldParts(prefix)) {
-			open = append(open, prefix)
+			*a.open = append(*a.open, prefix)
 		}
 	}
-	return open
+	return *a.open
 }
 
 func foldParts(prefix string) []string { return strings.Split(strings.TrimPrefix(prefix, "/"), "/") }

@@ -54,10 +54,26 @@ func (o occurs) minus(s *Space, d dim) dim {
 	return out
 }
 
-func (o occurs) meets(s *Space, d dim) bool { return o.and(s, d).show(s, &Request{}) }
+func (o occurs) meets(s *Space, d dim) bool {
+	p := d.(occurs)
+	return o.absent && p.absent || s.MeetsText(o.once, p.once, s.Meets) || o.and(s, p).show(s, &Request{})
+}
 
 func (o occurs) within(s *Space, d dim) bool {
-	return !o.minus(s, d).show(s, &Request{}) && !s.Exceeded()
+	p := d.(occurs)
+	if o.absent && !p.absent || !s.WithinText(o.once, p.once, s.Within) {
+		return false
+	}
+	for _, l := range o.often {
+		if slices.ContainsFunc(p.often, func(m often) bool { return len(m.some) == 0 && s.WithinText(l.all, m.all, s.Within) }) {
+			continue
+		}
+		left := occurs{often: []often{l}}.minus(s, occurs{often: p.often})
+		if left.show(s, &Request{}) {
+			return false
+		}
+	}
+	return !s.Exceeded()
 }
 
 func (o occurs) show(s *Space, r *Request) bool {
@@ -116,7 +132,10 @@ func (n strays) minus(s *Space, d dim) dim {
 	return strays{n.all, append(slices.Clip(n.some), s.Minus(n.all, m.all))}
 }
 
-func (n strays) meets(s *Space, d dim) bool { return n.and(s, d).show(s, &Request{}) }
+func (n strays) meets(s *Space, d dim) bool {
+	m := d.(strays)
+	return len(n.some)+len(m.some) == 0 || n.and(s, m).show(s, &Request{}) // none at all are in both
+}
 
 func (n strays) within(s *Space, d dim) bool { return s.Within(n.all, d.(strays).all) }
 

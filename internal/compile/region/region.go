@@ -3,6 +3,7 @@ package region
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -119,8 +120,15 @@ func (m methods) filtered(o methods, in bool) []string {
 	return out
 }
 
-func (m methods) meets(s *Space, d dim) bool  { return m.and(s, d).show(s, &Request{}) }
-func (m methods) within(s *Space, d dim) bool { return !m.minus(s, d).show(s, &Request{}) }
+func (m methods) meets(_ *Space, d dim) bool {
+	o := d.(methods)
+	return m.any || o.any || slices.ContainsFunc(m.names, func(name string) bool { return slices.Contains(o.names, name) })
+}
+
+func (m methods) within(_ *Space, d dim) bool {
+	o := d.(methods)
+	return o.any || !m.any && !slices.ContainsFunc(m.names, func(name string) bool { return !slices.Contains(o.names, name) })
+}
 
 func (m methods) show(_ *Space, r *Request) bool {
 	switch {
@@ -165,11 +173,7 @@ func namesOf(regions []*Region) names {
 
 // dims returns the dimensions of a, the cheapest first.
 func (s *Space) dims(a *Region, n names) []dim {
-	strays := strays{all: a.strays}
-	if !a.strays.Empty() {
-		strays.all = s.Minus(a.strays, s.Words(n.params...))
-	}
-	out := []dim{a.methods, a.body, strays}
+	out := []dim{a.methods, a.body, strays{all: s.without(a.strays, n.params)}}
 	for _, name := range n.fields {
 		f, listed := a.fields[text.Lower(name)]
 		if !listed {
@@ -188,5 +192,25 @@ func (s *Space) dims(a *Region, n names) []dim {
 		}
 		out = append(out, o)
 	}
-	return append(out, path{s.pathsOf(a.route)})
+	return append(out, path{route: a.route})
+}
+
+// without returns the names of a set but for those given.
+func (s *Space) without(set *lang.Set, names []string) *lang.Set {
+	if set.Empty() || len(names) == 0 {
+		return set
+	}
+	words := "words " + strings.Join(names, "\x00")
+	list, ok := s.names[words]
+	if !ok {
+		list = s.Words(names...)
+		keep(s, s.names, words, list)
+	}
+	key := [2]*lang.Set{set, list}
+	left, ok := s.others[key]
+	if !ok {
+		left = s.Minus(set, list)
+		keep(s, s.others, key, left)
+	}
+	return left
 }

@@ -27,6 +27,9 @@ func (s *Space) Common(a, b *Region) (Request, bool) {
 	}
 	n := namesOf([]*Region{a, b})
 	x, y := s.dims(a, n), s.dims(b, n)
+	if !s.meet(x, y) {
+		return Request{}, false
+	}
 	for i := range x {
 		x[i] = x[i].and(s, y[i])
 	}

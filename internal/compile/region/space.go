@@ -26,15 +26,40 @@ type Space struct {
 	matchers map[string]judged
 	paths    map[string]*lang.Set
 	names    map[string]*lang.Set
+	meeting  map[[2]*lang.Set]bool
+	inside   map[[2]*lang.Set]bool
+	others   map[[2]*lang.Set]*lang.Set // names without those that are listed
 }
 
 // NewSpace returns a Space for so much work.
 func NewSpace(w *lang.Work) *Space {
-	return &Space{Work: w, matchers: map[string]judged{}, paths: map[string]*lang.Set{}, names: map[string]*lang.Set{}}
+	return &Space{
+		Work: w, matchers: map[string]judged{}, paths: map[string]*lang.Set{}, names: map[string]*lang.Set{},
+		meeting: map[[2]*lang.Set]bool{}, inside: map[[2]*lang.Set]bool{}, others: map[[2]*lang.Set]*lang.Set{},
+	}
+}
+
+// Meets is Meets of lang.Work, which is asked once.
+func (s *Space) Meets(a, b *lang.Set) bool { return once(s, s.meeting, a, b, s.Work.Meets) }
+
+// Within is Within of lang.Work, which is asked once.
+func (s *Space) Within(a, b *lang.Set) bool { return once(s, s.inside, a, b, s.Work.Within) }
+
+func once(s *Space, all map[[2]*lang.Set]bool, a, b *lang.Set, ask func(a, b *lang.Set) bool) bool {
+	if a == b {
+		return ask(a, b)
+	}
+	key := [2]*lang.Set{a, b}
+	known, ok := all[key]
+	if !ok {
+		known = ask(a, b)
+		keep(s, all, key, known)
+	}
+	return known
 }
 
 // keep remembers what was worked out, unless it was not worked out to its end.
-func keep[V any](s *Space, all map[string]V, key string, value V) {
+func keep[K comparable, V any](s *Space, all map[K]V, key K, value V) {
 	if !s.Exceeded() {
 		all[key] = value
 	}
