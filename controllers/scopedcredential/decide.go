@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 )
 
 // observation is all that a decision is made from. judge fills in the second
@@ -48,7 +49,7 @@ func decide(sc *v1alpha1.ScopedCredential, o observation, now time.Time) {
 	s.ObservedGeneration = sc.Generation
 	s.ScopeHash, s.Reach = "", nil
 	if o.inForce != nil {
-		reach := compile.Reach(o.inForce.Grants)
+		reach := measure.Reach(o.inForce.Grants)
 		s.ScopeHash, s.Reach = o.inForce.ScopeHash, &reach
 	}
 	withdrawn := withdrawn(sc, o, now)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -129,7 +130,7 @@ func TestCredential(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	reach := v1alpha1.Reach{Reads: 2, Writes: 1, Deletes: 1, Opaque: 2, Summary: "R2 W1 D1"}
-	if diff := cmp.Diff(reach, Reach(got.Grants)); diff != "" {
+	if diff := cmp.Diff(reach, measure.Reach(got.Grants)); diff != "" {
 		t.Errorf("reach (-want +got):\n%s", diff)
 	}
 }

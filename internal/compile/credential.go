@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 )
 
@@ -67,7 +68,7 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 	if err := p.err(); err != nil {
 		return bundle.Credential{}, err
 	}
-	out.ScopeHash = ScopeHash(out.Endpoints, out.Grants)
+	out.ScopeHash = measure.Hash(out.Endpoints, out.Grants)
 	return out, nil
 }
 

@@ -60,17 +60,6 @@ func checkReach(p *problems, path *field.Path, g *scope.Grant) {
 	}
 }
 
-// openTail tells whether a path ends in a capture that matches any segments.
-func openTail(template string, where map[string]scope.Matcher) bool {
-	t, err := scope.ParsePath(template)
-	names := t.Captures()
-	if err != nil || len(names) == 0 || !strings.HasSuffix(template, "...}") {
-		return false
-	}
-	_, bound := where[names[len(names)-1]]
-	return !bound
-}
-
 // checkSet adds what the judge has against the matcher of a set, wherever it
 // may be used.
 func checkSet(p *problems, path *field.Path, m scope.Matcher) {

@@ -96,3 +96,33 @@ func signature(final bool, edges []edge) string {
 	}
 	return string(out)
 }
+
+// List returns the words of s in their order, where there are no more than so
+// many.
+func (s *Set) List(most int) ([]Word, bool) {
+	if s.Empty() {
+		return nil, true
+	}
+	var out []Word
+	// Every state leads to a final one, so that whatever is deeper than the
+	// number of states has gone round in a circle, and there is no end.
+	var walk func(state int32, word Word) bool
+	walk = func(state int32, word Word) bool {
+		if s.final[state] {
+			out = append(out, slices.Clone(word))
+		}
+		for _, e := range s.from(state) {
+			if len(out) > most || len(word) > len(s.final) || int(e.hi-e.lo) > most {
+				return false
+			}
+			for symbol := e.lo; symbol <= e.hi; symbol++ {
+				if !walk(e.to, append(word, symbol)) {
+					return false
+				}
+			}
+		}
+		return len(out) <= most
+	}
+	finite := walk(0, nil)
+	return out, finite
+}

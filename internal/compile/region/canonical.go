@@ -1,0 +1,72 @@
+package region
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// maxListed bounds how many texts a set has that is spelled as a list of them.
+const maxListed = 512
+
+// CanonicalPath spells a path with its where: by the languages of its parts,
+// so that neither the names of captures nor the spelling of matchers matter.
+// Where s is exceeded, the text means nothing.
+func (s *Space) CanonicalPath(template string, where map[string]scope.Matcher, p *scope.Profile) string {
+	a, err := newRoute(template, where, p, Exchange)
+	if err != nil {
+		s.Exceed()
+		return ""
+	}
+	var parts []string
+	for i := range a.parts {
+		part := &a.parts[i]
+		if len(part.Literals) > 0 {
+			parts = append(parts, fmt.Sprintf("%q", slices.Compact(slices.Sorted(slices.Values(part.Literals)))))
+			continue
+		}
+		j := s.capture(a, part)
+		parts = append(parts, fmt.Sprintf("%d %s", part.Width, s.canonicalText(j, j.fold || part.Fold)))
+	}
+	return fmt.Sprintf("%s %t", strings.Join(parts, "/"), a.slash)
+}
+
+// CanonicalParam spells a name of the query with its matcher.
+func (s *Space) CanonicalParam(name string, m *scope.Matcher) string {
+	return s.canonicalPresence(name, m, s.matcher(m, "query", lang.Plain(), false))
+}
+
+// CanonicalHeader spells a header with its matcher.
+func (s *Space) CanonicalHeader(name string, m *scope.Matcher) string {
+	return s.canonicalPresence(name, m, s.matcher(m, "header", lang.ASCII(), false))
+}
+
+func (s *Space) canonicalPresence(name string, m *scope.Matcher, j judged) string {
+	if m.Forbidden {
+		return fmt.Sprintf("%q forbidden", name)
+	}
+	return fmt.Sprintf("%q %t %t %s", name, m.Required, m.Repeated, s.canonicalText(j, j.fold))
+}
+
+// canonicalText spells what a matcher lets pass: as a list where that is
+// short, else as an automaton and bounds of length.
+func (s *Space) canonicalText(j judged, fold bool) string {
+	set := j.set
+	if fold {
+		set = s.NoUpper(set) // it is given lower case alone
+	}
+	if list, finite := set.List(maxListed); finite {
+		list = slices.DeleteFunc(list, func(w lang.Word) bool { return len(w) < j.least || j.most >= 0 && len(w) > j.most })
+		texts := make([]string, len(list))
+		for i, w := range list {
+			texts[i] = w.String()
+		}
+		fold = fold && slices.ContainsFunc(texts, func(t string) bool { return strings.ContainsAny(t, "abcdefghijklmnopqrstuvwxyz") })
+		return fmt.Sprintf("%t %q", fold, texts)
+	}
+	return fmt.Sprintf("%t %d %d %s", fold, j.least, j.most, hex.EncodeToString(s.Canonical(set)))
+}
