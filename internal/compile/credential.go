@@ -108,8 +108,10 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 	}
 	g.badSets = len(p.list) > before
 	out.Grants = g.all(spec.Child("grants"), sc.Spec.Grants)
-	p.unsupported(len(sc.Spec.Never) > 0, spec.Child("never"), "")
-	if len(p.list) == 0 { // what would be decided otherwise when corrected is not decided
+	never := g.never(spec.Child("never"), sc.Spec.Never)
+	out.Ceiling = ceiling(p, spec.Child("upstream"), up, out.Endpoints) // it was accepted: nothing is wrong with it
+	if len(p.list) == 0 {                                               // what would be decided otherwise when corrected is not decided
+		proveAll(p, spec, out, never)
 		(&examples{p, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	p.unsupported(sc.Spec.Limits != nil, spec.Child("limits"), "")

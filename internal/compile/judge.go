@@ -25,7 +25,6 @@ func checkGrant(p *problems, path *field.Path, profile scope.Profile, g *scope.G
 		}
 		p.invalid(grantField(path, e, g), e.Value, e.Msg)
 	}
-	checkReach(p, path.Child("http", "paths"), g)
 }
 
 // grantField is the field that the judge means; it names a list and a value of

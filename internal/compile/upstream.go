@@ -45,7 +45,7 @@ func MayConsume(up *v1alpha1.UpstreamSecret, namespace string) bool {
 func Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problems
 	spec := field.NewPath("spec")
-	upstreamEndpoints(&p, spec.Child("endpoints"), up)
+	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
 	source := spec.Child("source")
 	p.unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
 	p.unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
@@ -54,7 +54,7 @@ func Upstream(up *v1alpha1.UpstreamSecret) error {
 	if up.Spec.Source == (v1alpha1.Source{}) {
 		p.invalid(source, "", "set secretRef: without a source there is no key to use")
 	}
-	p.unsupported(up.Spec.Ceiling != nil, spec.Child("ceiling"), "")
+	ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.err()
 }
 

@@ -54,10 +54,11 @@ func BenchmarkProve256(b *testing.B) {
 		if _, err := scope.Compile(github, grants, nil); err != nil {
 			b.Fatal(err)
 		}
-		if f := Within(at, grants, ceiling); len(f) > 0 {
+		g := NewGrants(at, grants)
+		if f := g.Within(ceiling); len(f) > 0 {
 			b.Fatal(f[0].Answer, f[0].Witness.String())
 		}
-		if f := Disjoint(at, grants, never); len(f) > 0 {
+		if f := g.Disjoint(never); len(f) > 0 {
 			b.Fatal(f[0].Answer, f[0].Never, f[0].Witness.String())
 		}
 	}

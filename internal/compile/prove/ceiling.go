@@ -16,17 +16,34 @@ type Finding struct {
 	Witness region.Request
 }
 
+// Grants are grants of which something is to be proved. They are not safe for
+// concurrent use.
+type Grants struct {
+	endpoints []bundle.Endpoint
+	grants    []scope.Grant
+	space     *region.Space
+	sent      []built // what each has go upstream
+	judges    judges
+}
+
+// NewGrants works out what grants at endpoints have go upstream.
+func NewGrants(endpoints []bundle.Endpoint, grants []scope.Grant) *Grants {
+	s := newSpace()
+	return &Grants{endpoints, grants, s, build(s, endpoints, grants, region.Forwarded), judges{}}
+}
+
 // Within proves each grant within the union of the ceiling's, for every
 // request that it would have go upstream. It returns what it could not prove,
 // one finding for a grant at most.
 //
 // A header that is not listed in the ceiling and not forwarded anyway is beyond
 // it: a ceiling grants no header that it does not name.
-func Within(endpoints []bundle.Endpoint, grants, ceiling []scope.Grant) []Finding {
-	s, asked := newSpace(), judges{}
-	above := together(build(s, endpoints, ceiling, region.Ceiling))
+func (g *Grants) Within(ceiling []scope.Grant) []Finding {
+	s := g.space
+	s.Renew(proofWork)
+	above := together(build(s, g.endpoints, ceiling, region.Ceiling))
 	var findings []Finding
-	for i, b := range build(s, endpoints, grants, region.Forwarded) {
+	for i, b := range g.sent {
 		s.Renew(proofWork)
 		f := Finding{Grant: i, Answer: Yes}
 		for _, r := range b.regions {
@@ -36,7 +53,7 @@ func Within(endpoints []bundle.Endpoint, grants, ceiling []scope.Grant) []Findin
 			}
 		}
 		switch {
-		case f.Answer == No && !asked.beyond(b.profile, &grants[i], ceiling, &f.Witness), // the judge says otherwise
+		case f.Answer == No && !g.judges.beyond(b.profile, &g.grants[i], ceiling, &f.Witness), // the judge says otherwise
 			f.Answer == Yes && (s.Exceeded() || !b.complete):
 			f.Answer = Unknown
 		}
@@ -64,21 +81,20 @@ func (j judges) beyond(p *scope.Profile, g *scope.Grant, ceiling []scope.Grant, 
 // Disjoint proves that no grant has a request go upstream that an entry of
 // never names. It returns what it could not prove, one finding for a grant and
 // an entry at most.
-func Disjoint(endpoints []bundle.Endpoint, grants []scope.Grant, never []region.Never) []Finding {
-	s, asked := newSpace(), judges{}
-	named := buildNever(s, endpoints, never)
+func (g *Grants) Disjoint(never []region.Never) []Finding {
+	named := buildNever(g.space, g.endpoints, never)
 	var findings []Finding
-	for i, b := range build(s, endpoints, grants, region.Forwarded) {
+	for i, b := range g.sent {
 		for k := range never {
-			n := named[k][grants[i].Endpoint]
+			n, about := named[k][g.grants[i].Endpoint]
+			if !about && b.profile != nil {
+				continue // it is of another endpoint
+			}
 			f := Finding{Grant: i, Never: k, Answer: Unknown}
-			if e := never[k].Endpoint; e != "" && e != grants[i].Endpoint {
-				continue
-			}
 			if b.complete && n.complete {
-				f.Answer, f.Witness = disjoint(s, b.regions, n.regions)
+				f.Answer, f.Witness = disjoint(g.space, b.regions, n.regions)
 			}
-			if f.Answer == No && !asked.whole(b.profile, &grants[i], &f.Witness, b.profile) {
+			if f.Answer == No && !g.judges.whole(b.profile, &g.grants[i], &f.Witness, b.profile) {
 				f.Answer = Unknown // the judge says otherwise
 			}
 			if f.Answer != Yes {

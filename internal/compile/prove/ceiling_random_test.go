@@ -31,7 +31,7 @@ func TestWithinAgainstTheJudge(t *testing.T) {
 			continue
 		}
 		failed := map[int]Finding{}
-		for _, f := range Within(grants.Endpoints, grants.Grants, ceiling.Grants) {
+		for _, f := range NewGrants(grants.Endpoints, grants.Grants).Within(ceiling.Grants) {
 			failed[f.Grant] = f
 			counts[f.Answer]++
 		}
@@ -82,7 +82,7 @@ func TestDisjointAgainstTheJudge(t *testing.T) {
 		s := c.scope(&p)
 		n, like := c.never(&p)
 		failed := map[int]Finding{}
-		for _, f := range Disjoint(s.Endpoints, s.Grants, []region.Never{n}) {
+		for _, f := range NewGrants(s.Endpoints, s.Grants).Disjoint([]region.Never{n}) {
 			failed[f.Grant] = f
 			counts[f.Answer]++
 		}

@@ -1,9 +1,8 @@
 package region
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -61,7 +60,7 @@ func (s *Space) relateTail(r relation, a, b *route, i int) relation {
 }
 
 func (a *route) takesAll(i int) bool {
-	_, bound := a.where[a.parts[i].Capture]
+	_, bound := a.where.matchers[a.parts[i].Capture]
 	return isTail(&a.parts[i]) && !bound
 }
 
@@ -85,6 +84,14 @@ func (s *Space) relatePart(r *relation, a, b *route, i int) {
 	r.within = r.within && s.Within(x, y)
 }
 
+// partKey is all that the language of a part depends on.
+type partKey struct {
+	reading           Reading
+	slashInTail, fold bool
+	width             int
+	literals, where   string
+}
+
 // part returns the language of the part at i.
 func (s *Space) part(a *route, i int) *lang.Set {
 	if a.sets == nil {
@@ -94,15 +101,11 @@ func (s *Space) part(a *route, i int) *lang.Set {
 		return a.sets[i]
 	}
 	part := &a.parts[i]
-	key := fmt.Sprintf("part %d %t %d %t %q", a.reading, a.profile.SlashInTail, part.Width, part.Fold, part.Literals)
-	if m, bound := a.where[part.Capture]; bound {
-		where, _ := json.Marshal(m) // plain data: it can always be written
-		key += string(where)
-	}
-	set, ok := s.paths[key]
+	key := partKey{a.reading, a.profile.SlashInTail, part.Fold, part.Width, strings.Join(part.Literals, "/"), a.where.spelled[part.Capture]}
+	set, ok := s.parts[key]
 	if !ok {
 		set = s.segments(a, part, a.reading)
-		keep(s, s.paths, key, set)
+		keep(s, s.parts, key, set)
 	}
 	if !s.Exceeded() {
 		a.sets[i] = set

@@ -17,7 +17,7 @@ const maxListed = 512
 // so that neither the names of captures nor the spelling of matchers matter.
 // Where s is exceeded, the text means nothing.
 func (s *Space) CanonicalPath(template string, where map[string]scope.Matcher, p *scope.Profile) string {
-	a, err := newRoute(template, where, p, Exchange)
+	a, err := newRoute(template, newWhere(where), p, Exchange)
 	if err != nil {
 		s.Exceed()
 		return ""
@@ -52,21 +52,42 @@ func (s *Space) canonicalPresence(name string, m *scope.Matcher, j judged) strin
 	return fmt.Sprintf("%q %t %t %s", name, m.Required, m.Repeated, s.canonicalText(j, j.fold))
 }
 
+// written is what a text is spelled from.
+type written struct {
+	set         *lang.Set
+	least, most int
+	fold        bool
+}
+
 // canonicalText spells what a matcher lets pass: as a list where that is
 // short, else as an automaton and bounds of length.
 func (s *Space) canonicalText(j judged, fold bool) string {
-	set := j.set
-	if fold {
+	key := written{j.set, j.least, j.most, fold}
+	text, ok := s.spelled[key]
+	if !ok {
+		text = s.spell(key)
+		keep(s, s.spelled, key, text)
+	}
+	return text
+}
+
+func (s *Space) spell(of written) string {
+	set := of.set
+	if of.fold {
 		set = s.NoUpper(set) // it is given lower case alone
 	}
-	if list, finite := set.List(maxListed); finite {
-		list = slices.DeleteFunc(list, func(w lang.Word) bool { return len(w) < j.least || j.most >= 0 && len(w) > j.most })
-		texts := make([]string, len(list))
-		for i, w := range list {
-			texts[i] = w.String()
-		}
-		fold = fold && slices.ContainsFunc(texts, func(t string) bool { return strings.ContainsAny(t, "abcdefghijklmnopqrstuvwxyz") })
-		return fmt.Sprintf("%t %q", fold, texts)
+	list, finite := set.List(maxListed)
+	if !finite {
+		return fmt.Sprintf("%t %d %d %s", of.fold, of.least, of.most, hex.EncodeToString(s.Canonical(set)))
 	}
-	return fmt.Sprintf("%t %d %d %s", fold, j.least, j.most, hex.EncodeToString(s.Canonical(set)))
+	var texts []string
+	folds := false
+	for _, w := range list {
+		if len(w) < of.least || of.most >= 0 && len(w) > of.most {
+			continue
+		}
+		texts = append(texts, w.String())
+		folds = folds || of.fold && strings.ContainsAny(w.String(), "abcdefghijklmnopqrstuvwxyz")
+	}
+	return fmt.Sprintf("%t %q", folds, texts)
 }

@@ -61,7 +61,7 @@ func (p path) show(s *Space, r *Request) (found bool) {
 // route is one path template with its where.
 type route struct {
 	template string
-	where    map[string]scope.Matcher
+	where    *where
 	profile  *scope.Profile
 	reading  Reading
 	parts    []scope.Part
@@ -70,12 +70,27 @@ type route struct {
 	open     *[]string   // see openFolds; nil: as above
 }
 
-func newRoute(template string, where map[string]scope.Matcher, p *scope.Profile, r Reading) (*route, error) {
+// where is the matchers of captures, and how they are spelled.
+type where struct {
+	matchers map[string]scope.Matcher
+	spelled  map[string]string
+}
+
+func newWhere(matchers map[string]scope.Matcher) *where {
+	w := &where{matchers, make(map[string]string, len(matchers))}
+	for name, m := range matchers {
+		text, _ := json.Marshal(m) // plain data: it can always be written
+		w.spelled[name] = string(text)
+	}
+	return w
+}
+
+func newRoute(template string, w *where, p *scope.Profile, r Reading) (*route, error) {
 	t, err := scope.ParsePath(template)
 	if err != nil {
 		return nil, err
 	}
-	return &route{template: template, where: where, profile: p, reading: r, parts: t.Parts(p), slash: t.EndsInSlash()}, nil
+	return &route{template: template, where: w, profile: p, reading: r, parts: t.Parts(p), slash: t.EndsInSlash()}, nil
 }
 
 // apart reports whether two templates have no path in common by their literals
@@ -146,8 +161,7 @@ func (a *route) key() string {
 	if a == nil {
 		return anyPath
 	}
-	where, _ := json.Marshal(a.where) // plain data: it can always be written
-	return fmt.Sprintf("%d %t %q %q %s", a.reading, a.profile.SlashInTail, a.profile.FoldPaths, a.template, where)
+	return fmt.Sprintf("%d %t %q %q %q", a.reading, a.profile.SlashInTail, a.profile.FoldPaths, a.template, a.where.spelled)
 }
 
 func (s *Space) work(a *route) *lang.Set {
@@ -214,8 +228,8 @@ func (s *Space) capture(a *route, part *scope.Part) judged {
 	case 2:
 		name, universe = "pair", lang.Pairs()
 	}
-	if m, bound := a.where[part.Capture]; bound {
-		return s.matcher(&m, name, universe, part.Fold)
+	if m, bound := a.where.matchers[part.Capture]; bound {
+		return s.matcherOf(&m, a.where.spelled[part.Capture], name, universe, part.Fold)
 	}
 	return judged{set: universe, most: -1}
 }

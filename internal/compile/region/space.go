@@ -23,19 +23,22 @@ const (
 // the languages that were worked out. It is not safe for concurrent use.
 type Space struct {
 	*lang.Work
-	matchers map[string]judged
+	matchers map[matcherKey]judged
+	parts    map[partKey]*lang.Set
 	paths    map[string]*lang.Set
 	names    map[string]*lang.Set
 	meeting  map[[2]*lang.Set]bool
 	inside   map[[2]*lang.Set]bool
 	others   map[[2]*lang.Set]*lang.Set // names without those that are listed
+	spelled  map[written]string
 }
 
 // NewSpace returns a Space for so much work.
 func NewSpace(w *lang.Work) *Space {
 	return &Space{
-		Work: w, matchers: map[string]judged{}, paths: map[string]*lang.Set{}, names: map[string]*lang.Set{},
+		Work: w, matchers: map[matcherKey]judged{}, parts: map[partKey]*lang.Set{}, paths: map[string]*lang.Set{}, names: map[string]*lang.Set{},
 		meeting: map[[2]*lang.Set]bool{}, inside: map[[2]*lang.Set]bool{}, others: map[[2]*lang.Set]*lang.Set{},
+		spelled: map[written]string{},
 	}
 }
 
@@ -76,15 +79,13 @@ type judged struct {
 // matcher reads m, for texts of universe, which goes by a name. With fold,
 // letter case is not compared, whatever m says.
 func (s *Space) matcher(m *scope.Matcher, name string, universe *lang.Set, fold bool) judged {
-	spelled, err := json.Marshal(m)
-	if err != nil {
-		s.Exceed() // plain data: it can always be written
-		return judged{set: &lang.Set{}}
-	}
-	key := name + "\x00" + string(spelled)
-	if fold {
-		key = "fold " + key
-	}
+	spelled, _ := json.Marshal(m) // plain data: it can always be written
+	return s.matcherOf(m, string(spelled), name, universe, fold)
+}
+
+// matcherOf is matcher for one whose spelling is at hand.
+func (s *Space) matcherOf(m *scope.Matcher, spelled, name string, universe *lang.Set, fold bool) judged {
+	key := matcherKey{spelled, name, fold}
 	known, ok := s.matchers[key]
 	if !ok {
 		r := reader{Space: s, m: m, fold: fold || m.FoldASCII, set: universe}
@@ -92,6 +93,12 @@ func (s *Space) matcher(m *scope.Matcher, name string, universe *lang.Set, fold 
 		keep(s, s.matchers, key, known)
 	}
 	return known
+}
+
+// matcherKey is all that the language of a matcher depends on.
+type matcherKey struct {
+	spelled, universe string
+	fold              bool
 }
 
 // text returns the texts that m lets pass, as a reading has them.
