@@ -1,4 +1,6 @@
-package corpus
+// Package canary finds a secret in text, whatever it was encoded with. Tests
+// search all that an agent can see for the real key.
+package canary
 
 import (
 	"encoding/base64"
@@ -6,11 +8,10 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
-	"testing"
 )
 
-// renderings are the ways in which a text could hide in other text, by name.
-func renderings(secret string) map[string]string {
+// Renderings are the ways in which a text could hide in other text, by name.
+func Renderings(secret string) map[string]string {
 	escaped, _ := json.Marshal(secret)
 	all := map[string]string{
 		"plain":                secret,
@@ -41,9 +42,9 @@ func pairs(digits string) []string {
 	return out
 }
 
-// leak names the rendering in which secret stands in text, or is empty.
-func leak(secret, text string) string {
-	for name, form := range renderings(secret) {
+// Find names the rendering in which secret stands in text, or is empty.
+func Find(secret, text string) string {
+	for name, form := range Renderings(secret) {
 		if strings.Contains(text, form) {
 			return name
 		}
@@ -51,24 +52,3 @@ func leak(secret, text string) string {
 	return ""
 }
 
-func TestLeak(t *testing.T) {
-	const secret = "CANARY-7Qx/3w+Zp9="
-	hidden := map[string]struct{ why, text string }{
-		"plain":   {"as it is", "a " + secret + " b"},
-		"Basic":   {"as a password", base64.StdEncoding.EncodeToString([]byte("x-access-token:" + secret))},
-		"pair":    {"after another user", base64.StdEncoding.EncodeToString([]byte("ab:" + secret + "..."))},
-		"percent": {"in a URL", "?key=CANARY-7Qx%2F3w%2BZp9%3D"},
-		"JSON":    {"as PHP escapes it", `{"a":"CANARY-7Qx\/3w+Zp9="}`},
-		"hex":     {"in a dump", hex.EncodeToString([]byte("...." + secret))},
-	}
-	for name, test := range hidden {
-		t.Run(name, func(t *testing.T) {
-			if leak(secret, test.text) == "" {
-				t.Errorf("not found %s: %s", test.why, test.text)
-			}
-		})
-	}
-	if form := leak(secret, "CANARY-7Qx and 3w and "+base64.StdEncoding.EncodeToString([]byte("CANARY"))); form != "" {
-		t.Errorf("found as %s where it is not", form)
-	}
-}
