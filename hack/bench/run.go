@@ -51,7 +51,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("starting the upstream: %w", err)
 	}
 	defer e.close()
-
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return fmt.Errorf("making a directory: %w", err)
@@ -61,18 +60,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if s.Token, err = agentToken(ctx, s, o.proxyCPU); err != nil {
 		return fmt.Errorf("starting %s: %w", sallyport, err)
 	}
+	results, err := measureAll(ctx, s, o, stderr)
+	if err != nil {
+		return err
+	}
+	return report(stdout, o, results)
+}
+
+// measureAll runs every proxy once in each round.
+func measureAll(ctx context.Context, s *setup, o options, stderr io.Writer) (map[string][]sample, error) {
 	results := map[string][]sample{}
 	for round := range o.rounds {
 		for _, p := range slices.Backward(rotate(peers, round)) {
 			fmt.Fprintf(stderr, "round %d of %d: %s\n", round+1, o.rounds, p.name)
 			one, err := measure(ctx, p, s, o)
 			if err != nil {
-				return fmt.Errorf("measuring %s: %w", p.name, err)
+				return nil, fmt.Errorf("measuring %s: %w", p.name, err)
 			}
 			results[p.name] = append(results[p.name], one)
 		}
 	}
-	return report(stdout, o, results)
+	return results, nil
 }
 
 // rotate gives each peer each place in the order, since a machine drifts.
