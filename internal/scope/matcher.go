@@ -89,33 +89,44 @@ func (c *matcherCompiler) refuse(key, value, msg string) {
 // check refuses what bounds nothing and what contradicts itself.
 func (c *matcherCompiler) check() {
 	m := c.spec
-	numeric := c.typ == Integer || c.typ == Number
 	switch {
 	case m.Forbidden && m.Required:
 		c.refuse("forbidden", "", "remove required or forbidden: nothing can be both")
 	case !m.Forbidden && !m.bounds():
 		c.refuse("", "", "bound the value: any text is type: String")
 	}
-	if (m.Min != nil || m.Max != nil) && !numeric {
-		c.refuse("type", string(c.typ), "remove min and max, or set type to Integer or Number")
-	}
-	textual := m.Glob != nil || m.Pattern != nil || m.MinLength != nil || m.MaxLength != nil ||
-		len(m.Except) > 0 || m.Kind != "" || m.FoldASCII
-	if textual && c.typ != String && c.typ != Any {
-		c.refuse("type", string(c.typ), "remove glob, pattern, lengths, except, kind and fold, or set type to String: they are about text")
-	}
 	if m.Under != "" && m.Kind != Path {
 		c.refuse("under", m.Under, "set kind: Path with it")
+	}
+	c.checkType()
+}
+
+// checkType refuses keys that say nothing of values of the type.
+func (c *matcherCompiler) checkType() {
+	m := c.spec
+	if m.ranges() && c.typ != Integer && c.typ != Number {
+		c.refuse("type", string(c.typ), "remove min and max, or set type to Integer or Number")
+	}
+	textual := m.shapes() || len(m.Except) > 0 || m.FoldASCII
+	if textual && c.typ != String && c.typ != Any {
+		c.refuse("type", string(c.typ), "remove glob, pattern, lengths, except, kind and fold, or set type to String: they are about text")
 	}
 }
 
 // bounds reports whether m has a key that says something of the value. A hole
 // alone does not: what it leaves would be everything else.
 func (m *Matcher) bounds() bool {
-	return m.Set != nil || m.Equals != nil || len(m.In) > 0 || m.Glob != nil || m.Pattern != nil ||
-		m.Min != nil || m.Max != nil || m.MinLength != nil || m.MaxLength != nil || m.MaxItems != nil ||
-		m.Type != "" || m.Kind != ""
+	return m.Set != nil || m.Equals != nil || len(m.In) > 0 || m.Type != "" || m.MaxItems != nil ||
+		m.shapes() || m.ranges()
 }
+
+// shapes reports whether m has a key that bounds the shape of text.
+func (m *Matcher) shapes() bool {
+	return m.Glob != nil || m.Pattern != nil || m.MinLength != nil || m.MaxLength != nil || m.Kind != ""
+}
+
+// ranges reports whether m has a key that bounds a number.
+func (m *Matcher) ranges() bool { return m.Min != nil || m.Max != nil }
 
 func (c *matcherCompiler) must(check func(string) bool) { c.out.checks = append(c.out.checks, check) }
 

@@ -139,6 +139,22 @@ func (c *conn) tell(why refusal) bool {
 	}
 	a := answerTo(why)
 	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	closing := why.close || c.closing()
+	c.tellHead(a, closing)
+	if c.head.Method != "HEAD" {
+		_, _ = c.writer.Write(c.problem) // End tells
+	}
+	if c.writer.End() != nil {
+		return false
+	}
+	if closing {
+		c.linger()
+	}
+	return !closing
+}
+
+// tellHead writes the head of a refusal.
+func (c *conn) tellHead(a answer, closing bool) {
 	w := c.writer
 	w.Response(a.status, c.head.Method)
 	w.Field("Content-Type", "application/problem+json")
@@ -149,21 +165,10 @@ func (c *conn) tell(why refusal) bool {
 	if v := c.view; a.status == 401 && v.swap != nil && v.swap.Challenge() != "" {
 		w.Field("WWW-Authenticate", v.swap.Challenge())
 	}
-	closing := why.close || c.closing()
 	if closing {
 		w.ConnectionClose()
 	}
 	w.Body(http1.Framing{Kind: http1.Sized, Length: int64(len(c.problem))})
-	if c.head.Method != "HEAD" {
-		_, _ = w.Write(c.problem) // End tells
-	}
-	if w.End() != nil {
-		return false
-	}
-	if closing {
-		c.linger()
-	}
-	return !closing
 }
 
 // appendProblem appends a problem document (RFC 9457).

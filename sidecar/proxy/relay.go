@@ -19,30 +19,13 @@ func (c *conn) relay(up *dial.Conn) bool {
 		c.drop()
 		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream answered with a redirect, which this credential does not pass on"})
 	}
-	body := up.Reader.Body()
-	if a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized {
-		if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
-			return c.broken(os.ErrDeadlineExceeded)
-		}
-	}
-	w := c.writer
-	w.Response(a.Status, c.head.Method)
-	for i := range a.Fields {
-		if c.view.passes(a.Fields[i].Name) {
-			w.Field(a.Fields[i].Name, a.Fields[i].Value)
-		}
+	pending := a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized
+	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
+		return c.broken(os.ErrDeadlineExceeded)
 	}
 	closing := c.closing()
-	if closing {
-		w.ConnectionClose()
-	}
-	w.Body(a.Framing)
-	c.returned = true
-	_, err := w.CopyBody(body)
-	if err == nil {
-		err = w.End()
-	}
-	if err != nil {
+	c.passHead(closing)
+	if err := c.passBody(up); err != nil {
 		return c.broken(err)
 	}
 	if a.Close {
@@ -52,6 +35,30 @@ func (c *conn) relay(up *dial.Conn) bool {
 		c.linger()
 	}
 	return !closing
+}
+
+// passHead writes the head of the answer.
+func (c *conn) passHead(closing bool) {
+	c.returned = true
+	a, w := &c.answer, c.writer
+	w.Response(a.Status, c.head.Method)
+	for i := range a.Fields {
+		if c.view.passes(a.Fields[i].Name) {
+			w.Field(a.Fields[i].Name, a.Fields[i].Value)
+		}
+	}
+	if closing {
+		w.ConnectionClose()
+	}
+	w.Body(a.Framing)
+}
+
+// passBody writes the body of the answer as it comes.
+func (c *conn) passBody(up *dial.Conn) error {
+	if _, err := c.writer.CopyBody(up.Reader.Body()); err != nil {
+		return err
+	}
+	return c.writer.End()
 }
 
 // isRedirect tells an answer that sends the client elsewhere.
