@@ -150,7 +150,7 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 
 // endSegment adds the segment that begins at start of r.buf.
 func (r *Request) endSegment(start int, glued, escaped bool) *Refusal {
-	s := view(r.buf[start:])
+	s := text.View(r.buf[start:])
 	switch {
 	case s == "":
 		return errEmptySegment
@@ -212,7 +212,7 @@ func (r *Request) readWord(raw string, at int, end byte) (word string, next int,
 		}
 		r.buf = append(r.buf, c)
 	}
-	word = view(r.buf[start:])
+	word = text.View(r.buf[start:])
 	if !escaped {
 		return word, at, nil // raw bytes are printable ASCII
 	}
