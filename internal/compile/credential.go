@@ -111,7 +111,24 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 	if len(p.list) == 0 { // what would be decided otherwise when corrected is not decided
 		(&examples{p, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
 	}
-	p.unsupported(sc.Spec.Limits != nil, spec.Child("limits"), "")
+	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
+}
+
+// credentialLimits adds the author's own limits. Of two bounds of the same,
+// both hold.
+func credentialLimits(p *problems, path *field.Path, in *v1alpha1.CredentialLimits, out *bundle.Credential) {
+	if in == nil {
+		return
+	}
+	checkRate(p, path.Child("requests"), in.Requests)
+	out.Requests = rate(in.Requests)
+	if in.Concurrency == nil {
+		return
+	}
+	if *in.Concurrency < 1 {
+		p.invalid(path.Child("concurrency"), "", "allow at least one request at a time, or suspend the credential")
+	}
+	out.Limits.Concurrency = min(out.Limits.Concurrency, int(*in.Concurrency))
 }
 
 // env is the author's variables, then those of the profiles that the author

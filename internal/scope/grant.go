@@ -277,7 +277,7 @@ func (c *grantCompiler) rest() {
 			}
 		}
 	}
-	if l := c.spec.Limits; l != nil && (l.Requests.Count <= 0 || l.Requests.Per <= 0) {
-		c.add("limits.requests", "", "allow at least one request in a time above zero")
+	if l := c.spec.Limits; l != nil && !l.Requests.Valid() {
+		c.add("limits.requests", "", "allow 1 to 1000000 requests in 1s to 24h")
 	}
 }

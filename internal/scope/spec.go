@@ -69,6 +69,11 @@ type Rate struct {
 	Per   time.Duration `json:"per"`
 }
 
+// Valid reports whether r can be counted.
+func (r Rate) Valid() bool {
+	return 0 < r.Count && r.Count <= 1_000_000 && time.Second <= r.Per && r.Per <= 24*time.Hour
+}
+
 // Response cuts JSON answers to the fields of these paths; none: to nothing.
 type Response struct {
 	Keep []string `json:"keep"`
