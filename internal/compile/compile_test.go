@@ -220,7 +220,7 @@ func problem(t *testing.T, why string, err error, reason, want string) {
 
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
-		"other profile":    {"its rules are missing", "profile: github-rest", "profile: odata", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "odata": `},
+		"other profile":    {"its rules are missing", "profile: github-rest", "profile: mcp", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "mcp": `},
 		"graphql":          {"not enforced yet", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].graphql: "},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},
@@ -321,6 +321,32 @@ func TestAllProblems(t *testing.T) {
 	}
 	if refused.Reason != v1alpha1.ReasonInvalid {
 		t.Errorf("reason %s: what cannot be read comes before what is not enforced", refused.Reason)
+	}
+}
+
+// TestVariables: a client is pointed at the address and sends the token where
+// the endpoint takes it from.
+func TestVariables(t *testing.T) {
+	endpoint := func(profile, url, inject string) string {
+		return "\n  - {name: e, url: " + url + ", profile: " + profile + ", inject: {" + inject + "}}"
+	}
+	tests := map[string]struct {
+		why, endpoint string
+		want          []bundle.EnvVar
+	}{
+		"openai":           {"its clients want the version in the address", endpoint("openai", "https://api.openai.com", "bearer: {}"), []bundle.EnvVar{{Name: "OPENAI_BASE_URL", Value: "{url:e}/v1"}, {Name: "OPENAI_API_BASE", Value: "{url:e}/v1"}, {Name: "OPENAI_API_KEY", Value: "{token}"}}},
+		"openai, base":     {"paths are relative to the base path", endpoint("openai", "https://api.openai.com/v1", "bearer: {}"), []bundle.EnvVar{{Name: "OPENAI_BASE_URL", Value: "{url:e}"}, {Name: "OPENAI_API_BASE", Value: "{url:e}"}, {Name: "OPENAI_API_KEY", Value: "{token}"}}},
+		"anthropic, key":   {"the token comes as a key", endpoint("anthropic", "https://api.anthropic.com", "header: {name: x-api-key}"), []bundle.EnvVar{{Name: "ANTHROPIC_BASE_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_API_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_API_KEY", Value: "{token}"}}},
+		"anthropic, token": {"the token comes as Bearer", endpoint("anthropic", "https://api.anthropic.com", "bearer: {}"), []bundle.EnvVar{{Name: "ANTHROPIC_BASE_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_API_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_AUTH_TOKEN", Value: "{token}"}}},
+		"strict":           {"nothing is known of its clients", endpoint("strict-json", "https://llm.example", "bearer: {}"), nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			up := upstreamOf(t, "metadata: {name: u, namespace: n}\nspec:\n  endpoints:"+test.endpoint)
+			if diff := cmp.Diff(test.want, Variables(&v1alpha1.ScopedCredential{}, up)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.why, diff)
+			}
+		})
 	}
 }
 
