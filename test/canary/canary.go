@@ -52,3 +52,50 @@ func Find(secret, text string) string {
 	return ""
 }
 
+// Scanner looks for secrets in all that is written to it. It is not safe for
+// concurrent use.
+type Scanner struct {
+	Secrets map[string]string // by name
+
+	kept  []byte // what was written last: a rendering may lie across two writes
+	size  int
+	found map[string]string
+}
+
+const (
+	scanAt = 1 << 20
+	// longest is above the length of any rendering of a key.
+	longest = 32 << 10
+)
+
+// Write scans p. It never fails.
+func (s *Scanner) Write(p []byte) (int, error) {
+	s.size += len(p)
+	s.kept = append(s.kept, p...)
+	if len(s.kept) >= scanAt {
+		s.scan()
+		s.kept = append(s.kept[:0], s.kept[len(s.kept)-longest:]...)
+	}
+	return len(p), nil
+}
+
+func (s *Scanner) scan() {
+	if s.found == nil {
+		s.found = map[string]string{}
+	}
+	text := string(s.kept)
+	for name, secret := range s.Secrets {
+		if form := Find(secret, text); form != "" {
+			s.found[name] = form
+		}
+	}
+}
+
+// Found returns the renderings that were found, by the secrets' names.
+func (s *Scanner) Found() map[string]string {
+	s.scan()
+	return s.found
+}
+
+// Size is how many bytes were written.
+func (s *Scanner) Size() int { return s.size }

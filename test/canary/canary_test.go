@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"testing"
@@ -25,5 +26,20 @@ func TestFind(t *testing.T) {
 	}
 	if form := Find(secret, "CANARY-7Qx and 3w and "+base64.StdEncoding.EncodeToString([]byte("CANARY"))); form != "" {
 		t.Errorf("found as %s where it is not", form)
+	}
+}
+
+// TestScanner finds what lies across two writes, and behind much else.
+func TestScanner(t *testing.T) {
+	s := &Scanner{Secrets: map[string]string{"there": "CANARY-7Qx/3w+Zp9=", "absent": "another-secret-text"}}
+	filler := bytes.Repeat([]byte("x"), scanAt-9)
+	for _, part := range [][]byte{filler, []byte("CANARY-7Q"), []byte("x/3w+Zp9="), filler, filler} {
+		if n, err := s.Write(part); n != len(part) || err != nil {
+			t.Fatalf("Write = %d, %v", n, err)
+		}
+	}
+	found := s.Found()
+	if found["there"] == "" || found["absent"] != "" || s.Size() != 3*len(filler)+18 {
+		t.Errorf("found %v in %d bytes", found, s.Size())
 	}
 }
