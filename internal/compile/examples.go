@@ -164,13 +164,22 @@ func unprovedBody(b *scope.Body) string {
 		}
 	}
 	for _, name := range sortedKeys(b.Parts) {
-		part := b.Parts[name]
-		must := part.Required || part.Value != nil && part.Value.Required
-		if must && !(someText(part.Value) && (part.Filename == nil || !part.Filename.Required || someText(part.Filename))) {
+		if part := b.Parts[name]; !somePart(&part) {
 			return "body part " + name
 		}
 	}
 	return ""
+}
+
+// somePart tells whether a part was found that passes, if there must be one.
+func somePart(p *scope.Part) bool {
+	switch {
+	case !p.Required && (p.Value == nil || !p.Value.Required):
+		return true
+	case p.Filename != nil && p.Filename.Required && !someText(p.Filename):
+		return false
+	}
+	return someText(p.Value)
 }
 
 // someField tells whether a value was found for a field. One below the

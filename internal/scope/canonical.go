@@ -117,28 +117,19 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 	r.buf = append(r.buf, '/')
 	start, glued, escaped := 1, false, false
 	for i := 1; i < len(raw); i++ {
-		c, separator := raw[i], raw[i] == '/'
-		if c == '%' {
-			var ok bool
-			if c, ok = triplet(raw, i); !ok {
-				return errTriplet
-			}
+		c, coded, err := pathByteAt(raw, i, slashes)
+		if err != nil {
+			return err
+		}
+		if coded {
 			i += 2
 			escaped = true
-		} else if !separator && class[c]&pathByte == 0 {
-			return errRawPath
 		}
-		switch c {
-		case '\\', '?', '#', ';':
-			return errHidden
-		case '/':
-			if !separator && !slashes {
-				return errEncodedSlash
-			}
+		if c == '/' {
 			if err := r.endSegment(start, glued, escaped); err != nil {
 				return err
 			}
-			start, glued, escaped = len(r.buf)+1, !separator, false
+			start, glued, escaped = len(r.buf)+1, coded, false
 		}
 		r.buf = append(r.buf, c)
 	}
@@ -146,6 +137,27 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 		return nil
 	}
 	return r.endSegment(start, glued, escaped)
+}
+
+// pathByteAt decodes the byte of a path that stands at raw[i], coded or not;
+// with slashes, a slash may be coded.
+func pathByteAt(raw string, i int, slashes bool) (c byte, coded bool, err *Refusal) {
+	c = raw[i]
+	if coded = c == '%'; coded {
+		var ok bool
+		if c, ok = triplet(raw, i); !ok {
+			return 0, true, errTriplet
+		}
+	} else if c != '/' && class[c]&pathByte == 0 {
+		return 0, false, errRawPath
+	}
+	switch {
+	case c == '\\' || c == '?' || c == '#' || c == ';':
+		return 0, coded, errHidden
+	case c == '/' && coded && !slashes:
+		return 0, coded, errEncodedSlash
+	}
+	return c, coded, nil
 }
 
 // endSegment adds the segment that begins at start of r.buf.

@@ -215,7 +215,8 @@ func (c *conn) sendLong(up *dial.Conn) error {
 	}()
 	sent := c.copyBody(up.Writer)
 	if sent == nil {
-		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
+		// Receiving tells where the life has ended.
+		_ = c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
 	} else if bad := (*bodyError)(nil); errors.As(sent, &bad) && !c.life.interrupted() {
 		c.life.sever() // the answer, if there is one, would be to half a request
 		<-received

@@ -142,8 +142,18 @@ func (c *conn) tell(why refusal) bool {
 		why.close = true
 		c.revive()
 	}
-	a := answerTo(why)
-	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	closing := why.close || c.closing()
+	if c.writeProblem(why.reason, answerTo(why), closing) != nil {
+		return false
+	}
+	if closing {
+		c.linger()
+	}
+	return !closing
+}
+
+func (c *conn) writeProblem(reason scope.Reason, a answer, closing bool) error {
+	c.problem = c.appendProblem(c.problem[:0], reason, a)
 	w := c.writer
 	w.Response(a.status, c.head.Method)
 	w.Field("Content-Type", "application/problem+json")
@@ -154,7 +164,6 @@ func (c *conn) tell(why refusal) bool {
 	if v := c.view; a.status == 401 && v.swap != nil && v.swap.Challenge() != "" {
 		w.Field("WWW-Authenticate", v.swap.Challenge())
 	}
-	closing := why.close || c.closing()
 	if closing {
 		w.ConnectionClose()
 	}
@@ -162,13 +171,7 @@ func (c *conn) tell(why refusal) bool {
 	if c.head.Method != "HEAD" {
 		_, _ = w.Write(c.problem) // End tells
 	}
-	if w.End() != nil {
-		return false
-	}
-	if closing {
-		c.linger()
-	}
-	return !closing
+	return w.End()
 }
 
 // appendProblem appends a problem document (RFC 9457).

@@ -90,36 +90,39 @@ func (c *conn) sendCut(up *dial.Conn, closing bool) error {
 	return c.writer.End()
 }
 
-// cutAnswer reads the answer's body and returns what is kept of it, in the
-// memory of bodies, and whether it could be cut.
+// cutAnswer reads the answer's body and returns what is kept of it, and
+// whether it could be cut.
 func (c *conn) cutAnswer(up *dial.Conn) (kept []byte, ok bool, err error) {
 	if c.head.Method == "HEAD" || c.answer.Status == 204 || c.answer.Status == 304 {
 		return nil, true, nil
 	}
-	memory := bodies.Get().(*[]byte)
-	text := (*memory)[:0]
-	defer func() {
-		if cap(text) <= mostKept {
-			*memory = text[:0]
-			bodies.Put(memory)
-		}
-	}()
-	body := up.Reader.Body()
 	if cut.IsJSON(c.answer.Fields) {
-		text, err = body.AppendTo(text, c.view.limits.BodyBytes)
-		tooLarge := (*http1.Error)(nil)
-		if err != nil && !(errors.As(err, &tooLarge) && tooLarge.Err == nil) {
+		if kept, ok, err = c.cutJSON(up.Reader.Body()); err != nil {
 			return nil, false, err
-		}
-		if err == nil {
-			kept, ok = c.cut(text)
-			return kept, ok, nil
 		}
 	}
 	if !up.Reader.Reusable() {
 		c.drop() // the rest is not worth reading
 	}
-	return nil, false, nil
+	return kept, ok, nil
+}
+
+// cutJSON reads a body and returns what is kept of it, nothing where it is too
+// large.
+func (c *conn) cutJSON(body *http1.Body) (kept []byte, ok bool, err error) {
+	memory := bodies.Get().(*[]byte)
+	text, err := body.AppendTo((*memory)[:0], c.view.limits.BodyBytes)
+	if err == nil {
+		kept, ok = c.cut(text)
+	}
+	if cap(text) <= mostKept {
+		*memory = text[:0]
+		bodies.Put(memory)
+	}
+	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil {
+		err = nil // it did not break off, and nothing more is read of it
+	}
+	return kept, ok, err
 }
 
 // cut returns what each of the layers keeps of a text.

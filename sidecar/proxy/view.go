@@ -208,25 +208,29 @@ func (v *view) compile(h *holder, e *bundle.Endpoint, c *bundle.Credential, at i
 		return nil, errors.New("its limit of requests cannot be counted")
 	}
 	v.totals[at/olderRules] = h.counter.Renew(renewed, h.buckets, strconv.Itoa(at), c.Requests)
-	var above []scope.Grant
-	if c.Ceiling != nil {
-		above = of(e, c.Ceiling.Grants)
+	v.ruled = v.ruled || c.Requests != nil
+	if err := v.addRules(h, of(e, c.Grants), at, renewed); err != nil {
+		return nil, err
 	}
-	for i, grants := range [...][]scope.Grant{of(e, c.Grants), above} {
-		v.rules[at+i] = rules{}
-		for j := range grants {
-			one, err := newRule(h, &grants[j], at+i, renewed)
-			if err != nil {
-				return nil, fmt.Errorf("grant %s: %w", grants[j].Name, err)
-			}
-			if one != (rule{}) {
-				v.rules[at+i][grants[j].Name] = one
-			}
-			v.ruled = v.ruled || one != (rule{})
+	if c.Ceiling == nil {
+		return p, nil
+	}
+	return p, v.addRules(h, of(e, c.Ceiling.Grants), at+1, renewed)
+}
+
+func (v *view) addRules(h *holder, grants []scope.Grant, at int, renewed limit.Buckets) error {
+	v.rules[at] = rules{}
+	for i := range grants {
+		one, err := newRule(h, &grants[i], at, renewed)
+		if err != nil {
+			return fmt.Errorf("grant %s: %w", grants[i].Name, err)
+		}
+		if one != (rule{}) {
+			v.rules[at][grants[i].Name] = one
+			v.ruled = true
 		}
 	}
-	v.ruled = v.ruled || c.Requests != nil
-	return p, nil
+	return nil
 }
 
 func newRule(h *holder, g *scope.Grant, at int, renewed limit.Buckets) (rule, error) {

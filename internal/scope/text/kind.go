@@ -27,13 +27,15 @@ func IsRef(s string) bool {
 	}
 	components := 0
 	for component := range strings.SplitSeq(s, "/") {
-		if component == "" || component[0] == '.' || strings.HasSuffix(component, ".lock") {
+		if !isRefComponent(component) {
 			return false
 		}
 		components++
 	}
 	return components > 1
 }
+
+func isRefComponent(s string) bool { return s != "" && s[0] != '.' && !strings.HasSuffix(s, ".lock") }
 
 // IsGitOID reports whether s is an object name of git: 40 or 64 lower-case
 // hexadecimal digits.
@@ -63,29 +65,25 @@ func isLowerHex(s string) bool {
 // liberties that it leaves we take none: T and Z are in upper case, and there
 // is no leap second, since readers differ on both.
 func IsDateTime(s string) bool {
-	if len(s) < len("2006-01-02T15:04:05Z") ||
-		s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
-		return false
-	}
-	year, month, day := number(s[:4]), number(s[5:7]), number(s[8:10])
-	if year < 0 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
-		return false
-	}
-	if !isClock(s[11:16]) || !within(number(s[17:19]), 59) {
+	if len(s) < len("2006-01-02T15:04:05Z") || !isDate(s[:10]) || s[10] != 'T' ||
+		!isClock(s[11:16]) || s[16] != ':' || !within(number(s[17:19]), 59) {
 		return false
 	}
 	rest := s[19:]
-	if rest[0] == '.' {
-		digits := 1
-		for digits < len(rest) && isDigit(rest[digits]) {
-			digits++
-		}
-		if digits == 1 {
-			return false
-		}
-		rest = rest[digits:]
+	if fraction, found := strings.CutPrefix(rest, "."); found {
+		rest = strings.TrimLeft(fraction, "0123456789")
+		return len(rest) < len(fraction) && isZone(rest)
 	}
 	return isZone(rest)
+}
+
+// isDate reads ten characters.
+func isDate(s string) bool {
+	if s[4] != '-' || s[7] != '-' {
+		return false
+	}
+	year, month, day := number(s[:4]), number(s[5:7]), number(s[8:10])
+	return year >= 0 && 1 <= month && month <= 12 && 1 <= day && day <= daysIn(year, month)
 }
 
 func isZone(s string) bool {
