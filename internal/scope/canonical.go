@@ -151,11 +151,13 @@ func pathByteAt(raw string, i int, slashes bool) (c byte, coded bool, err *Refus
 	} else if c != '/' && class[c]&pathByte == 0 {
 		return 0, false, errRawPath
 	}
-	switch {
-	case c == '\\' || c == '?' || c == '#' || c == ';':
+	switch c {
+	case '\\', '?', '#', ';':
 		return 0, coded, errHidden
-	case c == '/' && coded && !slashes:
-		return 0, coded, errEncodedSlash
+	case '/':
+		if coded && !slashes {
+			return 0, coded, errEncodedSlash
+		}
 	}
 	return c, coded, nil
 }

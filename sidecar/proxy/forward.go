@@ -215,11 +215,10 @@ func (c *conn) sendLong(up *dial.Conn) error {
 	}()
 	sent := c.copyBody(up.Writer)
 	if sent == nil {
-		// Receiving tells where the life has ended.
-		_ = c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
+		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
 	} else if bad := (*bodyError)(nil); errors.As(sent, &bad) && !c.life.interrupted() {
 		c.life.sever() // the answer, if there is one, would be to half a request
-		<-received
+		_ = <-received // as was said
 		return sent
 	}
 	err := <-received
