@@ -22,6 +22,9 @@ func NewNames(list []string) Names {
 	for _, name := range list {
 		spelled := string(appendName(nil, name))
 		n.whole[spelled] = struct{}{}
+		if list, ok := strings.CutSuffix(spelled, "[]"); ok {
+			n.whole[list] = struct{}{} // whose other elements are ids[0] and so on
+		}
 		for i := range len(spelled) {
 			if i > 0 && spelled[i] == '[' {
 				n.bases[spelled[:i]] = struct{}{}
