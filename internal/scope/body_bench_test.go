@@ -117,23 +117,3 @@ func BenchmarkYardstick(b *testing.B) {
 		})
 	}
 }
-
-// TestDecideBodyAllocatesNothing: what a body costs is its reading.
-func TestDecideBodyAllocatesNothing(t *testing.T) {
-	for name, bench := range bodyBenches {
-		p := mustCompile(t, scope.Profile{}, []scope.Grant{bench.grant}, nil)
-		h := scope.Head{Method: "POST", Target: bench.target, HasBody: true, Fields: []scope.Field{{Name: "Content-Type", Value: "application/json"}}}
-		var r scope.Request
-		n := testing.AllocsPerRun(100, func() {
-			if err := r.Parse(&h, nil); err != nil {
-				t.Fatal(err)
-			}
-			if d := p.DecideBody(&r, bench.body, true); d.Verdict != scope.Allow {
-				t.Fatalf("%+v", d)
-			}
-		})
-		if n > 2 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-	}
-}

@@ -218,7 +218,7 @@ func (c *conn) sendLong(up *dial.Conn) error {
 		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
 	} else if bad := (*bodyError)(nil); errors.As(sent, &bad) && !c.life.interrupted() {
 		c.life.sever() // the answer, if there is one, would be to half a request
-		_ = <-received // as was said
+		<-received     //nolint:errcheck // as was said
 		return sent
 	}
 	err := <-received
