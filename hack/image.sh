@@ -16,4 +16,4 @@ push() {
 manager=$(push manager)
 sidecar=$(push sidecar)
 hack/overlay.sh "$manager" "$sidecar" "$out"
-printf '\nInstall it with\n\n    kubectl apply --server-side -k bin/%s\n' "$out"
+printf "\nInstall it with\n\n    kubectl apply -k bin/%s\n" "$out"

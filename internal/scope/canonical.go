@@ -115,69 +115,80 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 		return errOrigin
 	}
 	r.buf = append(r.buf, '/')
-	start, glued, escaped := 1, false, false
-	for i := 1; i < len(raw); i++ {
-		c, coded, err := pathByteAt(raw, i, slashes)
+	open := openSegment{start: 1}
+	for i := 1; i < len(raw); {
+		c, width, err := pathByteAt(raw, i, slashes)
 		if err != nil {
 			return err
 		}
-		if coded {
-			i += 2
-			escaped = true
-		}
+		open.escaped = open.escaped || width > 1
 		if c == '/' {
-			if err := r.endSegment(start, glued, escaped); err != nil {
+			if err := r.endSegment(open); err != nil {
 				return err
 			}
-			start, glued, escaped = len(r.buf)+1, coded, false
+			open = openSegment{start: len(r.buf) + 1, glued: width > 1}
 		}
 		r.buf = append(r.buf, c)
+		i += width
 	}
-	if r.slash = start == len(r.buf) && !glued; r.slash {
-		return nil
-	}
-	return r.endSegment(start, glued, escaped)
+	return r.endPath(open)
 }
 
-// pathByteAt decodes the byte of a path that stands at raw[i], coded or not;
-// with slashes, a slash may be coded.
-func pathByteAt(raw string, i int, slashes bool) (c byte, coded bool, err *Refusal) {
-	c = raw[i]
-	if coded = c == '%'; coded {
+// pathByteAt decodes the byte at raw[i] and returns how many bytes of raw
+// stand for it.
+func pathByteAt(raw string, i int, slashes bool) (c byte, width int, err *Refusal) {
+	c, width = raw[i], 1
+	if c == '%' {
 		var ok bool
 		if c, ok = triplet(raw, i); !ok {
-			return 0, true, errTriplet
+			return 0, 0, errTriplet
 		}
+		width = 3
 	} else if c != '/' && class[c]&pathByte == 0 {
-		return 0, false, errRawPath
+		return 0, 0, errRawPath
 	}
 	switch c {
 	case '\\', '?', '#', ';':
-		return 0, coded, errHidden
+		return 0, 0, errHidden
 	case '/':
-		if coded && !slashes {
-			return 0, coded, errEncodedSlash
+		if width > 1 && !slashes {
+			return 0, 0, errEncodedSlash
 		}
 	}
-	return c, coded, nil
+	return c, width, nil
 }
 
-// endSegment adds the segment that begins at start of r.buf.
-func (r *Request) endSegment(start int, glued, escaped bool) *Refusal {
-	s := text.View(r.buf[start:])
+// openSegment is the segment of a path whose end was not read yet.
+type openSegment struct {
+	start   int // in Request.buf
+	glued   bool
+	escaped bool
+}
+
+// endPath ends the path, in a slash or in the segment s.
+func (r *Request) endPath(s openSegment) *Refusal {
+	if r.slash = s.start == len(r.buf) && !s.glued; r.slash {
+		return nil
+	}
+	return r.endSegment(s)
+}
+
+// endSegment adds the segment that begins at s.start of r.buf.
+func (r *Request) endSegment(s openSegment) *Refusal {
+	word := text.View(r.buf[s.start:])
 	switch {
-	case s == "":
+	case word == "":
 		return errEmptySegment
-	case s == "." || s == "..":
+	case word == "." || word == "..":
 		return errDotSegment
-	case escaped && text.HasTriplet(s):
+	case s.escaped && text.HasTriplet(word):
 		return errTwice
 	}
-	r.segments = append(r.segments, segment{start: start, end: len(r.buf), glued: glued})
-	if !escaped {
+	r.segments = append(r.segments, segment{start: s.start, end: len(r.buf), glued: s.glued})
+	if !s.escaped {
 		return nil // raw bytes are printable ASCII
 	}
-	return checkText(s)
+	return checkText(word)
 }
 
 // readQuery reads the pairs of a query into r.

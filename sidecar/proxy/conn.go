@@ -47,7 +47,7 @@ type conn struct {
 	// Of a body that was read before it was judged: all of it where it is
 	// whole, else its beginning.
 	body   []byte
-	memory *[]byte // of bodies
+	memory *[]byte // of bodyMemory
 	read   bool
 	whole  bool
 
@@ -84,6 +84,8 @@ func (c *conn) closing() bool { return c.head.Close || c.server.closing.Load() }
 func (c *conn) serve() {
 	defer c.close()
 	for c.reader.Wait() == nil && c.exchange() {
+		c.head.Release()
+		c.answer.Release()
 		if !c.life.rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}

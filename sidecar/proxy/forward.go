@@ -214,14 +214,18 @@ func (c *conn) sendLong(up *dial.Conn) error {
 		received <- err
 	}()
 	sent := c.copyBody(up.Writer)
-	if sent == nil {
+	bad := (*bodyError)(nil)
+	cut := errors.As(sent, &bad) && !c.life.interrupted()
+	switch {
+	case sent == nil:
 		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
-	} else if bad := (*bodyError)(nil); errors.As(sent, &bad) && !c.life.interrupted() {
-		c.life.sever() // the answer, if there is one, would be to half a request
-		<-received     //nolint:errcheck // as was said
-		return sent
+	case cut:
+		c.life.sever()
 	}
 	err := <-received
+	if cut {
+		return sent // the answer, if there is one, is to half a request
+	}
 	c.life.resume()
 	return c.reconcile(sent, err)
 }

@@ -253,7 +253,7 @@ func (c *conn) judgeAnew(v *view) (scope.Decision, refusal) {
 // readBody reads the body into memory: all of it, or where it is longer than
 // limit, more than that of it.
 func (c *conn) readBody(limit int64) error {
-	c.memory = bodies.Get().(*[]byte)
+	c.memory = bodyMemory.Get().(*[]byte)
 	c.body, c.read = (*c.memory)[:0], true
 	b := c.reader.Body()
 	for int64(len(c.body)) <= limit {
@@ -273,8 +273,8 @@ func (c *conn) readBody(limit int64) error {
 	return nil
 }
 
-// bodies have the memory of bodies that were read.
-var bodies = sync.Pool{New: func() any { return &[]byte{} }}
+// bodyMemory has the memory of bodies that were read.
+var bodyMemory = sync.Pool{New: func() any { return &[]byte{} }}
 
 const (
 	leastBody = 4 << 10
@@ -285,7 +285,7 @@ const (
 func (c *conn) forget() {
 	if c.memory != nil && cap(c.body) <= mostKept {
 		*c.memory = c.body[:0]
-		bodies.Put(c.memory)
+		bodyMemory.Put(c.memory)
 	}
 	c.memory, c.body = nil, nil
 }

@@ -288,16 +288,13 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// clock is a time that a test sets.
-type clock struct{ now time.Time }
-
 func TestRateLimit(t *testing.T) {
-	c := &clock{time.Now()}
-	f := startFixture(t, echo, Options{Now: func() time.Time { return c.now }})
+	var c clock
+	f := startFixture(t, echo, Options{Now: c.now})
 	limited := document()
 	limited.Grants[0].Limits = &scope.Limits{Requests: scope.Rate{Count: 2, Per: time.Minute}}
 	limited.Requests = &scope.Rate{Count: 5, Per: time.Hour}
-	limited.LeaseEnds = c.now.Add(24 * time.Hour)
+	limited.LeaseEnds = time.Now().Add(24 * time.Hour)
 	limited.MaxOffline = 24 * time.Hour
 	apply := func(c *bundle.Credential) {
 		if errs := f.server.Apply(state(c)); len(errs) > 0 {
@@ -337,7 +334,7 @@ func TestRateLimit(t *testing.T) {
 	if get("/notes").StatusCode != 429 {
 		t.Error("the credential was away, and the bucket is full again")
 	}
-	c.now = c.now.Add(30 * time.Second)
+	c.set(30 * time.Second)
 	for i, want := range []int{200, 429} {
 		if got := get("/notes"); got.StatusCode != want {
 			t.Fatalf("after half a minute, request %d: %d %s", i, got.StatusCode, got.body)

@@ -142,8 +142,14 @@ func (c *conn) tell(why refusal) bool {
 		why.close = true
 		c.revive()
 	}
+	a := answerTo(why)
+	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
 	closing := why.close || c.closing()
-	if c.writeProblem(why.reason, answerTo(why), closing) != nil {
+	c.tellHead(a, closing)
+	if c.head.Method != "HEAD" {
+		_, _ = c.writer.Write(c.problem) // End tells
+	}
+	if c.writer.End() != nil {
 		return false
 	}
 	if closing {
@@ -152,8 +158,8 @@ func (c *conn) tell(why refusal) bool {
 	return !closing
 }
 
-func (c *conn) writeProblem(reason scope.Reason, a answer, closing bool) error {
-	c.problem = c.appendProblem(c.problem[:0], reason, a)
+// tellHead writes the head of a refusal.
+func (c *conn) tellHead(a answer, closing bool) {
 	w := c.writer
 	w.Response(a.status, c.head.Method)
 	w.Field("Content-Type", "application/problem+json")
@@ -168,10 +174,6 @@ func (c *conn) writeProblem(reason scope.Reason, a answer, closing bool) error {
 		w.ConnectionClose()
 	}
 	w.Body(http1.Framing{Kind: http1.Sized, Length: int64(len(c.problem))})
-	if c.head.Method != "HEAD" {
-		_, _ = w.Write(c.problem) // End tells
-	}
-	return w.End()
 }
 
 // appendProblem appends a problem document (RFC 9457).

@@ -20,17 +20,16 @@ func (c *conn) relay(up *dial.Conn) bool {
 		c.drop()
 		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream answered with a redirect, which this credential does not pass on"})
 	}
-	if a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized {
-		if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
-			return c.broken(os.ErrDeadlineExceeded)
-		}
+	pending := a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized
+	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
+		return c.broken(os.ErrDeadlineExceeded)
 	}
-	send := c.sendWhole
+	pass := c.passWhole
 	if c.cuts() {
-		send = c.sendCut
+		pass = c.passCut
 	}
 	closing := c.closing()
-	if err := send(up, closing); err != nil {
+	if err := pass(up, closing); err != nil {
 		return c.broken(err)
 	}
 	if a.Close {
@@ -42,19 +41,19 @@ func (c *conn) relay(up *dial.Conn) bool {
 	return !closing
 }
 
-// sendWhole passes an answer on as it comes.
-func (c *conn) sendWhole(up *dial.Conn, closing bool) error {
-	c.writeAnswer(nil, c.answer.Framing, closing)
+// passWhole passes an answer on as it comes.
+func (c *conn) passWhole(up *dial.Conn, closing bool) error {
+	c.passHead(nil, c.answer.Framing, closing)
 	if _, err := c.writer.CopyBody(up.Reader.Body()); err != nil {
 		return err
 	}
 	return c.writer.End()
 }
 
-// writeAnswer writes the head of the answer, without the fields that are
-// dropped.
-func (c *conn) writeAnswer(dropped func(name string) bool, framing http1.Framing, closing bool) {
-	w, a := c.writer, &c.answer
+// passHead writes the head of the answer, without the fields that are dropped.
+func (c *conn) passHead(dropped func(name string) bool, framing http1.Framing, closing bool) {
+	c.returned = true
+	a, w := &c.answer, c.writer
 	w.Response(a.Status, c.head.Method)
 	for i := range a.Fields {
 		if name := a.Fields[i].Name; c.view.passes(name) && (dropped == nil || !dropped(name)) {
@@ -65,12 +64,11 @@ func (c *conn) writeAnswer(dropped func(name string) bool, framing http1.Framing
 		w.ConnectionClose()
 	}
 	w.Body(framing)
-	c.returned = true
 }
 
-// sendCut passes on what is kept of an answer. One that cannot be cut keeps
+// passCut passes on what is kept of an answer. One that cannot be cut keeps
 // its status and loses its body.
-func (c *conn) sendCut(up *dial.Conn, closing bool) error {
+func (c *conn) passCut(up *dial.Conn, closing bool) error {
 	kept, ok, err := c.cutAnswer(up)
 	if err != nil {
 		return err
@@ -83,7 +81,7 @@ func (c *conn) sendCut(up *dial.Conn, closing bool) error {
 	if !ok {
 		dropped = cut.DescribesAny
 	}
-	c.writeAnswer(dropped, framing, closing)
+	c.passHead(dropped, framing, closing)
 	if _, err := c.writer.Write(kept); err != nil {
 		return err
 	}
@@ -110,14 +108,14 @@ func (c *conn) cutAnswer(up *dial.Conn) (kept []byte, ok bool, err error) {
 // cutJSON reads a body and returns what is kept of it, nothing where it is too
 // large.
 func (c *conn) cutJSON(body *http1.Body) (kept []byte, ok bool, err error) {
-	memory := bodies.Get().(*[]byte)
+	memory := bodyMemory.Get().(*[]byte)
 	text, err := body.AppendTo((*memory)[:0], c.view.limits.BodyBytes)
 	if err == nil {
 		kept, ok = c.cut(text)
 	}
 	if cap(text) <= mostKept {
 		*memory = text[:0]
-		bodies.Put(memory)
+		bodyMemory.Put(memory)
 	}
 	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil {
 		err = nil // it did not break off, and nothing more is read of it

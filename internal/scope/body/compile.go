@@ -21,7 +21,6 @@ type compiler struct {
 // of forms that pass only where they are listed.
 func Compile(s *Spec, listed bool, reserved []string, report match.Report) *Body {
 	c := &compiler{spec: s, report: report}
-	c.check()
 	out := &Body{Spec: *s, suffixed: listed}
 	switch s.Media {
 	case JSON:
@@ -34,6 +33,7 @@ func Compile(s *Spec, listed bool, reserved []string, report match.Report) *Body
 	default:
 		report("body.media", string(s.Media), "set media to JSON, Form, Multipart or Opaque")
 	}
+	c.check()
 	return out
 }
 

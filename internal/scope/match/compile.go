@@ -122,10 +122,10 @@ func (c *compiler) check() {
 	case !m.Forbidden && !m.bounds():
 		c.refuse("", "", "bound the value: any text is type: String")
 	}
-	c.checkType()
 	if m.Under != "" && m.Kind != Path {
 		c.refuse("under", m.Under, "set kind: Path with it")
 	}
+	c.checkType()
 }
 
 // checkType refuses keys that say nothing of values of the type.
@@ -136,8 +136,8 @@ func (c *compiler) checkType() {
 		types []Type
 		msg   string
 	}{
-		{m.Min != nil || m.Max != nil, []Type{Integer, Number}, "remove min and max, or set type to Integer or Number"},
-		{m.textual(), []Type{String, Any}, "remove glob, pattern, lengths, except, kind and fold, or set type to String: they are about text"},
+		{m.ranges(), []Type{Integer, Number}, "remove min and max, or set type to Integer or Number"},
+		{m.shapes() || len(m.Except) > 0 || m.FoldASCII, []Type{String, Any}, "remove glob, pattern, lengths, except, kind and fold, or set type to String: they are about text"},
 		{m.exact(), []Type{String, Integer, Number, Boolean, Any}, "remove equals and in, or set another type: no text is an Object or Array"},
 		{m.MaxItems != nil, []Type{Array}, "remove maxItems, or set type to Array"},
 	} {
@@ -147,22 +147,22 @@ func (c *compiler) checkType() {
 	}
 }
 
-func (m *Matcher) exact() bool { return m.Equals != nil || len(m.In) > 0 }
-
-// textual reports whether m has a key that is about text.
-func (m *Matcher) textual() bool {
-	return m.shaped() || m.MinLength != nil || m.MaxLength != nil || len(m.Except) > 0 || m.FoldASCII
-}
-
-// shaped reports whether m has a key that shapes text.
-func (m *Matcher) shaped() bool { return m.Glob != nil || m.Pattern != nil || m.Kind != "" }
-
 // bounds reports whether m has a key that says something of the value. A hole
 // alone does not: what it leaves would be everything else.
 func (m *Matcher) bounds() bool {
-	return m.Set != nil || m.exact() || m.shaped() || m.Type != "" || m.Min != nil || m.Max != nil ||
-		m.MinLength != nil || m.MaxLength != nil || m.MaxItems != nil
+	return m.Set != nil || m.exact() || m.Type != "" || m.MaxItems != nil || m.shapes() || m.ranges()
 }
+
+// exact reports whether m has a key that lists values.
+func (m *Matcher) exact() bool { return m.Equals != nil || len(m.In) > 0 }
+
+// shapes reports whether m has a key that bounds the shape of text.
+func (m *Matcher) shapes() bool {
+	return m.Glob != nil || m.Pattern != nil || m.MinLength != nil || m.MaxLength != nil || m.Kind != ""
+}
+
+// ranges reports whether m has a key that bounds a number.
+func (m *Matcher) ranges() bool { return m.Min != nil || m.Max != nil }
 
 func (c *compiler) must(check func(string) bool) { c.out.checks = append(c.out.checks, check) }
 
