@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,7 +33,7 @@ func attest(pod *corev1.Pod, now time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := guarded(pod, plan); err != nil {
+	if err := guarded(&pod.Spec, plan); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(asked.Credentials, func(name string) bool {
@@ -54,29 +55,38 @@ func running(pod *corev1.Pod, now time.Time) error {
 }
 
 // guarded tells whether the sidecar is where only we would put it, and alone.
-func guarded(pod *corev1.Pod, plan inject.Plan) error {
-	spec := &pod.Spec
+func guarded(spec *corev1.PodSpec, plan inject.Plan) error {
+	return cmp.Or(apart(spec), native(spec, plan.Image), unobserved(spec))
+}
+
+// apart refuses a pod in which others than the sidecar could reach into it.
+func apart(spec *corev1.PodSpec) error {
 	switch {
 	case spec.HostNetwork || spec.HostPID || spec.HostIPC:
 		return errors.New("it shares a namespace with its node: set hostNetwork, hostPID and hostIPC to false")
 	case spec.ShareProcessNamespace != nil && *spec.ShareProcessNamespace:
 		return errors.New("its containers share their processes: set shareProcessNamespace to false")
 	}
-	var sidecar *corev1.Container
-	for i := range spec.InitContainers {
-		if spec.InitContainers[i].Name == inject.ContainerName {
-			sidecar = &spec.InitContainers[i]
-		}
-	}
-	always := corev1.ContainerRestartPolicyAlways
-	switch {
-	case sidecar == nil:
+	return nil
+}
+
+// native refuses a pod whose sidecar is not the container that was planned.
+func native(spec *corev1.PodSpec, image string) error {
+	i := slices.IndexFunc(spec.InitContainers, func(c corev1.Container) bool { return c.Name == inject.ContainerName })
+	if i < 0 {
 		return fmt.Errorf("it has no init container %s: create it again", inject.ContainerName)
-	case sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != always:
+	}
+	switch sidecar := &spec.InitContainers[i]; {
+	case sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != corev1.ContainerRestartPolicyAlways:
 		return fmt.Errorf("container %s is no native sidecar: create the pod again", inject.ContainerName)
-	case sidecar.Image != plan.Image:
+	case sidecar.Image != image:
 		return fmt.Errorf("container %s has another image than was planned: create the pod again", inject.ContainerName)
 	}
+	return nil
+}
+
+// unobserved refuses a pod with a container that shares the sidecar's processes.
+func unobserved(spec *corev1.PodSpec) error {
 	for i := range spec.EphemeralContainers {
 		if spec.EphemeralContainers[i].TargetContainerName == inject.ContainerName {
 			return fmt.Errorf("ephemeral container %s looks into the sidecar: create the pod again", spec.EphemeralContainers[i].Name)

@@ -35,6 +35,8 @@ type conditions struct {
 
 	mu     sync.Mutex
 	wanted map[types.UID]wantedCondition
+	// written is what was written last: the cache of pods may not show it yet.
+	written map[types.UID]corev1.PodCondition
 }
 
 type wantedCondition struct {
@@ -44,7 +46,8 @@ type wantedCondition struct {
 
 func newConditions(c client.Client) *conditions {
 	return &conditions{
-		client: c, rate: rate.NewLimiter(writesSecond, writeBurst), wanted: map[types.UID]wantedCondition{},
+		client: c, rate: rate.NewLimiter(writesSecond, writeBurst),
+		wanted: map[types.UID]wantedCondition{}, written: map[types.UID]corev1.PodCondition{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.UID]()),
 	}
 }
@@ -116,17 +119,8 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if pod.UID != uid {
 		return nil
 	}
-	w.condition.LastTransitionTime = metav1.Now()
-	for _, old := range pod.Status.Conditions {
-		if old.Type != w.condition.Type {
-			continue
-		}
-		if old.Status == w.condition.Status {
-			w.condition.LastTransitionTime = old.LastTransitionTime
-		}
-		if old.Status == w.condition.Status && old.Reason == w.condition.Reason && old.Message == w.condition.Message {
-			return nil
-		}
+	if c.shown(uid, &w.condition, pod) {
+		return nil
 	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": uid},
@@ -138,5 +132,41 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if err := c.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
 		return fmt.Errorf("writing condition of pod %s: %w", w.pod, err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written[uid] = w.condition
 	return nil
+}
+
+// shown tells whether the pod shows wanted already, and sets since when wanted
+// has its status. Where the cache and what was written last disagree, the one
+// trails the other, and nobody knows which.
+func (c *conditions) shown(uid types.UID, wanted *corev1.PodCondition, cached *corev1.Pod) bool {
+	c.mu.Lock()
+	last, ours := c.written[uid]
+	c.mu.Unlock()
+	shown := date(wanted, cached.Status.Conditions)
+	if ours {
+		shown = date(wanted, []corev1.PodCondition{last}) && shown
+	}
+	return shown
+}
+
+// forget drops what was written of a pod that is gone.
+func (c *conditions) forget(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.written, uid)
+}
+
+// date sets since when c has its status, and tells whether it is shown already.
+func date(c *corev1.PodCondition, shown []corev1.PodCondition) (already bool) {
+	c.LastTransitionTime = metav1.Now()
+	for _, old := range shown {
+		if old.Type == c.Type && old.Status == c.Status {
+			c.LastTransitionTime = old.LastTransitionTime
+			return old.Reason == c.Reason && old.Message == c.Message
+		}
+	}
+	return false
 }

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -176,6 +177,7 @@ func (s *stream) refresh(ctx context.Context, send sender, now time.Time) error 
 	case gone:
 		s.deny(scope.Revoked, "its pod is gone")
 	case err != nil:
+		log.FromContext(ctx).V(1).Info("judging later", "pod", s.id.Pod, "error", err.Error())
 		s.unknown = true
 		return nil // what was sent goes on
 	case s.unknown && s.digest == "" && now.Before(s.opened.Add(unknownWait)):
@@ -198,13 +200,19 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 	if err != nil {
 		return err
 	}
-	names, err := attest(pod, now)
-	if err != nil {
-		s.deny(scope.Revoked, "the pod is not what injection made of it: "+err.Error())
-		s.tell(func(r *report) { r.attestation = err.Error() })
-		return nil
+	flaw := ""
+	if names, err := attest(pod, now); err != nil {
+		flaw = err.Error()
+		s.deny(scope.Revoked, "the pod is not what injection made of it: "+flaw)
+	} else {
+		s.hold(ctx, d, pod, names, now)
 	}
-	s.tell(func(r *report) { r.attestation = "" })
+	s.tell(func(r *report) { r.attestation = flaw })
+	return nil
+}
+
+// hold judges the credentials that pod asks for.
+func (s *stream) hold(ctx context.Context, d *dependencies, pod *corev1.Pod, names []string, now time.Time) {
 	held := make(map[string]holding, len(names))
 	for _, name := range names {
 		h, err := s.b.judge(ctx, d, pod, name)
@@ -215,7 +223,6 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 		held[name] = h
 	}
 	s.names, s.held = names, held
-	return nil
 }
 
 // still is what a credential is that cannot be judged now: what it was, until
@@ -255,14 +262,15 @@ func (s *stream) sendState(send sender, now time.Time) error {
 	if err := s.sendRevocations(send, st); err != nil {
 		return err
 	}
-	if err := send(&bundle.Frame{State: st}); err != nil {
-		return fmt.Errorf("sending state: %w", err)
-	}
 	s.beat, s.digest, s.served = now, st.Digest, map[string]string{}
 	for i := range st.Credentials {
 		s.served[st.Credentials[i].UID] = st.Credentials[i].Name
 	}
+	// The acknowledgement may be there before send returns.
 	s.tell(func(r *report) { r.sent = s.enforcement() })
+	if err := send(&bundle.Frame{State: st}); err != nil {
+		return fmt.Errorf("sending state: %w", err)
+	}
 	return nil
 }
 
@@ -321,27 +329,6 @@ func (s *stream) assemble(now time.Time) (*bundle.State, bool, error) {
 	return st, renewed, err
 }
 
-// tokenOf returns the token of h, a new one if it is time for it.
-func (s *stream) tokenOf(h *holding, now time.Time) (*minted, bool, error) {
-	m := s.tokens[h.document.UID]
-	fits := m != nil && m.fits(&h.document) && now.Before(m.expires())
-	if fits && now.Before(m.renewal(h.document.ExpiresAt)) {
-		return m, false, nil
-	}
-	keys, err := s.b.keys.Keys()
-	if err != nil && fits {
-		return m, false, nil // two more thirds of its life are left to find them
-	}
-	if err == nil {
-		m, err = mint(keys, s.b.issuer, &s.id, h, now)
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	s.tokens[h.document.UID] = m
-	return m, true, nil
-}
-
 // heartbeat says that nothing is new, and extends the leases.
 func (s *stream) heartbeat(send sender, now time.Time) error {
 	s.beat = now
@@ -387,14 +374,14 @@ func (s *stream) ack(a *bundle.Ack) {
 	})
 }
 
-// tell changes the report, and has the pod's condition follow it.
+// tell changes the report, and has the pod's condition follow it. What is told
+// last is what is wanted last.
 func (s *stream) tell(change func(*report)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	before := s.report
 	change(&s.report)
-	now := s.report
-	s.mu.Unlock()
-	if condition, ok := now.condition(); ok && !now.equal(before) {
+	if condition, ok := s.report.condition(); ok && !s.report.equal(before) {
 		s.b.conditions.want(s.id.Pod, s.id.UID, condition, condition.Status != corev1.ConditionTrue)
 	}
 }
