@@ -138,7 +138,7 @@ func (d dice) request() (contentType, body string) {
 // FuzzBody: of scopes and bodies that chance makes, the judge and the oracle
 // think alike, and a grant less never allows more.
 func FuzzBody(f *testing.F) {
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
