@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // TestScopeHash: equal scopes, equal hashes, as far as the author's spelling
@@ -159,5 +161,19 @@ func TestKey(t *testing.T) {
 				t.Errorf("%s: %q, %v", test.why, got.Reveal(), err)
 			}
 		})
+	}
+}
+
+// TestCredentialLimits: of two bounds of the same, both hold.
+func TestCredentialLimits(t *testing.T) {
+	for text, want := range map[string]int{"": 256, "  limits: {concurrency: 8}\n": 8, "  limits: {concurrency: 1000}\n": 256} {
+		got, err := Credential(credentialOf(t, strings.Replace(credentialText, "  grants:", text+"  grants:", 1)), upstreamOf(t, upstreamText))
+		if err != nil || got.Limits.Concurrency != want || got.Requests != nil {
+			t.Errorf("%q: concurrency %d, requests %v, %v", text, got.Limits.Concurrency, got.Requests, err)
+		}
+	}
+	got, err := Credential(credentialOf(t, strings.Replace(credentialText, "  grants:", "  limits: {requests: {count: 60, per: 1m}}\n  grants:", 1)), upstreamOf(t, upstreamText))
+	if err != nil || got.Requests == nil || *got.Requests != (scope.Rate{Count: 60, Per: time.Minute}) {
+		t.Errorf("requests %v, %v", got.Requests, err)
 	}
 }
