@@ -162,8 +162,8 @@ func isCaptureName(s string) bool {
 	return s != ""
 }
 
-// A Part is one piece of a template, as it is compared under a profile.
-type Part struct {
+// A PathPart is one piece of a template, as it is compared under a profile.
+type PathPart struct {
 	Literals []string // one of them; none: a capture
 	Capture  string
 	Width    int  // of a capture, in segments; 0: all that are left, at least one
@@ -172,11 +172,11 @@ type Part struct {
 
 // Parts returns the pieces of t under a profile, in their order, for those who
 // have to prove what t matches.
-func (t PathTemplate) Parts(p *Profile) []Part {
-	var out []Part
+func (t PathTemplate) Parts(p *Profile) []PathPart {
+	var out []PathPart
 	folded := t.folded(p.FoldPaths)
 	for piece, at := range t.spans {
-		one := Part{Literals: piece.literals, Capture: piece.capture, Width: piece.width, Fold: at.in(folded)}
+		one := PathPart{Literals: piece.literals, Capture: piece.capture, Width: piece.width, Fold: at.in(folded)}
 		if one.Fold && len(piece.literals) > 0 {
 			one.Literals = lowered(piece.literals)
 		}

@@ -32,6 +32,8 @@ type meaning struct {
 	UnlistedAllow  bool
 	Headers        []string
 	Body           *scope.Body
+	Response       *scope.Response
+	Limits         *scope.Limits
 	// AsWritten is set in place of all that it says where that was too much work.
 	AsWritten *scope.Grant
 }
@@ -66,7 +68,7 @@ func Hash(endpoints []bundle.Endpoint, grants []scope.Grant) string {
 }
 
 func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
-	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Body: g.Body}
+	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Body: sortedBody(g.Body), Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
 		m.AsWritten = g
 		return m
@@ -99,7 +101,39 @@ func sorted(g scope.Grant) scope.Grant {
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
+	g.Body = sortedBody(g.Body)
+	g.Response = sortedResponse(g.Response)
 	return g
+}
+
+func sortedResponse(r *scope.Response) *scope.Response {
+	if r == nil {
+		return nil
+	}
+	return &scope.Response{Keep: sortedSet(r.Keep)}
+}
+
+func sortedBody(b *scope.Body) *scope.Body {
+	if b == nil {
+		return nil
+	}
+	out := *b
+	out.Fields = sortedMatchers(b.Fields)
+	out.Parts = maps.Clone(b.Parts)
+	for name, part := range out.Parts {
+		part.Media = sortedSet(part.Media)
+		part.Value, part.Filename = sortedPointer(part.Value), sortedPointer(part.Filename)
+		out.Parts[name] = part
+	}
+	return &out
+}
+
+func sortedPointer(m *scope.Matcher) *scope.Matcher {
+	if m == nil {
+		return nil
+	}
+	out := sortedMatcher(*m)
+	return &out
 }
 
 func sortedMatchers(in map[string]scope.Matcher) map[string]scope.Matcher {
@@ -112,10 +146,7 @@ func sortedMatchers(in map[string]scope.Matcher) map[string]scope.Matcher {
 
 func sortedMatcher(m scope.Matcher) scope.Matcher {
 	m.In, m.Except = sortedSet(m.In), sortedSet(m.Except)
-	if m.Set != nil {
-		set := sortedMatcher(*m.Set)
-		m.Set = &set
-	}
+	m.Set = sortedPointer(m.Set)
 	return m
 }
 

@@ -38,10 +38,10 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 }
 
 // IsOpaque reports whether some part of what g allows is not looked at: an
-// Opaque body, names of the query that are not listed, or the end of a path
-// that no matcher bounds.
+// Opaque body, names of a body or query that are not listed, or the end of a
+// path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
-	return g.Body != nil && g.Body.Media == scope.Opaque || g.Query.UnlistedAllow ||
+	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
 		g.HTTP != nil && slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
 }
 

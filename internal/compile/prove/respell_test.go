@@ -139,7 +139,7 @@ func (c chance) respell(m scope.Matcher, header bool) scope.Matcher {
 		inner.Required, inner.Repeated = false, false
 		m = scope.Matcher{Set: &inner, Required: m.Required, Repeated: m.Repeated}
 		if inner.Type != "" || inner.Min != nil {
-			m.Type = inner.TextType()
+			m.Type = inner.ValueType()
 		}
 	}
 	slices.Reverse(m.In)
@@ -184,7 +184,7 @@ func (c chance) narrower(g scope.Grant) scope.Grant {
 // narrowWhere bounds the captures that are bound once more.
 func (c chance) narrowWhere(g *scope.Grant) {
 	for name, m := range g.Where {
-		if m.Set == nil && m.TextType() == scope.String {
+		if m.Set == nil && m.ValueType() == scope.String {
 			m.Except = append(slices.Clone(m.Except), pickOf(c, []string{"a", "b", "a/b", "a/**"}))
 			g.Where[name] = m
 		}
@@ -237,7 +237,7 @@ func (c chance) tweaked(s Scope) Scope {
 
 func (c chance) fold(all map[string]scope.Matcher) {
 	for name, m := range all {
-		if t := m.TextType(); t == scope.String || t == scope.Any {
+		if t := m.ValueType(); t == scope.String || t == scope.Any {
 			m.FoldASCII = !m.FoldASCII
 			all[name] = m
 		}

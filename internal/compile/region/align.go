@@ -65,7 +65,7 @@ func (a *route) takesAll(i int) bool {
 }
 
 // width is the number of segments of a part; 0: all that are left.
-func width(p *scope.Part) int {
+func width(p *scope.PathPart) int {
 	if len(p.Literals) > 0 {
 		return 1
 	}

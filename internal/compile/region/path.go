@@ -64,7 +64,7 @@ type route struct {
 	where    *where
 	profile  *scope.Profile
 	reading  Reading
-	parts    []scope.Part
+	parts    []scope.PathPart
 	slash    bool
 	sets     []*lang.Set // of the parts; nil: not worked out yet
 	open     *[]string   // see openFolds; nil: as above
@@ -118,21 +118,21 @@ func (a *route) apart(b *route) bool {
 }
 
 // alike reports whether one segment may be of both parts, by their literals.
-func alike(p, q *scope.Part) bool {
+func alike(p, q *scope.PathPart) bool {
 	return len(p.Literals) == 0 || len(q.Literals) == 0 ||
 		slices.ContainsFunc(p.Literals, func(l string) bool { return slices.Contains(q.Literals, l) })
 }
 
-func isTail(p *scope.Part) bool { return len(p.Literals) == 0 && p.Width == 0 }
+func isTail(p *scope.PathPart) bool { return len(p.Literals) == 0 && p.Width == 0 }
 
 // walk goes over the segments of a template. A tail is taken for one.
 type walk struct {
-	parts []scope.Part
+	parts []scope.PathPart
 	taken int // segments of the first part
 }
 
 // next returns the part of the next segment; nil behind the last one.
-func (w *walk) next() *scope.Part {
+func (w *walk) next() *scope.PathPart {
 	if len(w.parts) == 0 {
 		return nil
 	}
@@ -200,7 +200,7 @@ func (s *Space) compose(a *route, r Reading) *lang.Set {
 }
 
 // segments returns the language of one part.
-func (s *Space) segments(a *route, part *scope.Part, r Reading) *lang.Set {
+func (s *Space) segments(a *route, part *scope.PathPart, r Reading) *lang.Set {
 	if len(part.Literals) > 0 {
 		return s.Words(part.Literals...)
 	}
@@ -220,7 +220,7 @@ func (s *Space) segments(a *route, part *scope.Part, r Reading) *lang.Set {
 }
 
 // capture returns what a capture may be, where or not.
-func (s *Space) capture(a *route, part *scope.Part) judged {
+func (s *Space) capture(a *route, part *scope.PathPart) judged {
 	name, universe := "segment", lang.Segments()
 	switch part.Width {
 	case 0:

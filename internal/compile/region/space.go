@@ -157,7 +157,7 @@ func (r *reader) read(name string, universe *lang.Set, fold bool) judged {
 func (r *reader) must(set *lang.Set) { r.set = r.And(r.set, set) }
 
 func (r *reader) typed() {
-	switch r.m.TextType() {
+	switch r.m.ValueType() {
 	case scope.Integer:
 		r.must(r.Integers(r.bounds()))
 	case scope.Number:
@@ -194,7 +194,7 @@ func (r *reader) exact() {
 		lists = append(lists, r.m.In)
 	}
 	for _, list := range lists {
-		if r.m.TextType() == scope.Number {
+		if r.m.ValueType() == scope.Number {
 			r.must(r.SameDecimals(list...))
 			continue
 		}

@@ -1,69 +1,94 @@
-package scope
+package match
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/json"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
-// matcher is a compiled [Matcher] of a text.
-type matcher struct {
-	set    *matcher
-	checks []func(string) bool
-	// values are the only ones that can pass; nil: not known.
-	values map[string]struct{}
-	// fold: letter case is not compared, the lower-case spelling is judged and
-	// forwarded. True as well where only the set folds, since one text is
-	// forwarded and all parts have to match that one.
-	fold                          bool
-	required, forbidden, repeated bool
+// compiler compiles one matcher, whose field is the given one, and reports
+// what is wrong with it.
+type compiler struct {
+	spec   *Matcher
+	field  string
+	fold   bool
+	typ    Type
+	out    *Text
+	report Report
 }
 
-// match reports whether s passes. It uses r for memory alone.
-func (m *matcher) match(s string, r *Request) bool { return m.holds(r.spelled(s, m.fold)) }
-
-func (m *matcher) holds(s string) bool {
-	if m.set != nil && !m.set.holds(s) {
-		return false
-	}
-	for _, check := range m.checks {
-		if !check(s) {
-			return false
-		}
-	}
-	return true
-}
-
-// matcherCompiler compiles one matcher, whose field is the given one, and
-// notes what is wrong with it.
-type matcherCompiler struct {
-	spec  *Matcher
-	field string
-	fold  bool
-	typ   Type
-	out   *matcher
-	*problems
-}
-
-// compileMatcher compiles m for text. With fold, letter case is not compared,
+// CompileText compiles m for text. With fold, letter case is not compared,
 // whatever m says.
-func compileMatcher(m *Matcher, field string, fold bool, p *problems) *matcher {
-	c := &matcherCompiler{spec: m, field: field, fold: fold || m.FoldASCII, typ: m.TextType(), problems: p}
-	c.out = &matcher{fold: c.fold, required: m.Required, forbidden: m.Forbidden, repeated: m.Repeated}
+func CompileText(m *Matcher, field string, fold bool, report Report) *Text {
+	c := newCompiler(m, field, fold, report)
+	own := m.Set == nil || m.Type != "" || m.MaxItems != nil // or the set is complained about
+	if own && (c.typ == Object || c.typ == Array) {
+		c.refuse("type", string(c.typ), "set another type: text of a path, query, header or form is neither Object nor Array")
+	}
+	c.all(func(set *Matcher, field string) *Text { return CompileText(set, field, fold, report) })
+	return c.out
+}
+
+// CompileValue compiles m for a place of a document.
+func CompileValue(m *Matcher, field string, report Report) *Value {
+	c := newCompiler(m, field, false, report)
+	out := &Value{kinds: kindsOfType[c.typ], MaxItems: -1}
+	if m.MaxItems != nil {
+		out.MaxItems = *m.MaxItems
+	}
+	c.all(func(set *Matcher, field string) *Text {
+		inner := CompileValue(set, field, report)
+		out.kinds &= inner.kinds
+		if inner.MaxItems >= 0 && (out.MaxItems < 0 || inner.MaxItems < out.MaxItems) {
+			out.MaxItems = inner.MaxItems
+		}
+		return &inner.Text
+	})
+	out.Text = *c.out
+	if !out.Text.Unbounded() {
+		out.kinds &^= kindsOf(json.Array, json.Object) // they have no text that could match
+	}
+	if out.kinds == 0 {
+		c.refuse("type", string(c.typ), "set the type that the set has: no value has both")
+	}
+	return out
+}
+
+// kindsOfType are the kinds of JSON values that a type has.
+var kindsOfType = map[Type]kinds{
+	String:  kindsOf(json.String),
+	Integer: kindsOf(json.Number),
+	Number:  kindsOf(json.Number),
+	Boolean: kindsOf(json.Boolean),
+	Object:  kindsOf(json.Object),
+	Array:   kindsOf(json.Array),
+	Any:     kindsOf(json.Null, json.Boolean, json.Number, json.String, json.Array, json.Object),
+}
+
+func newCompiler(m *Matcher, field string, fold bool, report Report) *compiler {
+	c := &compiler{spec: m, field: field, fold: fold || m.FoldASCII, typ: m.ValueType(), report: report}
+	c.out = &Text{Fold: c.fold, Required: m.Required, Forbidden: m.Forbidden, Repeated: m.Repeated}
+	return c
+}
+
+// all compiles every key; the set's matcher by compileSet.
+func (c *compiler) all(compileSet func(set *Matcher, field string) *Text) {
 	c.check()
-	c.set(fold)
+	c.set(compileSet)
 	c.typed()
 	c.exact()
 	c.globs()
 	c.pattern()
 	c.lengths()
 	c.kind()
-	return c.out
 }
 
-// TextType returns the type that m has or that its bounds imply.
-func (m *Matcher) TextType() Type {
+// ValueType returns the type that m has, that its bounds imply, or that its
+// set has.
+func (m *Matcher) ValueType() Type {
 	fractional := func(s *string) bool { return s != nil && strings.Contains(*s, ".") }
 	switch {
 	case m.Type != "":
@@ -74,20 +99,22 @@ func (m *Matcher) TextType() Type {
 		return Number
 	case m.Min != nil || m.Max != nil:
 		return Integer
+	case m.Set != nil:
+		return m.Set.ValueType()
 	}
 	return String
 }
 
-func (c *matcherCompiler) refuse(key, value, msg string) {
+func (c *compiler) refuse(key, value, msg string) {
 	field := c.field
 	if key != "" {
 		field += "." + key
 	}
-	c.add(field, value, msg)
+	c.report(field, value, msg)
 }
 
 // check refuses what bounds nothing and what contradicts itself.
-func (c *matcherCompiler) check() {
+func (c *compiler) check() {
 	m := c.spec
 	switch {
 	case m.Forbidden && m.Required:
@@ -102,23 +129,32 @@ func (c *matcherCompiler) check() {
 }
 
 // checkType refuses keys that say nothing of values of the type.
-func (c *matcherCompiler) checkType() {
+func (c *compiler) checkType() {
 	m := c.spec
-	if m.ranges() && c.typ != Integer && c.typ != Number {
-		c.refuse("type", string(c.typ), "remove min and max, or set type to Integer or Number")
-	}
-	textual := m.shapes() || len(m.Except) > 0 || m.FoldASCII
-	if textual && c.typ != String && c.typ != Any {
-		c.refuse("type", string(c.typ), "remove glob, pattern, lengths, except, kind and fold, or set type to String: they are about text")
+	for _, rule := range []struct {
+		given bool
+		types []Type
+		msg   string
+	}{
+		{m.ranges(), []Type{Integer, Number}, "remove min and max, or set type to Integer or Number"},
+		{m.shapes() || len(m.Except) > 0 || m.FoldASCII, []Type{String, Any}, "remove glob, pattern, lengths, except, kind and fold, or set type to String: they are about text"},
+		{m.exact(), []Type{String, Integer, Number, Boolean, Any}, "remove equals and in, or set another type: no text is an Object or Array"},
+		{m.MaxItems != nil, []Type{Array}, "remove maxItems, or set type to Array"},
+	} {
+		if rule.given && !slices.Contains(rule.types, c.typ) {
+			c.refuse("type", string(c.typ), rule.msg)
+		}
 	}
 }
 
 // bounds reports whether m has a key that says something of the value. A hole
 // alone does not: what it leaves would be everything else.
 func (m *Matcher) bounds() bool {
-	return m.Set != nil || m.Equals != nil || len(m.In) > 0 || m.Type != "" || m.MaxItems != nil ||
-		m.shapes() || m.ranges()
+	return m.Set != nil || m.exact() || m.Type != "" || m.MaxItems != nil || m.shapes() || m.ranges()
 }
+
+// exact reports whether m has a key that lists values.
+func (m *Matcher) exact() bool { return m.Equals != nil || len(m.In) > 0 }
 
 // shapes reports whether m has a key that bounds the shape of text.
 func (m *Matcher) shapes() bool {
@@ -128,9 +164,9 @@ func (m *Matcher) shapes() bool {
 // ranges reports whether m has a key that bounds a number.
 func (m *Matcher) ranges() bool { return m.Min != nil || m.Max != nil }
 
-func (c *matcherCompiler) must(check func(string) bool) { c.out.checks = append(c.out.checks, check) }
+func (c *compiler) must(check func(string) bool) { c.out.checks = append(c.out.checks, check) }
 
-func (c *matcherCompiler) set(fold bool) {
+func (c *compiler) set(compileSet func(set *Matcher, field string) *Text) {
 	s := c.spec.Set
 	if s == nil {
 		return
@@ -139,23 +175,21 @@ func (c *matcherCompiler) set(fold bool) {
 		c.refuse("set", "", "remove set, required, forbidden and repeated from the set: they belong to what names it")
 		return
 	}
-	c.out.set = compileMatcher(s, c.field+".set", fold, c.problems)
-	c.out.fold = c.out.fold || c.out.set.fold
-	c.out.values = c.out.set.values
+	c.out.set = compileSet(s, c.field+".set")
+	c.out.Fold = c.out.Fold || c.out.set.Fold
+	c.out.Values = c.out.set.Values
 }
 
 // typed adds the check of the type.
-func (c *matcherCompiler) typed() {
+func (c *compiler) typed() {
 	switch c.typ {
-	case String, Any:
+	case String, Any, Object, Array:
 	case Integer:
 		c.must(c.number(text.ParseInteger))
 	case Number:
 		c.must(c.number(text.ParseDecimal))
 	case Boolean:
 		c.must(isBoolean)
-	case Object, Array:
-		c.refuse("type", string(c.typ), "set another type: text of a path, query or header is neither Object nor Array")
 	default:
 		c.refuse("type", string(c.typ), "set type to String, Integer, Number, Boolean, Object, Array or Any")
 	}
@@ -164,7 +198,7 @@ func (c *matcherCompiler) typed() {
 func isBoolean(s string) bool { return s == "true" || s == "false" }
 
 // exact adds the checks of equals and in.
-func (c *matcherCompiler) exact() {
+func (c *compiler) exact() {
 	if want := c.spec.Equals; want != nil {
 		c.must(c.oneOf("equals", []string{*want}))
 	}
@@ -173,7 +207,7 @@ func (c *matcherCompiler) exact() {
 	}
 }
 
-func (c *matcherCompiler) oneOf(key string, values []string) func(string) bool {
+func (c *compiler) oneOf(key string, values []string) func(string) bool {
 	set := make(map[string]struct{}, len(values))
 	for _, v := range values {
 		c.canonical(key, v)
@@ -181,7 +215,7 @@ func (c *matcherCompiler) oneOf(key string, values []string) func(string) bool {
 	}
 	one := func(s string) bool { _, ok := set[s]; return ok }
 	if c.typ != Number {
-		c.out.values = set
+		c.out.Values = set
 		return one
 	}
 	return func(s string) bool { // 1.0 is 1; zeros at a fraction's end are the only other spelling
@@ -194,7 +228,7 @@ func (c *matcherCompiler) oneOf(key string, values []string) func(string) bool {
 
 // canonical refuses values that the type does not have, and other spellings of
 // those that it has.
-func (c *matcherCompiler) canonical(key, v string) {
+func (c *compiler) canonical(key, v string) {
 	d, ok := text.ParseDecimal(v)
 	switch c.typ {
 	case Integer:
@@ -212,14 +246,14 @@ func (c *matcherCompiler) canonical(key, v string) {
 }
 
 // spelling returns v as it is compared.
-func (c *matcherCompiler) spelling(v string) string {
+func (c *compiler) spelling(v string) string {
 	if c.fold {
 		return text.Lower(v)
 	}
 	return v
 }
 
-func (c *matcherCompiler) globs() {
+func (c *compiler) globs() {
 	if c.spec.Glob != nil {
 		c.must(c.glob("glob", *c.spec.Glob))
 	}
@@ -229,7 +263,7 @@ func (c *matcherCompiler) globs() {
 	}
 }
 
-func (c *matcherCompiler) glob(key, pattern string) func(string) bool {
+func (c *compiler) glob(key, pattern string) func(string) bool {
 	g, err := text.CompileGlob(c.spelling(pattern))
 	if err != nil {
 		c.refuse(key, pattern, err.Error())
@@ -238,7 +272,7 @@ func (c *matcherCompiler) glob(key, pattern string) func(string) bool {
 	return g.Match
 }
 
-func (c *matcherCompiler) pattern() {
+func (c *compiler) pattern() {
 	if c.spec.Pattern == nil {
 		return
 	}
@@ -251,7 +285,7 @@ func (c *matcherCompiler) pattern() {
 }
 
 // number returns the check of a numeric type and its bounds.
-func (c *matcherCompiler) number(parse func(string) (text.Decimal, bool)) func(string) bool {
+func (c *compiler) number(parse func(string) (text.Decimal, bool)) func(string) bool {
 	least, atLeast := c.decimal("min", c.spec.Min)
 	greatest, atMost := c.decimal("max", c.spec.Max)
 	if atLeast && atMost && least.Compare(greatest) > 0 {
@@ -263,7 +297,7 @@ func (c *matcherCompiler) number(parse func(string) (text.Decimal, bool)) func(s
 	}
 }
 
-func (c *matcherCompiler) decimal(key string, s *string) (text.Decimal, bool) {
+func (c *compiler) decimal(key string, s *string) (text.Decimal, bool) {
 	if s == nil {
 		return text.Decimal{}, false
 	}
@@ -274,7 +308,7 @@ func (c *matcherCompiler) decimal(key string, s *string) (text.Decimal, bool) {
 	return d, ok
 }
 
-func (c *matcherCompiler) lengths() {
+func (c *compiler) lengths() {
 	if n := c.spec.MinLength; n != nil {
 		c.must(func(s string) bool { return utf8.RuneCountInString(s) >= *n })
 	}
@@ -283,7 +317,7 @@ func (c *matcherCompiler) lengths() {
 	}
 }
 
-func (c *matcherCompiler) kind() {
+func (c *compiler) kind() {
 	switch c.spec.Kind {
 	case "":
 	case Path:
@@ -301,7 +335,7 @@ func (c *matcherCompiler) kind() {
 	}
 }
 
-func (c *matcherCompiler) path() {
+func (c *compiler) path() {
 	c.must(text.IsPath)
 	if c.spec.Under == "" {
 		return
