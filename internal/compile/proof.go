@@ -87,7 +87,7 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) region.Never {
 		Paths:    in.HTTP.Paths,
 		Where:    g.sets.matchers(g.p, path.Child("where"), in.Where),
 		Headers:  g.neverHeaders(path.Child("headers"), in.Headers),
-		Body:     in.Body != nil,
+		Body:     g.neverBody(path.Child("body"), in.Body),
 	}
 	for _, method := range in.HTTP.Methods {
 		out.Methods = append(out.Methods, string(method))
@@ -96,14 +96,22 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) region.Never {
 		out.ListedOnly = in.Query.Unlisted == v1alpha1.UnlistedDeny
 		out.Params = g.sets.matchers(g.p, path.Child("query", "params"), in.Query.Params)
 	}
-	if in.Body != nil {
-		g.p.unsupported(len(in.Body.Fields) > 0, path.Child("body", "fields"), "")
-		g.p.unsupported(len(in.Body.Parts) > 0, path.Child("body", "parts"), "")
-	}
 	if len(g.p.list) == before {
 		g.checkNever(path, &out)
 	}
 	return out
+}
+
+func (g *grants) neverBody(path *field.Path, in *v1alpha1.NeverBody) *region.NeverBody {
+	if in == nil {
+		return nil
+	}
+	return &region.NeverBody{
+		Media:      scope.Media(in.Media),
+		ListedOnly: in.Unlisted == v1alpha1.UnlistedDeny,
+		Fields:     g.sets.matchers(g.p, path.Child("fields"), in.Fields),
+		Parts:      g.parts(path.Child("parts"), in.Parts),
+	}
 }
 
 func (g *grants) neverHeaders(path *field.Path, in map[string]v1alpha1.Matcher) map[string]scope.Matcher {
@@ -121,18 +129,12 @@ func (g *grants) neverHeaders(path *field.Path, in map[string]v1alpha1.Matcher) 
 // checkNever adds what the judge would have against a grant that says the
 // same, at each endpoint that the entry is about.
 func (g *grants) checkNever(path *field.Path, n *region.Never) {
-	probe := scope.Grant{
-		Name: "never", HTTP: &scope.HTTP{Methods: n.Methods, Paths: n.Paths},
-		Where: n.Where, Query: scope.Query{Params: n.Params}, Headers: n.Headers,
-	}
-	if len(n.Methods) == 0 {
-		probe.HTTP.Methods = []string{"GET"}
-	}
-	if len(n.Paths) == 0 {
-		probe.HTTP.Paths = []string{"/"}
-	}
 	if n.Endpoint != "" && g.endpoint(path.Child("http", "endpoint"), n.Endpoint) < 0 {
 		return
+	}
+	probe := scope.Grant{
+		Name: "never", HTTP: &scope.HTTP{Methods: orList(n.Methods, "GET"), Paths: orList(n.Paths, "/")},
+		Where: n.Where, Query: scope.Query{Params: n.Params}, Headers: n.Headers, Body: probeBody(n.Body),
 	}
 	for i := range g.endpoints {
 		before := len(g.p.list)
@@ -143,4 +145,25 @@ func (g *grants) checkNever(path *field.Path, n *region.Never) {
 			return // the other endpoints would say the same
 		}
 	}
+}
+
+func orList(list []string, otherwise string) []string {
+	if len(list) == 0 {
+		return []string{otherwise}
+	}
+	return list
+}
+
+func probeBody(n *region.NeverBody) *scope.Body {
+	if n == nil {
+		return nil
+	}
+	media := n.Media
+	switch {
+	case media == "" && len(n.Parts) > 0:
+		media = scope.Multipart
+	case media == "":
+		media = scope.JSON
+	}
+	return &scope.Body{Media: media, MaxBytes: 1, Fields: n.Fields, Parts: n.Parts}
 }

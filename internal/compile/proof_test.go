@@ -170,6 +170,84 @@ func TestNever(t *testing.T) {
 	}
 }
 
+// TestBodies has bodies beside those of a ceiling and of never.
+func TestBodies(t *testing.T) {
+	const under = `
+  ceiling:
+    grants:
+    - name: chat
+      http: {endpoint: rest, methods: [POST], paths: [/chat]}
+      body:
+        fields:
+          model: {in: [small, medium], required: true}
+          max_tokens: {min: 1, max: 1000}
+          messages: {maxItems: 10}
+          messages[].role: {in: [user, system], required: true}
+          messages[].content: {type: Any}
+    - name: open
+      http: {endpoint: rest, methods: [POST], paths: [/open]}
+      body: {unlisted: Allow}
+    - name: raw
+      http: {endpoint: rest, methods: [POST], paths: [/raw]}
+      body: {media: Opaque}
+    - name: form
+      http: {endpoint: rest, methods: [POST], paths: [/form]}
+      body: {media: Form, fields: {to: {glob: "*@acme.example"}, tag: {type: String, repeated: true}}}
+    - name: upload
+      http: {endpoint: rest, methods: [POST], paths: [/upload]}
+      body: {media: Multipart, parts: {file: {filename: {glob: "*.png"}, media: [image/png], maxBytes: 100}, note: {value: {maxLength: 10}}}}
+`
+	tests := map[string]struct {
+		why, path, body, never string
+		reason, want           string
+	}{
+		"narrower":          {"each field is narrower", "chat", `{fields: {model: {equals: small, required: true}, "messages[].role": {equals: user, required: true}, messages: {maxItems: 2}}}`, "", "", ""},
+		"any document":      {"the ceiling admits every document", "open", `{fields: {a: {type: String}, "b[].c": {min: 1}}}`, "", "", ""},
+		"documents opaque":  {"nobody looks at it there", "raw", `{fields: {a: {type: String}}}`, "", "", ""},
+		"form opaque":       {"nobody looks at it there", "raw", `{media: Form, unlisted: Allow}`, "", "", ""},
+		"form":              {"each field is narrower", "form", `{media: Form, fields: {to: {equals: a@acme.example}}}`, "", "", ""},
+		"parts":             {"each part is narrower", "upload", `{media: Multipart, parts: {file: {required: true, filename: {equals: a.png}, media: [image/png], maxBytes: 10, value: {maxLength: 5}}}}`, "", "", ""},
+		"another model":     {"it is not in the list", "chat", `{fields: {model: {in: [small, large], required: true}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat with Content-Type: application/json and the body {"model": "large"}`},
+		"no model":          {"it has to be there", "chat", `{fields: {model: {equals: small}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat, which`},
+		"an optional role":  {"it has to be in every element", "chat", `{fields: {model: {equals: small, required: true}, "messages[].role": {equals: user}, messages: {maxItems: 2}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat with Content-Type: application/json and the body {"messages": [{}], "model": "small"}`},
+		"more elements":     {"their number is bounded", "chat", `{fields: {model: {equals: small, required: true}, messages: {maxItems: 11}, "messages[].role": {equals: user, required: true}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat with Content-Type: application/json and the body {"messages": [{"role": "user"}, {"role": "user"}`},
+		"a field more":      {"the ceiling does not list it", "chat", `{fields: {model: {equals: small, required: true}, tools: {type: Any}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat with Content-Type: application/json and the body {"model": "small", "tools": null}`},
+		"opaque":            {"it may be anything", "chat", `{media: Opaque}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat, which`},
+		"other types":       {"the ceiling does not list the header", "chat", `{fields: {model: {equals: small, required: true}}}, headers: {Content-Type: {equals: a/b+json}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /chat with Content-Type: a/b+json and the body {"model": "small"}`},
+		"another recipient": {"it is outside", "form", `{media: Form, fields: {to: {type: String}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /form with Content-Type: application/x-www-form-urlencoded and the body to=`},
+		"recipients":        {"it may be there once", "form", `{media: Form, fields: {to: {glob: "*@acme.example", repeated: true}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /form with Content-Type: application/x-www-form-urlencoded and the body to=%40acme.example&to=%40acme.example`},
+		"another file":      {"it is no image", "upload", `{media: Multipart, parts: {file: {filename: {glob: "*.svg"}, media: [image/png], maxBytes: 10}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /upload with Content-Type: multipart/form-data;boundary=a and the body --a`},
+		"a larger file":     {"it is bounded", "upload", `{media: Multipart, parts: {file: {filename: {glob: "*.png"}, media: [image/png]}}}`, "", v1alpha1.ReasonNotWithinCeiling, `rest POST /upload with Content-Type: multipart/form-data;boundary=a and the body --a`},
+
+		"never that model":       {"it is not granted", "open", `{fields: {model: {in: [small, medium]}}}`, `{fields: {model: {equals: large}}}`, "", ""},
+		"never that field":       {"it is not listed", "open", `{fields: {model: {in: [small, medium]}}}`, `{fields: {"tools[].name": {type: String}}}`, "", ""},
+		"never a form":           {"a document is none", "open", `{fields: {a: {type: String}}}`, `{media: Form}`, "", ""},
+		"never, of elements":     {"one that matches is enough", "open", `{fields: {"messages[].role": {in: [user, system]}}}`, `{fields: {"messages[].role": {equals: system}}}`, v1alpha1.ReasonNeverViolated, `rest POST /open with Content-Type: application/json and the body {"messages": [{"role": "system"}]}`},
+		"never, unlisted":        {"every key is admitted", "open", `{unlisted: Allow}`, `{fields: {admin: {equals: "true", type: Boolean}}}`, v1alpha1.ReasonNeverViolated, `rest POST /open with Content-Type: application/json and the body {"admin": true}`},
+		"never, opaque":          {"it may hold that", "raw", `{media: Opaque}`, `{fields: {admin: {type: Any}}}`, v1alpha1.ReasonNeverViolated, `rest POST /raw with`},
+		"never, in a form":       {"its fields are named too", "form", `{media: Form, fields: {to: {glob: "*@acme.example"}}}`, `{fields: {to: {glob: "ceo@*"}}}`, v1alpha1.ReasonNeverViolated, `rest POST /form with Content-Type: application/x-www-form-urlencoded and the body to=ceo%40acme.example`},
+		"never that part":        {"it is granted", "upload", `{media: Multipart, parts: {note: {value: {maxLength: 5}}}}`, `{parts: {note: {value: {glob: "*!*"}}}}`, v1alpha1.ReasonNeverViolated, `rest POST /upload with Content-Type: multipart/form-data;boundary=a and the body --a`},
+		"never but these fields": {"others may be there", "open", `{fields: {a: {type: String}, b: {type: String}}}`, `{unlisted: Deny, fields: {a: {equals: x}}}`, v1alpha1.ReasonNeverViolated, `rest POST /open with Content-Type: application/json and the body {"a": "x"}`},
+	}
+	up := upstreamOf(t, upstreamText+under)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			text := provedText + "  grants:\n  - {name: it, http: {endpoint: rest, methods: [POST], paths: [/" + test.path + "]}, body: " + test.body + "}\n"
+			if test.never != "" {
+				text += "  never:\n  - {http: {}, body: " + test.never + "}\n"
+			}
+			_, err := Credential(credentialOf(t, text), up)
+			if test.want == "" {
+				if err != nil {
+					t.Errorf("%s: %v", test.why, err)
+				}
+				return
+			}
+			problem(t, test.why, err, test.reason, `spec.grants[0]: "it": it allows `+test.want)
+		})
+	}
+}
+
 // TestNeverRefuses: an entry that says less than its author thinks would prove
 // less.
 func TestNeverRefuses(t *testing.T) {
@@ -181,8 +259,8 @@ func TestNeverRefuses(t *testing.T) {
 		"undeclared set":     {"it would be lost", `{http: {}, query: {params: {a: {set: none}}}}`, v1alpha1.ReasonInvalid, `spec.never[0].query.params[a].set: "none": `},
 		"not RE2":            {"nobody could tell what it names", `{http: {}, query: {params: {a: {pattern: "("}}}}`, v1alpha1.ReasonInvalid, "spec.never[0].query.params.a.pattern: "},
 		"header twice":       {"two spellings, two matchers", `{http: {}, headers: {X-A: {equals: a}, x-a: {equals: b}}}`, v1alpha1.ReasonInvalid, `spec.never[0].headers[x-a]: "x-a": `},
-		"fields":             {"documents are not looked at yet", `{http: {}, body: {fields: {a: {equals: b}}}}`, v1alpha1.ReasonUnsupported, "spec.never[0].body.fields: "},
-		"parts":              {"nor are their parts", `{http: {}, body: {parts: {a: {required: true}}}}`, v1alpha1.ReasonUnsupported, "spec.never[0].body.parts: "},
+		"field path":         {"no document has it", `{http: {}, body: {fields: {a..b: {equals: b}}}}`, v1alpha1.ReasonInvalid, `spec.never[0].body.fields: "a..b": name a field`},
+		"part":               {"it bounds nothing", `{http: {}, body: {parts: {a: {value: {}}}}}`, v1alpha1.ReasonInvalid, "spec.never[0].body.parts.a.value: bound the value"},
 		"mcp":                {"not proved yet", `{mcp: {}}`, v1alpha1.ReasonUnsupported, "spec.never[0].mcp: "},
 	}
 	for name, test := range tests {

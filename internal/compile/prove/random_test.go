@@ -134,13 +134,43 @@ func (c chance) grant(name string, p *scope.Profile) scope.Grant {
 		if c.one(4) {
 			g.Headers = map[string]scope.Matcher{pickOf(c, []string{"Accept", "X-Own", "X-Std"}): c.presence(c.matcher(1), false)}
 		}
-		if c.one(4) {
-			g.Body = &scope.Body{Media: scope.Opaque, MaxBytes: int64(1 + c.IntN(3))}
+		if c.one(3) {
+			g.Body = c.body()
 		}
 		if len(g.Check(*p)) == 0 {
 			return g
 		}
 	}
+}
+
+// body makes a body of any media.
+func (c chance) body() *scope.Body {
+	b := &scope.Body{Media: pickOf(c, []scope.Media{scope.Opaque, scope.JSON, scope.JSON, scope.Form, scope.Multipart}), MaxBytes: 1000}
+	b.UnlistedAllow = b.Media != scope.Opaque && c.one(3)
+	switch b.Media {
+	case scope.Opaque:
+		b.MaxBytes = int64(1 + c.IntN(3))
+	case scope.JSON:
+		b.Fields = map[string]scope.Matcher{}
+		for range c.IntN(3) {
+			b.Fields[pickOf(c, []string{"a", "b", "b.c", "l", "l[]"})] = c.presence(c.matcher(1), false)
+		}
+	case scope.Form:
+		b.Fields = c.query().Params
+	case scope.Multipart:
+		b.Parts = map[string]scope.Part{}
+		for range c.IntN(3) {
+			part := scope.Part{Required: c.one(4), Media: pickOf(c, [][]string{nil, nil, {"image/png"}, {"text/plain", "image/png"}})}
+			if c.one(2) {
+				part.Value = ptr(c.matcher(1))
+			}
+			if c.one(3) {
+				part.Filename = ptr(c.matcher(1))
+			}
+			b.Parts[pickOf(c, []string{"a", "b"})] = part
+		}
+	}
+	return b
 }
 
 func (c chance) query() scope.Query {

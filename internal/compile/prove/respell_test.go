@@ -17,6 +17,11 @@ func cloneGrant(g scope.Grant) scope.Grant {
 	h.Methods, h.Paths = slices.Clone(h.Methods), slices.Clone(h.Paths)
 	g.HTTP = &h
 	g.Where, g.Headers, g.Query.Params = maps.Clone(g.Where), maps.Clone(g.Headers), maps.Clone(g.Query.Params)
+	if g.Body != nil {
+		b := *g.Body
+		b.Fields, b.Parts = maps.Clone(b.Fields), maps.Clone(b.Parts)
+		g.Body = &b
+	}
 	return g
 }
 
@@ -28,6 +33,7 @@ func (c chance) respelled(s Scope) Scope {
 			c.respellMatchers(part.Where, false)
 			c.respellMatchers(part.Query.Params, false)
 			c.respellMatchers(part.Headers, true)
+			c.respellBody(part.Body)
 			c.open(&part)
 			grants = append(grants, part)
 			if c.one(4) {
@@ -106,6 +112,12 @@ func (c chance) open(g *scope.Grant) {
 	}
 }
 
+func (c chance) respellBody(b *scope.Body) {
+	if b != nil {
+		c.respellMatchers(b.Fields, true)
+	}
+}
+
 func (c chance) respellMatchers(all map[string]scope.Matcher, header bool) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		all[name] = c.respell(all[name], header)
@@ -157,7 +169,9 @@ func (c chance) narrower(g scope.Grant) scope.Grant {
 	case n == 2 && g.Body != nil:
 		g.Body = nil
 	case n == 3 && g.Body != nil && g.Body.MaxBytes > 1:
-		g.Body = &scope.Body{Media: scope.Opaque, MaxBytes: g.Body.MaxBytes - 1}
+		g.Body.MaxBytes--
+	case n == 7 && g.Body != nil && g.Body.UnlistedAllow:
+		g.Body.UnlistedAllow = false
 	case n == 4 && len(g.Query.Params) > 0:
 		for name, m := range g.Query.Params {
 			if !m.Forbidden {

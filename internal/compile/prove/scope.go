@@ -97,8 +97,12 @@ func (j judges) ask(p *scope.Profile, g *scope.Grant, w *region.Request, read *s
 	if g.Endpoint != w.Endpoint || request.Parse(&head, read) != nil {
 		return out
 	}
-	d := j.policy(p, g).Decide(&request)
-	if d.Verdict != scope.Allow || w.Body > 0 && w.Body > d.Body.MaxBytes {
+	policy := j.policy(p, g)
+	d := policy.Decide(&request)
+	if d.Verdict == scope.Undecided {
+		d = policy.DecideBody(&request, w.Content(d.Read), w.Size <= d.Read)
+	}
+	if d.Verdict != scope.Allow || w.Size > 0 && (d.Body == nil || w.Size > d.Body.MaxBytes) {
 		return out
 	}
 	out.allowed, out.target = true, string(scope.AppendTarget(nil, "", &request, &d))

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/compile/value"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -102,11 +103,7 @@ func (s *Space) part(a *route, i int) *lang.Set {
 	}
 	part := &a.parts[i]
 	key := partKey{a.reading, a.profile.SlashInTail, part.Fold, part.Width, strings.Join(part.Literals, "/"), a.where.spelled[part.Capture]}
-	set, ok := s.parts[key]
-	if !ok {
-		set = s.segments(a, part, a.reading)
-		keep(s, s.parts, key, set)
-	}
+	set := value.Once(s.Space, s.parts, key, func() *lang.Set { return s.segments(a, part, a.reading) })
 	if !s.Exceeded() {
 		a.sets[i] = set
 	}

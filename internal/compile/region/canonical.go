@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/compile/value"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -30,26 +31,26 @@ func (s *Space) CanonicalPath(template string, where map[string]scope.Matcher, p
 			continue
 		}
 		j := s.capture(a, part)
-		parts = append(parts, fmt.Sprintf("%d %s", part.Width, s.canonicalText(j, j.fold || part.Fold)))
+		parts = append(parts, fmt.Sprintf("%d %s", part.Width, s.canonicalText(j, j.Fold || part.Fold)))
 	}
 	return fmt.Sprintf("%s %t", strings.Join(parts, "/"), a.slash)
 }
 
 // CanonicalParam spells a name of the query with its matcher.
 func (s *Space) CanonicalParam(name string, m *scope.Matcher) string {
-	return s.canonicalPresence(name, m, s.matcher(m, "query", lang.Plain(), false))
+	return s.canonicalPresence(name, m, s.Matcher(m, value.Spell(m), value.Query, false))
 }
 
 // CanonicalHeader spells a header with its matcher.
 func (s *Space) CanonicalHeader(name string, m *scope.Matcher) string {
-	return s.canonicalPresence(name, m, s.matcher(m, "header", lang.ASCII(), false))
+	return s.canonicalPresence(name, m, s.Matcher(m, value.Spell(m), value.Header, false))
 }
 
-func (s *Space) canonicalPresence(name string, m *scope.Matcher, j judged) string {
+func (s *Space) canonicalPresence(name string, m *scope.Matcher, j value.Judged) string {
 	if m.Forbidden {
 		return fmt.Sprintf("%q forbidden", name)
 	}
-	return fmt.Sprintf("%q %t %t %s", name, m.Required, m.Repeated, s.canonicalText(j, j.fold))
+	return fmt.Sprintf("%q %t %t %s", name, m.Required, m.Repeated, s.canonicalText(j, j.Fold))
 }
 
 // written is what a text is spelled from.
@@ -61,14 +62,9 @@ type written struct {
 
 // canonicalText spells what a matcher lets pass: as a list where that is
 // short, else as an automaton and bounds of length.
-func (s *Space) canonicalText(j judged, fold bool) string {
-	key := written{j.set, j.least, j.most, fold}
-	text, ok := s.spelled[key]
-	if !ok {
-		text = s.spell(key)
-		keep(s, s.spelled, key, text)
-	}
-	return text
+func (s *Space) canonicalText(j value.Judged, fold bool) string {
+	key := written{j.Set, j.Least, j.Most, fold}
+	return value.Once(s.Space, s.spelled, key, func() string { return s.spell(key) })
 }
 
 func (s *Space) spell(of written) string {

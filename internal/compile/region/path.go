@@ -2,13 +2,13 @@ package region
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/compile/value"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -79,8 +79,7 @@ type where struct {
 func newWhere(matchers map[string]scope.Matcher) *where {
 	w := &where{matchers, make(map[string]string, len(matchers))}
 	for name, m := range matchers {
-		text, _ := json.Marshal(m) // plain data: it can always be written
-		w.spelled[name] = string(text)
+		w.spelled[name] = value.Spell(&m)
 	}
 	return w
 }
@@ -148,13 +147,7 @@ const anyPath = ""
 
 // pathsOf returns the language of a route; a nil one is that of any path.
 func (s *Space) pathsOf(a *route) *lang.Set {
-	key := a.key()
-	set, ok := s.paths[key]
-	if !ok {
-		set = s.work(a)
-		keep(s, s.paths, key, set)
-	}
-	return set
+	return value.Once(s.Space, s.paths, a.key(), func() *lang.Set { return s.work(a) })
 }
 
 func (a *route) key() string {
@@ -205,14 +198,14 @@ func (s *Space) segments(a *route, part *scope.PathPart, r Reading) *lang.Set {
 		return s.Words(part.Literals...)
 	}
 	j := s.capture(a, part)
-	set := j.set
-	if j.least > 0 || j.most >= 0 {
-		set = s.And(set, s.Repeat([]lang.Span{{Lo: 0, Hi: lang.Glue - 1}}, j.least, j.most))
+	set := j.Set
+	if j.Least > 0 || j.Most >= 0 {
+		set = s.And(set, s.Repeat([]lang.Span{{Lo: 0, Hi: lang.Glue - 1}}, j.Least, j.Most))
 	}
 	if part.Fold && r != Ceiling {
 		return s.NoUpper(set) // the profile has put it into lower case before it is judged
 	}
-	set = s.cased(set, j.fold || part.Fold, r)
+	set = s.Cased(set, j.Fold || part.Fold, r)
 	if isTail(part) && r == Exchange && a.profile.SlashInTail {
 		set = s.GlueSlashes(set)
 	}
@@ -220,18 +213,18 @@ func (s *Space) segments(a *route, part *scope.PathPart, r Reading) *lang.Set {
 }
 
 // capture returns what a capture may be, where or not.
-func (s *Space) capture(a *route, part *scope.PathPart) judged {
-	name, universe := "segment", lang.Segments()
+func (s *Space) capture(a *route, part *scope.PathPart) value.Judged {
+	at := value.Segment
 	switch part.Width {
 	case 0:
-		name, universe = "tail", lang.Tails()
+		at = value.Tail
 	case 2:
-		name, universe = "pair", lang.Pairs()
+		at = value.Pair
 	}
 	if m, bound := a.where.matchers[part.Capture]; bound {
-		return s.matcherOf(&m, a.where.spelled[part.Capture], name, universe, part.Fold)
+		return s.Matcher(&m, a.where.spelled[part.Capture], at, part.Fold)
 	}
-	return judged{set: universe, most: -1}
+	return value.All(at)
 }
 
 // openFolds returns the fold paths of the profile that a may match a beginning
@@ -297,12 +290,9 @@ func (a *route) isOpenTo(prefix []string) bool {
 // them into it.
 func (s *Space) canonical(set *lang.Set, open []string) *lang.Set {
 	for _, prefix := range open {
-		key := "not canonical " + prefix
-		bad, ok := s.paths[key]
-		if !ok {
-			bad = s.Disguise(s.Pattern(notCanonical(foldParts(prefix))))
-			keep(s, s.paths, key, bad)
-		}
+		bad := value.Once(s.Space, s.paths, "not canonical "+prefix, func() *lang.Set {
+			return s.Disguise(s.Pattern(notCanonical(foldParts(prefix))))
+		})
 		set = s.Minus(set, bad)
 	}
 	return set

@@ -37,9 +37,38 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/compile/value"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
+
+// Reading is the side from which requests are looked at.
+type Reading = value.Reading
+
+// The readings.
+const (
+	Exchange  = value.Exchange
+	Forwarded = value.Forwarded
+	Ceiling   = value.Ceiling
+)
+
+// A Space holds what proofs have in common. It is not safe for concurrent use.
+type Space struct {
+	*value.Space
+	parts   map[partKey]*lang.Set
+	paths   map[string]*lang.Set
+	names   map[string]*lang.Set
+	others  map[[2]*lang.Set]*lang.Set // names without those that are listed
+	spelled map[written]string
+}
+
+// NewSpace returns a Space for so much work.
+func NewSpace(w *lang.Work) *Space {
+	return &Space{
+		value.NewSpace(w), map[partKey]*lang.Set{}, map[string]*lang.Set{}, map[string]*lang.Set{},
+		map[[2]*lang.Set]*lang.Set{}, map[written]string{},
+	}
+}
 
 // dim is one dimension of a region: a set of values. The other one of and,
 // minus, meets and within is of the same dimension.
@@ -64,11 +93,13 @@ type Region struct {
 	strays   *lang.Set        // names of the query that are admitted unlisted
 	fields   map[string]field // by name in lower case
 	others   func(name string) field
-	body     body
+	absent   bool    // there may be no body
+	bodies   []shape // what one may be
 }
 
-// Grant returns the regions of g, one for each path. An endpoint's profile is
-// that of all that is compared.
+// Grant returns the regions of g, one for each path, or two where a body says
+// which Content-Type there has to be. An endpoint's profile is that of all that
+// is compared.
 func (s *Space) Grant(g *scope.Grant, p *scope.Profile, r Reading) []*Region {
 	if g.HTTP == nil {
 		s.Exceed() // nothing is known of it
@@ -81,10 +112,9 @@ func (s *Space) Grant(g *scope.Grant, p *scope.Profile, r Reading) []*Region {
 		params:   map[string]occurs{},
 		strays:   s.unlisted(&g.Query, p),
 		fields:   map[string]field{},
-		body:     s.bodyOf(g.Body),
 	}
 	for name, m := range g.Query.Params {
-		common.params[name] = s.listed(name, &m, r)
+		common.params[name] = s.listed(name, value.Query, &m, r)
 	}
 	for name, m := range g.Headers {
 		common.fields[text.Lower(name)] = s.listedField(name, &m)
@@ -93,13 +123,36 @@ func (s *Space) Grant(g *scope.Grant, p *scope.Profile, r Reading) []*Region {
 	common.others = func(name string) field {
 		return unlistedField(name, slices.ContainsFunc(forwarded, func(f string) bool { return text.EqualFold(f, name) }), r)
 	}
-	return s.perPath(&common, g.HTTP.Paths, g.Where, p, r)
+	bound := newWhere(g.Where)
+	var out []*Region
+	for _, one := range s.withBody(common, g.Body, p) {
+		out = append(out, s.perPath(&one, g.HTTP.Paths, bound, p, r)...)
+	}
+	return out
+}
+
+// withBody returns r without a body and with the one that b says.
+func (s *Space) withBody(r Region, b *scope.Body, p *scope.Profile) []Region {
+	r.absent = true
+	if b == nil {
+		return []Region{r}
+	}
+	said, absent := s.shapeOf(b, p)
+	with := r
+	with.bodies = []shape{said}
+	if b.Media == scope.Opaque {
+		return []Region{with}
+	}
+	with.absent, with.fields = false, s.typed(b.Media, r.fields)
+	if !absent {
+		return []Region{with}
+	}
+	return []Region{r, with}
 }
 
 // perPath returns common with each of the paths.
-func (s *Space) perPath(common *Region, paths []string, where map[string]scope.Matcher, p *scope.Profile, r Reading) []*Region {
+func (s *Space) perPath(common *Region, paths []string, bound *where, p *scope.Profile, r Reading) []*Region {
 	var out []*Region
-	bound := newWhere(where)
 	for _, template := range paths {
 		one := *common
 		var err error
@@ -113,67 +166,6 @@ func (s *Space) perPath(common *Region, paths []string, where map[string]scope.M
 	return out
 }
 
-// methods is the dimension of the method.
-type methods struct {
-	names []string
-	any   bool
-}
-
-func (m methods) and(_ *Space, d dim) dim {
-	o := d.(methods)
-	switch {
-	case o.any:
-		return m
-	case m.any:
-		return o
-	}
-	return methods{names: m.filtered(o, true)}
-}
-
-// minus is asked for methods that are listed alone.
-func (m methods) minus(s *Space, d dim) dim {
-	o := d.(methods)
-	if m.any {
-		s.Exceed()
-	}
-	if o.any {
-		return methods{}
-	}
-	return methods{names: m.filtered(o, false)}
-}
-
-func (m methods) filtered(o methods, in bool) []string {
-	var out []string
-	for _, name := range m.names {
-		if slices.Contains(o.names, name) == in {
-			out = append(out, name)
-		}
-	}
-	return out
-}
-
-func (m methods) meets(_ *Space, d dim) bool {
-	o := d.(methods)
-	return m.any || o.any || slices.ContainsFunc(m.names, func(name string) bool { return slices.Contains(o.names, name) })
-}
-
-func (m methods) within(_ *Space, d dim) bool {
-	o := d.(methods)
-	return o.any || !m.any && !slices.ContainsFunc(m.names, func(name string) bool { return !slices.Contains(o.names, name) })
-}
-
-func (m methods) show(_ *Space, r *Request) bool {
-	switch {
-	case m.any:
-		r.Method = "GET"
-	case len(m.names) == 0:
-		return false
-	default:
-		r.Method = m.names[0]
-	}
-	return true
-}
-
 // near reports whether b is worth comparing with a: everything that is cheap to
 // find out does not keep them apart.
 func (s *Space) near(a, b *Region) bool {
@@ -183,29 +175,41 @@ func (s *Space) near(a, b *Region) bool {
 	return a.methods.meets(s, b.methods) && !a.route.apart(b.route)
 }
 
-// names are the names of the query, and the headers, that some regions list.
-type names struct{ params, fields []string }
+// names are the names that some regions list, of each kind.
+type names struct{ params, fields, form, parts []string }
 
-func namesOf(regions []*Region) names {
-	params, fields := map[string]string{}, map[string]string{}
+func namesOf(regions []*Region) *names {
+	params, form, parts, fields := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
 	for _, r := range regions {
-		for name := range r.params {
-			params[name] = ""
-		}
+		collect(params, r.params)
 		for key, f := range r.fields {
 			fields[key] = f.name
 		}
+		for i := range r.bodies {
+			collect(form, r.bodies[i].params)
+			collect(parts, r.bodies[i].parts)
+		}
 	}
-	n := names{params: slices.Sorted(maps.Keys(params))}
+	n := &names{params: slices.Sorted(maps.Keys(params)), form: slices.Sorted(maps.Keys(form)), parts: slices.Sorted(maps.Keys(parts))}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		n.fields = append(n.fields, fields[key])
 	}
 	return n
 }
 
+func collect[V any](into map[string]bool, from map[string]V) {
+	for name := range from {
+		into[name] = true
+	}
+}
+
 // dims returns the dimensions of a, the cheapest first.
-func (s *Space) dims(a *Region, n names) []dim {
-	out := []dim{a.methods, a.body, strays{all: s.without(a.strays, n.params)}}
+func (s *Space) dims(a *Region, n *names) []dim {
+	whole := body{absent: a.absent}
+	for i := range a.bodies {
+		whole.present = append(whole.present, s.content(&a.bodies[i], n))
+	}
+	out := []dim{a.methods, whole, strays{at: value.Query, all: s.without(a.strays, n.params)}}
 	for _, name := range n.fields {
 		f, listed := a.fields[text.Lower(name)]
 		if !listed {
@@ -214,17 +218,22 @@ func (s *Space) dims(a *Region, n names) []dim {
 		out = append(out, f)
 	}
 	for _, name := range n.params {
-		o, listed := a.params[name]
-		switch {
-		case listed:
-		case a.strays.HasText(name):
-			o = anyValue(name)
-		default:
-			o = occurs{name: name, absent: true}
-		}
-		out = append(out, o)
+		out = append(out, occurrence(a.params, a.strays, name, value.Query))
 	}
 	return append(out, path{route: a.route})
+}
+
+// occurrence returns the dimension of one name, which is listed, admitted
+// unlisted or not admitted.
+func occurrence(listed map[string]occurs, unlisted *lang.Set, name string, at value.Place) occurs {
+	o, ok := listed[name]
+	switch {
+	case ok:
+		return o
+	case unlisted.HasText(name):
+		return anyValue(name, at)
+	}
+	return occurs{name: name, at: at, absent: true}
 }
 
 // without returns the names of a set but for those given.
@@ -232,19 +241,8 @@ func (s *Space) without(set *lang.Set, names []string) *lang.Set {
 	if set.Empty() || len(names) == 0 {
 		return set
 	}
-	words := "words " + strings.Join(names, "\x00")
-	list, ok := s.names[words]
-	if !ok {
-		list = s.Words(names...)
-		keep(s, s.names, words, list)
-	}
-	key := [2]*lang.Set{set, list}
-	left, ok := s.others[key]
-	if !ok {
-		left = s.Minus(set, list)
-		keep(s, s.others, key, left)
-	}
-	return left
+	list := value.Once(s.Space, s.names, "words "+strings.Join(names, "\x00"), func() *lang.Set { return s.Words(names...) })
+	return value.Once(s.Space, s.others, [2]*lang.Set{set, list}, func() *lang.Set { return s.Minus(set, list) })
 }
 
 // Outside returns a request of a that is in none of the others, and whether
@@ -292,12 +290,15 @@ func (s *Space) Any(a *Region) (Request, bool) {
 
 func (s *Space) sample(endpoint string, x []dim) (Request, bool) {
 	r := Request{Endpoint: endpoint}
+	var last body // it depends on the headers
 	for _, d := range x {
-		if !d.show(s, &r) {
+		if b, ok := d.(body); ok {
+			last = b
+		} else if !d.show(s, &r) {
 			return Request{}, false
 		}
 	}
-	return r, true
+	return r, last.write(s, &r)
 }
 
 // outside looks for a value of x in none of the others. It takes one of them,
