@@ -70,7 +70,7 @@ func BenchmarkDiff256(b *testing.B) {
 	to, _, _ := large(b)
 	to[100].Where = map[string]scope.Matcher{"repo": {In: []string{"acme/other"}}}
 	for b.Loop() {
-		if d := Diff(Scope{endpoints(github), from}, Scope{endpoints(github), to}); d.Verdict != Widened {
+		if d := Diff(scopeOf(github, from), scopeOf(github, to)); d.Verdict != Widened {
 			b.Fatal(d.Verdict)
 		}
 	}

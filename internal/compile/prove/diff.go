@@ -9,10 +9,12 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
-// A Scope is what is compared: grants, and the endpoints that they are of.
+// A Scope is what is compared: grants, the endpoints that they are of, and the
+// limit of all of them together.
 type Scope struct {
 	Endpoints []bundle.Endpoint
 	Grants    []scope.Grant
+	Requests  *scope.Rate // nil: none
 }
 
 // A Verdict says how a scope differs from another. The zero Verdict is
@@ -31,6 +33,8 @@ const (
 // A Change is something that one path of a grant allows and no grant of the
 // other scope does.
 type Change struct {
+	// Grant and Path say where; both are empty where the limit of all grants
+	// makes the difference, and nothing else does.
 	Grant   string
 	Path    string
 	Witness region.Request
@@ -58,6 +62,7 @@ func Diff(from, to Scope) Difference {
 	d.Removed, d.Unknown = was.outside(s, is)
 	var more []string
 	d.Added, more = is.outside(s, was)
+	d.Added, d.Removed = withTotal(d.Added, from, to), withTotal(d.Removed, to, from)
 	d.Unknown = slices.Compact(slices.Sorted(slices.Values(append(d.Unknown, more...))))
 	switch {
 	case len(d.Unknown) > 0:
@@ -160,6 +165,8 @@ func (a *side) within(s *region.Space, b *side, i int, c *Change, r *region.Regi
 		return No
 	case found || s.Exceeded():
 		return Unknown
+	case a.Grants[i].Limits != nil && a.sharesLimit(s, b, i, r, all):
+		return Unknown
 	}
 	return Yes
 }
@@ -175,7 +182,7 @@ func (a *side) confirms(b *side, i int, c *Change, elsewhere bool) bool {
 		}
 		if theirs := b.judges.ask(p, &b.Grants[k], &c.Witness, p); theirs.allowed {
 			c.Otherwise = true
-			if theirs.equal(&mine) {
+			if theirs.covers(&mine) {
 				return false
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -39,6 +40,10 @@ func parseGrants(t testing.TB, text string) []scope.Grant {
 		}
 	}
 	return list
+}
+
+func scopeOf(p scope.Profile, grants []scope.Grant) Scope {
+	return Scope{Endpoints: endpoints(p), Grants: grants}
 }
 
 // TestDiff has changes as a reviewer meets them.
@@ -109,13 +114,39 @@ func TestDiff(t *testing.T) {
 			Widened, "rest POST /x with a body", ""},
 		"a longer body": {"it was bounded", `- {http: {methods: [POST], paths: [/x]}, body: {media: Opaque, maxBytes: 10}}`,
 			`- {http: {methods: [POST], paths: [/x]}, body: {media: Opaque, maxBytes: 20}}`, Widened, "rest POST /x with a body of 11 bytes", ""},
+		"a document": {"one field more, and it has to be there", `- {http: {methods: [POST], paths: [/x]}, body: {media: JSON, maxBytes: 100, fields: {a: {type: String}}}}`,
+			`- {http: {methods: [POST], paths: [/x]}, body: {media: JSON, maxBytes: 100, fields: {a: {type: String}, b: {type: Integer, required: true}}}}`,
+			Both, `rest POST /x with Content-Type: application/json and the body {"b": 0}`, `rest POST /x, rest POST /x with Content-Type: application/json and the body {}`},
+		"a document in other words": {"an element is what it was", `- {http: {methods: [POST], paths: [/x]}, body: {media: JSON, maxBytes: 100, fields: {"a[]": {in: [u, v]}}}}`,
+			`- {http: {methods: [POST], paths: [/x]}, body: {media: JSON, maxBytes: 100, fields: {a: {type: Array}, "a[]": {pattern: "[uv]"}}}}`, Same, "", ""},
+		"a longer document": {"spaces may stand behind it", `- {http: {methods: [POST], paths: [/x]}, body: {media: JSON, maxBytes: 10, fields: {a: {type: String}}}}`,
+			`- {http: {methods: [POST], paths: [/x]}, body: {media: JSON, maxBytes: 20, fields: {a: {type: String}}}}`,
+			Widened, `rest POST /x with Content-Type: application/json and the body {} and spaces up to 11 bytes`, ""},
+		"a limit": {"it may be asked more often", `- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}`,
+			`- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 20, per: 60000000000}}}`, Widened, "rest GET /x, 11 times at once", ""},
+		"a limit in the long run": {"as often at once, and sooner again", `- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}`,
+			`- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 30000000000}}}`, Widened, "rest GET /x, more than 600 times an hour", ""},
+		"a limit removed": {"nothing bounds it", `- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}`,
+			`- {http: {methods: [GET], paths: [/x]}}`, Widened, "rest GET /x, 11 times at once", ""},
+		"a limit of another grant": {"it lets pass what it let pass", "- {http: {methods: [GET], paths: [/x]}}\n- {http: {methods: [GET], paths: [/y]}, limits: {requests: {count: 10, per: 60000000000}}}",
+			"- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 5, per: 60000000000}}}\n- {http: {methods: [GET], paths: [/x, /y]}, limits: {requests: {count: 10, per: 60000000000}}}", Narrowed, "", "rest GET /x, 11 times at once"},
+		"a limit for two": {"together they are two limits", `- {http: {methods: [GET, POST], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}`,
+			"- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}\n- {http: {methods: [POST], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}", Undecided, "", ""},
+		"more of the answer": {"another field is seen", `- {http: {methods: [GET], paths: [/x]}, response: {keep: [a.b]}}`,
+			`- {http: {methods: [GET], paths: [/x]}, response: {keep: [a.b, "c[].d"]}}`, Widened, "rest GET /x, and sees c[].d of the answer", ""},
+		"all of the answer": {"whatever it is", `- {http: {methods: [GET], paths: [/x]}, response: {keep: [a]}}`,
+			`- {http: {methods: [GET], paths: [/x]}}`, Widened, "rest GET /x, and sees all of the answer", ""},
+		"less of the answer": {"what is below is kept with it", `- {http: {methods: [GET], paths: [/x]}, response: {keep: [a, a.b]}}`,
+			`- {http: {methods: [GET], paths: [/x]}, response: {keep: [a.b]}}`, Narrowed, "", "rest GET /x, and sees a of the answer"},
+		"the same of the answer": {"two grants leave what each leaves", `- {http: {methods: [GET], paths: [/x]}, response: {keep: [a, b]}}`,
+			"- {http: {methods: [GET], paths: [/x]}, response: {keep: [a]}}\n- {http: {methods: [GET], paths: [/x]}, response: {keep: [b]}}", Same, "", ""},
 		"nothing at all": {"no segment is both", `- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {equals: b, in: [c]}}}`,
 			`- {http: {methods: [GET], paths: ["/y/{a}"]}, where: {a: {glob: "b*", pattern: "c.*"}}}`, Same, "", ""},
 		"too much work": {"nobody knows", `- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {pattern: "(?:a|b)*a(?:a|b){30}"}}}`,
 			`- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {pattern: "(?:b|a)*a(?:a|b){30}"}}}`, Undecided, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := Diff(Scope{endpoints(github), parseGrants(t, test.from)}, Scope{endpoints(github), parseGrants(t, test.to)})
+			d := Diff(scopeOf(github, parseGrants(t, test.from)), scopeOf(github, parseGrants(t, test.to)))
 			if d.Verdict != test.want {
 				t.Errorf("%s: got %s, want %s", test.why, d.Verdict, test.want)
 			}
@@ -146,13 +177,13 @@ func TestDiffOfEndpoints(t *testing.T) {
 		to   Scope
 		want Verdict
 	}{
-		"another url":      {"what is allowed there was not", Scope{elsewhere, grants}, Both},
-		"another profile":  {"what is equal to what has changed", Scope{endpoints(scope.Profile{}), grants}, Undecided},
-		"no such endpoint": {"a grant of it is not known", Scope{nil, grants}, Undecided},
-		"no grants":        {"all is gone", Scope{endpoints(github), nil}, Narrowed},
+		"another url":      {"what is allowed there was not", Scope{Endpoints: elsewhere, Grants: grants}, Both},
+		"another profile":  {"what is equal to what has changed", scopeOf(scope.Profile{}, grants), Undecided},
+		"no such endpoint": {"a grant of it is not known", Scope{Grants: grants}, Undecided},
+		"no grants":        {"all is gone", scopeOf(github, nil), Narrowed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Diff(Scope{endpoints(github), grants}, test.to).Verdict; got != test.want {
+			if got := Diff(scopeOf(github, grants), test.to).Verdict; got != test.want {
 				t.Errorf("%s: got %s, want %s", test.why, got, test.want)
 			}
 		})
@@ -165,10 +196,35 @@ func TestOtherwise(t *testing.T) {
 	fold := parseGrants(t, `- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {glob: "*", foldASCII: true}}}`)
 	plain := parseGrants(t, `- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {glob: "*"}}}`)
 	other := parseGrants(t, `- {http: {methods: [GET], paths: ["/y/{a}"]}}`)
-	if d := Diff(Scope{endpoints(github), fold}, Scope{endpoints(github), plain}); len(d.Added) != 1 || !d.Added[0].Otherwise {
+	if d := Diff(scopeOf(github, fold), scopeOf(github, plain)); len(d.Added) != 1 || !d.Added[0].Otherwise {
 		t.Errorf("it was forwarded in lower case before: %+v", d.Added)
 	}
-	if d := Diff(Scope{endpoints(github), fold}, Scope{endpoints(github), other}); len(d.Added) != 1 || d.Added[0].Otherwise {
+	if d := Diff(scopeOf(github, fold), scopeOf(github, other)); len(d.Added) != 1 || d.Added[0].Otherwise {
 		t.Errorf("it was refused before: %+v", d.Added)
+	}
+}
+
+// TestTotal: the limit of all grants together is compared too.
+func TestTotal(t *testing.T) {
+	grants := parseGrants(t, `- {http: {methods: [GET], paths: [/x]}}`)
+	with := func(r *scope.Rate) Scope { return Scope{endpoints(github), grants, r} }
+	minute := func(n int) *scope.Rate { return &scope.Rate{Count: n, Per: time.Minute} }
+	for name, test := range map[string]struct {
+		why      string
+		from, to *scope.Rate
+		want     Verdict
+	}{
+		"raised":      {"more pass", minute(10), minute(20), Widened},
+		"removed":     {"any number passes", minute(10), nil, Widened},
+		"set":         {"fewer pass", nil, minute(10), Narrowed},
+		"the same":    {"as many pass", minute(10), minute(10), Same},
+		"spread out":  {"more at once, fewer in the long run", minute(10), &scope.Rate{Count: 20, Per: time.Hour}, Both},
+		"no rounding": {"one in a million", &scope.Rate{Count: 999999, Per: time.Hour}, &scope.Rate{Count: 1000000, Per: time.Hour}, Widened},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Diff(with(test.from), with(test.to)).Verdict; got != test.want {
+				t.Errorf("%s: got %s, want %s", test.why, got, test.want)
+			}
+		})
 	}
 }

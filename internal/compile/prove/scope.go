@@ -82,16 +82,20 @@ type exchange struct {
 	allowed bool
 	target  string   // that is forwarded
 	headers []string // that are forwarded
+	grant   *scope.Grant
 }
 
-func (e *exchange) equal(o *exchange) bool {
-	return e.allowed == o.allowed && e.target == o.target && slices.Equal(e.headers, o.headers)
+// covers reports whether e lets the same pass as o, as often, and leaves as
+// much of the answer.
+func (e *exchange) covers(o *exchange) bool {
+	return e.allowed == o.allowed && e.target == o.target && slices.Equal(e.headers, o.headers) &&
+		asOften(e.grant.Limits, o.grant.Limits) && asMuch(e.grant.Response, o.grant.Response)
 }
 
 // ask asks the judge of g about w, which comes as a profile has it read; nil is
 // the strict one.
 func (j judges) ask(p *scope.Profile, g *scope.Grant, w *region.Request, read *scope.Profile) exchange {
-	var out exchange
+	out := exchange{grant: g}
 	var request scope.Request
 	head := w.Head()
 	if g.Endpoint != w.Endpoint || request.Parse(&head, read) != nil {

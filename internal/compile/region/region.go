@@ -95,6 +95,16 @@ type Region struct {
 	others   func(name string) field
 	absent   bool    // there may be no body
 	bodies   []shape // what one may be
+	bounds   []dim   // limit and answer; none where they are not compared
+}
+
+// Unlimited returns r without the limit of its grant.
+func (r *Region) Unlimited() *Region {
+	out := *r
+	if len(r.bounds) > 0 {
+		out.bounds = append(limited(nil), r.bounds[2:]...)
+	}
+	return &out
 }
 
 // Grant returns the regions of g, one for each path, or two where a body says
@@ -122,6 +132,9 @@ func (s *Space) Grant(g *scope.Grant, p *scope.Profile, r Reading) []*Region {
 	forwarded := p.ForwardedHeaders()
 	common.others = func(name string) field {
 		return unlistedField(name, slices.ContainsFunc(forwarded, func(f string) bool { return text.EqualFold(f, name) }), r)
+	}
+	if r == Exchange {
+		common.bounds = append(limited(g.Limits), s.seen(g.Response))
 	}
 	bound := newWhere(g.Where)
 	var out []*Region
@@ -220,7 +233,7 @@ func (s *Space) dims(a *Region, n *names) []dim {
 	for _, name := range n.params {
 		out = append(out, occurrence(a.params, a.strays, name, value.Query))
 	}
-	return append(out, path{route: a.route})
+	return append(append(out, a.bounds...), path{route: a.route})
 }
 
 // occurrence returns the dimension of one name, which is listed, admitted

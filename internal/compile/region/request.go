@@ -29,6 +29,9 @@ type Request struct {
 	// empty where nobody looks into it: it may be any bytes then.
 	Size int64
 	Body string
+	// Often and Answer say, where the request alone makes no difference, how
+	// often it is sent and what is seen of the answer.
+	Often, Answer string
 
 	shown shown // what the body is made of
 }
@@ -187,6 +190,12 @@ func (r *Request) String() string {
 	}
 	if len(with) > 0 {
 		line += " with " + strings.Join(with, " and ")
+	}
+	if r.Often != "" {
+		line += ", " + r.Often
+	}
+	if r.Answer != "" {
+		line += ", and sees " + r.Answer
 	}
 	return line
 }
