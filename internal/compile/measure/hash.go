@@ -31,7 +31,7 @@ type meaning struct {
 	Params         []string
 	UnlistedAllow  bool
 	Headers        []string
-	Body           *scope.Body
+	Body           []string
 	Response       *scope.Response
 	Limits         *scope.Limits
 	// AsWritten is set in place of all that it says where that was too much work.
@@ -68,7 +68,7 @@ func Hash(endpoints []bundle.Endpoint, grants []scope.Grant) string {
 }
 
 func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
-	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Body: sortedBody(g.Body), Response: sortedResponse(g.Response), Limits: g.Limits}
+	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
 		m.AsWritten = g
 		return m
@@ -86,6 +86,7 @@ func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 		matcher := g.Headers[name]
 		m.Headers = append(m.Headers, s.CanonicalHeader(name, &matcher))
 	}
+	m.Body = s.CanonicalBody(g.Body)
 	if s.Exceeded() {
 		written := sorted(*g)
 		return meaning{Name: g.Name, AsWritten: &written}

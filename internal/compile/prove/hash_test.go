@@ -23,6 +23,7 @@ func TestHash(t *testing.T) {
 			c.respellMatchers(g.Where, false)
 			c.respellMatchers(g.Query.Params, false)
 			c.respellMatchers(g.Headers, true)
+			c.respellBody(g.Body)
 			again.Grants = append(again.Grants, g)
 		}
 		c.Shuffle(len(again.Grants), func(i, j int) { again.Grants[i], again.Grants[j] = again.Grants[j], again.Grants[i] })

@@ -3,6 +3,7 @@ package region
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,6 +45,46 @@ func (s *Space) CanonicalParam(name string, m *scope.Matcher) string {
 // CanonicalHeader spells a header with its matcher.
 func (s *Space) CanonicalHeader(name string, m *scope.Matcher) string {
 	return s.canonicalPresence(name, m, s.Matcher(m, value.Spell(m), value.Header, false))
+}
+
+// CanonicalBody spells what a grant says of a body: its size, and one text for
+// each field or part.
+func (s *Space) CanonicalBody(b *scope.Body) []string {
+	if b == nil {
+		return nil
+	}
+	out := []string{fmt.Sprintf("%s %d %t", b.Media, b.MaxBytes, b.UnlistedAllow)}
+	for _, path := range slices.Sorted(maps.Keys(b.Fields)) {
+		m := b.Fields[path]
+		if b.Media == scope.JSON {
+			out = append(out, s.canonicalField(path, &m))
+		} else {
+			out = append(out, s.canonicalPresence(path, &m, s.Matcher(&m, value.Spell(&m), value.Form, false)))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Parts)) {
+		part := b.Parts[name]
+		text := fmt.Sprintf("%q %t %q %d", name, part.Required, slices.Sorted(slices.Values(part.Media)), part.MaxBytes)
+		if m := part.Value; m != nil {
+			text += " value " + s.canonicalPresence("", m, s.Matcher(m, value.Spell(m), value.Part, false))
+		}
+		if m := part.Filename; m != nil {
+			text += " filename " + s.canonicalPresence("", m, s.Matcher(m, value.Spell(m), value.Filename, false))
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func (s *Space) canonicalField(path string, m *scope.Matcher) string {
+	kinds, bounded := s.Kinds(m)
+	if m.Forbidden {
+		return fmt.Sprintf("%q forbidden", path)
+	}
+	if !bounded {
+		return fmt.Sprintf("%q %t %s", path, m.Required, kinds)
+	}
+	return s.canonicalPresence(path, m, s.Matcher(m, value.Spell(m), value.JSON, false)) + " " + kinds
 }
 
 func (s *Space) canonicalPresence(name string, m *scope.Matcher, j value.Judged) string {

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -188,6 +189,14 @@ func (v *values) and(set values) {
 	if v.maxItems < 0 || set.maxItems >= 0 && set.maxItems < v.maxItems {
 		v.maxItems = set.maxItems
 	}
+}
+
+// Kinds spells what m says of a value besides its text, and whether it says
+// something of that.
+func (s *Space) Kinds(m *scope.Matcher) (spelled string, bounded bool) {
+	b := builder{s, false}
+	v := b.values(m)
+	return fmt.Sprintf("%q %t %d", v.types, v.null, v.maxItems), v.bounded
 }
 
 // canonicalNumbers have the one spelling that the text of a number can be
