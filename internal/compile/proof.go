@@ -33,11 +33,11 @@ func ceiling(p *problems, path *field.Path, up *v1alpha1.UpstreamSecret, endpoin
 // proveAll refuses grants that are not proved to lie within the ceiling, and to
 // allow nothing that an entry of never names. What the ceiling allows is not
 // told: its grants are not the author's business.
-func proveAll(p *problems, spec *field.Path, out *bundle.Credential, never []region.Never) {
+func proveAll(p *problems, spec *field.Path, out *bundle.Credential, space *region.Space, never []region.Never) {
 	if out.Ceiling == nil && len(never) == 0 {
 		return
 	}
-	proofs := prove.NewGrants(out.Endpoints, out.Grants)
+	proofs := prove.NewGrants(space, out.Endpoints, out.Grants)
 	refuse := func(reason string, f prove.Finding, unknown, known string) {
 		if f.Answer == prove.No {
 			unknown = fmt.Sprintf("it allows %s, %s", f.Witness.String(), known)

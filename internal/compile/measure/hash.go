@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
-	"github.com/sallyport-dev/sallyport/internal/compile/lang"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
@@ -42,7 +41,7 @@ type meaning struct {
 // sha256:HEX. Equal hashes mean equal scopes. The order of grants, methods,
 // paths and values does not matter, nor do the names of sets and captures and
 // the spelling of matchers.
-func Hash(endpoints []bundle.Endpoint, grants []scope.Grant) string {
+func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant) string {
 	var s struct {
 		Endpoints []place
 		Grants    []meaning
@@ -53,14 +52,14 @@ func Hash(endpoints []bundle.Endpoint, grants []scope.Grant) string {
 		s.Endpoints = append(s.Endpoints, place{e.Name, e.URL, e.Profile})
 		profiles[e.Name] = &e.Profile
 	}
-	w := lang.NewWork(hashWork * len(grants))
-	space := region.NewSpace(w)
-	for _, g := range grants {
-		w.Renew(hashWork)
+	// In one order, so that what one grant leaves to be worked out for the next
+	// is always the same.
+	byName := func(a, b scope.Grant) int { return cmp.Compare(a.Name, b.Name) }
+	for _, g := range slices.SortedFunc(slices.Values(grants), byName) {
+		space.Renew(hashWork)
 		s.Grants = append(s.Grants, means(space, &g, cmp.Or(profiles[g.Endpoint], &scope.Profile{})))
 	}
 	slices.SortFunc(s.Endpoints, func(a, b place) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(s.Grants, func(a, b meaning) int { return cmp.Compare(a.Name, b.Name) })
 	// Plain data with text keys: encoding it cannot fail.
 	text, _ := json.Marshal(s)
 	sum := sha256.Sum256(text)
@@ -74,10 +73,7 @@ func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 		return m
 	}
 	m.Methods = sortedSet(g.HTTP.Methods)
-	for _, path := range g.HTTP.Paths {
-		m.Paths = append(m.Paths, s.CanonicalPath(path, g.Where, p))
-	}
-	m.Paths = sortedSet(m.Paths)
+	m.Paths = sortedSet(s.CanonicalPaths(g.HTTP.Paths, g.Where, p))
 	for _, name := range slices.Sorted(maps.Keys(g.Query.Params)) {
 		matcher := g.Query.Params[name]
 		m.Params = append(m.Params, s.CanonicalParam(name, &matcher))

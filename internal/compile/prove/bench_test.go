@@ -54,7 +54,7 @@ func BenchmarkProve256(b *testing.B) {
 		if _, err := scope.Compile(github, grants, nil); err != nil {
 			b.Fatal(err)
 		}
-		g := NewGrants(at, grants)
+		g := NewGrants(NewSpace(), at, grants)
 		if f := g.Within(ceiling); len(f) > 0 {
 			b.Fatal(f[0].Answer, f[0].Witness.String())
 		}

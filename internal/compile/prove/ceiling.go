@@ -27,8 +27,7 @@ type Grants struct {
 }
 
 // NewGrants works out what grants at endpoints have go upstream.
-func NewGrants(endpoints []bundle.Endpoint, grants []scope.Grant) *Grants {
-	s := newSpace()
+func NewGrants(s *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant) *Grants {
 	return &Grants{endpoints, grants, s, build(s, endpoints, grants, region.Forwarded), judges{}}
 }
 

@@ -31,7 +31,7 @@ func TestWithinAgainstTheJudge(t *testing.T) {
 			continue
 		}
 		failed := map[int]Finding{}
-		for _, f := range NewGrants(grants.Endpoints, grants.Grants).Within(ceiling.Grants) {
+		for _, f := range NewGrants(NewSpace(), grants.Endpoints, grants.Grants).Within(ceiling.Grants) {
 			failed[f.Grant] = f
 			counts[f.Answer]++
 		}
@@ -90,7 +90,7 @@ func TestDisjointAgainstTheJudge(t *testing.T) {
 		s := c.scope(&p)
 		n, like := c.never(&p)
 		failed := map[int]Finding{}
-		for _, f := range NewGrants(s.Endpoints, s.Grants).Disjoint([]region.Never{n}) {
+		for _, f := range NewGrants(NewSpace(), s.Endpoints, s.Grants).Disjoint([]region.Never{n}) {
 			failed[f.Grant] = f
 			counts[f.Answer]++
 		}

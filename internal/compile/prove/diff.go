@@ -56,7 +56,7 @@ type Difference struct {
 // endpoints are the same if name and URL are; where their profiles differ,
 // nothing is known of them.
 func Diff(from, to Scope) Difference {
-	s := newSpace()
+	s := NewSpace()
 	was, is := newSide(s, from, to), newSide(s, to, from)
 	var d Difference
 	d.Removed, d.Unknown = was.outside(s, is)

@@ -15,7 +15,7 @@ func TestHash(t *testing.T) {
 		c := chance{rand.New(rand.NewPCG(seed, 4))}
 		p := pickOf(c, profiles)
 		s := c.scope(&p)
-		was := measure.Hash(s.Endpoints, s.Grants)
+		was := measure.Hash(NewSpace(), s.Endpoints, s.Grants)
 		again := s
 		again.Grants = nil
 		for _, g := range s.Grants {
@@ -27,11 +27,11 @@ func TestHash(t *testing.T) {
 			again.Grants = append(again.Grants, g)
 		}
 		c.Shuffle(len(again.Grants), func(i, j int) { again.Grants[i], again.Grants[j] = again.Grants[j], again.Grants[i] })
-		if accepted(again) && measure.Hash(again.Endpoints, again.Grants) != was {
+		if accepted(again) && measure.Hash(NewSpace(), again.Endpoints, again.Grants) != was {
 			t.Errorf("seed %d: in other words it has another hash", seed)
 		}
 		other := pickOf(c, []func(Scope) Scope{c.narrowed, c.tweaked})(s)
-		if !accepted(other) || measure.Hash(other.Endpoints, other.Grants) != was {
+		if !accepted(other) || measure.Hash(NewSpace(), other.Endpoints, other.Grants) != was {
 			continue
 		}
 		same++

@@ -26,8 +26,8 @@ const (
 	Yes
 )
 
-// newSpace returns a space for the proofs of one question.
-func newSpace() *region.Space { return region.NewSpace(lang.NewWork(totalWork)) }
+// NewSpace returns a space for the proofs about one scope, or about two.
+func NewSpace() *region.Space { return region.NewSpace(lang.NewWork(totalWork)) }
 
 // built is what a grant, or an entry of never, allows at one endpoint.
 type built struct {

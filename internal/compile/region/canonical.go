@@ -15,26 +15,36 @@ import (
 // maxListed bounds how many texts a set has that is spelled as a list of them.
 const maxListed = 512
 
-// CanonicalPath spells a path with its where: by the languages of its parts,
-// so that neither the names of captures nor the spelling of matchers matter.
-// Where s is exceeded, the text means nothing.
-func (s *Space) CanonicalPath(template string, where map[string]scope.Matcher, p *scope.Profile) string {
-	a, err := newRoute(template, newWhere(where), p, Exchange)
-	if err != nil {
-		s.Exceed()
-		return ""
+// CanonicalPaths spells paths with their where: by the languages of their
+// parts, so that neither the names of captures nor the spelling of matchers
+// matter. Where s is exceeded, the texts mean nothing.
+func (s *Space) CanonicalPaths(templates []string, where map[string]scope.Matcher, p *scope.Profile) []string {
+	bound := newWhere(where)
+	out := make([]string, 0, len(templates))
+	for _, template := range templates {
+		a, err := newRoute(template, bound, p, Exchange)
+		if err != nil {
+			s.Exceed()
+			continue
+		}
+		out = append(out, s.canonicalPath(a))
 	}
-	var parts []string
+	return out
+}
+
+func (s *Space) canonicalPath(a *route) string {
+	var out strings.Builder
 	for i := range a.parts {
 		part := &a.parts[i]
 		if len(part.Literals) > 0 {
-			parts = append(parts, fmt.Sprintf("%q", slices.Compact(slices.Sorted(slices.Values(part.Literals)))))
+			fmt.Fprintf(&out, "/%q", slices.Compact(slices.Sorted(slices.Values(part.Literals))))
 			continue
 		}
 		j := s.capture(a, part)
-		parts = append(parts, fmt.Sprintf("%d %s", part.Width, s.canonicalText(j, j.Fold || part.Fold)))
+		fmt.Fprintf(&out, "/%d %s", part.Width, s.canonicalText(j, j.Fold || part.Fold))
 	}
-	return fmt.Sprintf("%s %t", strings.Join(parts, "/"), a.slash)
+	fmt.Fprintf(&out, " %t", a.slash)
+	return out.String()
 }
 
 // CanonicalParam spells a name of the query with its matcher.

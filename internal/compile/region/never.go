@@ -45,6 +45,7 @@ func (s *Space) Never(n *Never, p *scope.Profile) []*Region {
 		others:   anyField,
 		absent:   n.Body == nil,
 		bodies:   s.namedBodies(n.Body),
+		dims:     map[string][]dim{},
 	}
 	if n.ListedOnly {
 		common.strays = &lang.Set{}

@@ -32,7 +32,6 @@
 package region
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -96,11 +95,14 @@ type Region struct {
 	absent   bool    // there may be no body
 	bodies   []shape // what one may be
 	bounds   []dim   // limit and answer; none where they are not compared
+
+	dims map[string][]dim // beside others that list these names
 }
 
 // Unlimited returns r without the limit of its grant.
 func (r *Region) Unlimited() *Region {
 	out := *r
+	out.dims = map[string][]dim{}
 	if len(r.bounds) > 0 {
 		out.bounds = append(limited(nil), r.bounds[2:]...)
 	}
@@ -173,7 +175,7 @@ func (s *Space) perPath(common *Region, paths []string, bound *where, p *scope.P
 			s.Exceed() // the judge refuses it
 			continue
 		}
-		one.Path = template
+		one.Path, one.dims = template, map[string][]dim{}
 		out = append(out, &one)
 	}
 	return out
@@ -189,35 +191,49 @@ func (s *Space) near(a, b *Region) bool {
 }
 
 // names are the names that some regions list, of each kind.
-type names struct{ params, fields, form, parts []string }
+type names struct {
+	params, fields, form, parts []string
+	key                         string // of all of them
+}
 
-func namesOf(regions []*Region) *names {
-	params, form, parts, fields := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]string{}
+func namesOf(regions ...*Region) *names {
+	n := &names{}
 	for _, r := range regions {
-		collect(params, r.params)
-		for key, f := range r.fields {
-			fields[key] = f.name
+		n.params = appendKeys(n.params, r.params)
+		for _, f := range r.fields {
+			n.fields = append(n.fields, f.name)
 		}
 		for i := range r.bodies {
-			collect(form, r.bodies[i].params)
-			collect(parts, r.bodies[i].parts)
+			n.form, n.parts = appendKeys(n.form, r.bodies[i].params), appendKeys(n.parts, r.bodies[i].parts)
 		}
 	}
-	n := &names{params: slices.Sorted(maps.Keys(params)), form: slices.Sorted(maps.Keys(form)), parts: slices.Sorted(maps.Keys(parts))}
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		n.fields = append(n.fields, fields[key])
+	var key strings.Builder
+	for _, list := range []*[]string{&n.params, &n.fields, &n.form, &n.parts} {
+		slices.Sort(*list)
+		*list = slices.CompactFunc(*list, text.EqualFold)
+		for _, name := range *list {
+			key.WriteString(name)
+			key.WriteByte(0)
+		}
+		key.WriteByte(0)
 	}
+	n.key = key.String()
 	return n
 }
 
-func collect[V any](into map[string]bool, from map[string]V) {
+func appendKeys[V any](list []string, from map[string]V) []string {
 	for name := range from {
-		into[name] = true
+		list = append(list, name)
 	}
+	return list
 }
 
 // dims returns the dimensions of a, the cheapest first.
 func (s *Space) dims(a *Region, n *names) []dim {
+	return value.Once(s.Space, a.dims, n.key, func() []dim { return s.newDims(a, n) })
+}
+
+func (s *Space) newDims(a *Region, n *names) []dim {
 	whole := body{absent: a.absent}
 	for i := range a.bodies {
 		whole.present = append(whole.present, s.content(&a.bodies[i], n))
@@ -267,7 +283,7 @@ func (s *Space) Outside(a *Region, others []*Region) (Request, bool) {
 			near = append(near, b)
 		}
 	}
-	n := namesOf(append(slices.Clip(near), a))
+	n := namesOf(append(slices.Clip(near), a)...)
 	var lists [][]dim
 	for _, b := range near {
 		lists = append(lists, s.dims(b, n))
@@ -281,11 +297,12 @@ func (s *Space) Common(a, b *Region) (Request, bool) {
 	if !s.near(a, b) {
 		return Request{}, false
 	}
-	n := namesOf([]*Region{a, b})
+	n := namesOf(a, b)
 	x, y := s.dims(a, n), s.dims(b, n)
 	if !s.meet(x, y) {
 		return Request{}, false
 	}
+	x = slices.Clone(x)
 	for i := range x {
 		x[i] = x[i].and(s, y[i])
 	}
@@ -298,7 +315,7 @@ func (s *Space) Common(a, b *Region) (Request, bool) {
 
 // Any returns a request of a, and whether there is one.
 func (s *Space) Any(a *Region) (Request, bool) {
-	return s.sample(a.endpoint, s.dims(a, namesOf([]*Region{a})))
+	return s.sample(a.endpoint, s.dims(a, namesOf(a)))
 }
 
 func (s *Space) sample(endpoint string, x []dim) (Request, bool) {
