@@ -236,6 +236,9 @@ func (c *grantCompiler) query() {
 }
 
 func (c *grantCompiler) headers() {
+	if len(c.spec.Headers) == 0 {
+		return
+	}
 	never := newNameSet(unlistable)
 	names := slices.Sorted(maps.Keys(c.spec.Headers))
 	for i, name := range names {

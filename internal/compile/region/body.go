@@ -221,7 +221,33 @@ func (b body) meets(s *Space, d dim) bool {
 }
 
 func (b body) within(s *Space, d dim) bool {
+	o := d.(body)
+	if b.absent && !o.absent {
+		return false
+	}
+	inOne := func(c content) bool {
+		return slices.ContainsFunc(o.present, func(d content) bool { return c.covered(s, &d) })
+	}
+	if !slices.ContainsFunc(b.present, func(c content) bool { return !inOne(c) }) {
+		return true
+	}
 	return !b.minus(s, d).show(s, &Request{}) && !s.Exceeded()
+}
+
+// covered reports whether c lies within d for reasons that are cheap to find.
+func (c *content) covered(s *Space, d *content) bool {
+	switch {
+	case d.opaque():
+		return len(d.holes) == 0 && d.unread == c.unread && c.dims[0].within(s, d.dims[0])
+	case c.media != d.media:
+		return false
+	}
+	for i := range c.dims {
+		if !c.dims[i].within(s, d.dims[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func (b body) show(s *Space, r *Request) bool {

@@ -42,8 +42,18 @@ func (z size) minus(_ *Space, d dim) dim {
 	return z
 }
 
-func (z size) meets(s *Space, d dim) bool  { return len(z.and(s, d).(size)) > 0 }
-func (z size) within(s *Space, d dim) bool { return len(z.minus(s, d).(size)) == 0 }
+func (z size) meets(_ *Space, d dim) bool {
+	return slices.ContainsFunc(z, func(a extent) bool {
+		return slices.ContainsFunc(d.(size), func(b extent) bool { return max(a.least, b.least) <= min(a.most, b.most) })
+	})
+}
+
+func (z size) within(s *Space, d dim) bool {
+	inOne := func(a extent) bool {
+		return slices.ContainsFunc(d.(size), func(b extent) bool { return b.least <= a.least && a.most <= b.most })
+	}
+	return !slices.ContainsFunc(z, func(a extent) bool { return !inOne(a) }) || len(z.minus(s, d).(size)) == 0
+}
 
 func (z size) show(_ *Space, r *Request) bool {
 	if len(z) == 0 {
