@@ -17,6 +17,11 @@ type Scope struct {
 	Requests  *scope.Rate // nil: none
 }
 
+// ScopeOf is what a compiled credential allows.
+func ScopeOf(c *bundle.Credential) Scope {
+	return Scope{Endpoints: c.Endpoints, Grants: c.Grants, Requests: c.Requests}
+}
+
 // A Verdict says how a scope differs from another. The zero Verdict is
 // Undecided.
 type Verdict string
@@ -41,6 +46,14 @@ type Change struct {
 	// Otherwise says that the other scope allows the request, and has something
 	// else go upstream for it.
 	Otherwise bool
+}
+
+// String is the request that shows the change, and the grant that allows it.
+func (c *Change) String() string {
+	if c.Grant == "" {
+		return "more requests in all than spec.limits.requests of the other lets pass"
+	}
+	return c.Witness.String() + " (grant " + c.Grant + ")"
 }
 
 // A Difference is between an old and a new scope.
