@@ -69,6 +69,8 @@ func (c *conn) closing() bool { return c.head.Close || c.server.closing.Load() }
 func (c *conn) serve() {
 	defer c.close()
 	for c.reader.Wait() == nil && c.exchange() {
+		c.head.Release()
+		c.answer.Release()
 		if !c.life.rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}

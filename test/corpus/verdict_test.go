@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sallyport-dev/sallyport/test/canary"
 )
 
 // evidence is all that was observed of one request. Nothing else decides.
@@ -62,11 +64,11 @@ func verdict(c *testCase, e *evidence) error {
 // leaks holds for every request: the key stays inside, the token does not go out.
 func leaks(e *evidence) error {
 	for place, text := range map[string]string{"the answer": string(e.received), "the logs": e.logs, "the audit file": e.audit} {
-		if form := leak(e.values["REAL"], text); form != "" {
+		if form := canary.Find(e.values["REAL"], text); form != "" {
 			return fmt.Errorf("the key (%s) is in %s", form, place)
 		}
 	}
-	if form := leak(e.values["TOKEN"], string(e.upstream)); form != "" {
+	if form := canary.Find(e.values["TOKEN"], string(e.upstream)); form != "" {
 		return fmt.Errorf("the token (%s) reached the upstream", form)
 	}
 	return nil

@@ -57,8 +57,11 @@ var rules = []struct {
 	{"cmd/sidecar", []string{"sidecar/", "internal/scope", "internal/secret", "internal/bundle", "internal/token"}},
 	{"controllers/", []string{"api/", "internal/", "controllers/", "k8s"}},
 	{"cmd/manager", []string{"api/", "internal/", "controllers/", "k8s"}},
-	{"cmd/sallyport", []string{"api/", "internal/", "sidecar/", "cmd/sallyport/", "config/", "k8s", "test/upstream"}},
+	{"cmd/sallyport", []string{"api/", "internal/", "sidecar/", "cmd/sallyport/", "config/", "k8s", "test/upstream", "test/story"}},
 	{"test/", []string{"api/", "internal/", "sidecar/", "controllers/", "config/", "test/", "k8s"}},
+	{"test/story", []string{"test/upstream"}},
+	{"test/upstream", []string{"internal/certs"}},
+	{"test/upstream/cmd", []string{"test/upstream", "test/story"}},
 	{"hack/", []string{"api/", "internal/", "hack/", "test/", "k8s"}},
 }
 

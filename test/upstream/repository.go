@@ -10,9 +10,12 @@ import (
 )
 
 // MakeRepository makes the bare repository root/name.git with one commit on
-// main and on every further branch.
+// main and on every further branch, in place of one that is there.
 func MakeRepository(ctx context.Context, root, name string, branches ...string) (string, error) {
 	dir := filepath.Join(root, name+".git")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", fmt.Errorf("making a repository: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", fmt.Errorf("making a repository: %w", err)
 	}
@@ -42,6 +45,18 @@ func Branches(ctx context.Context, dir string) ([]string, error) {
 		return nil, err
 	}
 	return strings.Fields(out), nil
+}
+
+// deleteBranch deletes a branch that is there: git itself would not mind one
+// that is not, and the log is to tell what was really done.
+func deleteBranch(ctx context.Context, dir, branch string) error {
+	ref := "refs/heads/" + branch
+	commit, err := git(ctx, dir, "", "show-ref", "--verify", "--hash", "--", ref)
+	if err != nil {
+		return err
+	}
+	_, err = git(ctx, dir, "", "update-ref", "-d", "--", ref, commit)
+	return err
 }
 
 func git(ctx context.Context, dir, stdin string, args ...string) (string, error) {

@@ -101,10 +101,8 @@ func (s *Server) branches(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) deleteBranch(w http.ResponseWriter, r *http.Request) {
-	ref := "refs/heads/" + r.PathValue("branch")
-	cmd := exec.CommandContext(r.Context(), "git", "--git-dir", s.repo(r), "update-ref", "-d", "--", ref)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		answer(w, http.StatusUnprocessableEntity, map[string]string{"message": string(out)})
+	if err := deleteBranch(r.Context(), s.repo(r), r.PathValue("branch")); err != nil {
+		answer(w, http.StatusUnprocessableEntity, map[string]string{"message": "Reference does not exist"})
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -18,9 +18,9 @@ import (
 
 // options are the command line after the verb.
 type options struct {
-	name, arch, out string
-	push            bool
-	args            []string
+	name, arch, out, add string
+	push                 bool
+	args                 []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -59,6 +59,7 @@ func parse(verb string, args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.name, "name", "", "`reference` of the image: registry/name:tag")
 	f.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture of the executable")
 	f.StringVar(&o.out, "o", "", "write an OCI archive to `FILE`")
+	f.StringVar(&o.add, "add", "", "put the executable `FILE` below /usr/local/bin of a debian image")
 	f.BoolVar(&o.push, "push", false, "push to the registry in the reference")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -73,21 +74,29 @@ func parse(verb string, args []string, stderr io.Writer) (options, error) {
 func assemble(ctx context.Context, verb string, o options) (v1.Image, error) {
 	switch verb {
 	case "binary":
-		if len(o.args) != 1 {
-			return nil, fmt.Errorf("image binary takes one executable, not %d", len(o.args))
+		if len(o.args) != 1 || o.add != "" {
+			return nil, fmt.Errorf("image binary takes one executable, not %d, and no -add", len(o.args))
 		}
 		return images.Binary(o.args[0], o.arch)
 	case "debian":
-		if o.arch != runtime.GOARCH {
-			return nil, fmt.Errorf("image debian takes this host's packages, which are for %s: leave out -arch", runtime.GOARCH)
-		}
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			return nil, fmt.Errorf("finding the cache directory: %w", err)
-		}
-		return debian.Image(ctx, filepath.Join(cache, "sallyport", "images"), o.args, o.arch)
+		return assembleDebian(ctx, o)
 	}
 	return nil, fmt.Errorf("unknown verb %q: say binary or debian", verb)
+}
+
+func assembleDebian(ctx context.Context, o options) (v1.Image, error) {
+	if o.arch != runtime.GOARCH {
+		return nil, fmt.Errorf("image debian takes this host's packages, which are for %s: leave out -arch", runtime.GOARCH)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cache directory: %w", err)
+	}
+	image, err := debian.Image(ctx, filepath.Join(cache, "sallyport", "images"), o.args, o.arch)
+	if err != nil || o.add == "" {
+		return image, err
+	}
+	return images.AddBinary(image, o.add)
 }
 
 // report prints what a pod's manifest needs to stdout, the rest to stderr.

@@ -65,3 +65,22 @@ func roots() []byte {
 	}
 	return b.Bytes()
 }
+
+// AddBinary puts one more executable below /usr/local/bin of an image, in a
+// layer of its own.
+func AddBinary(image v1.Image, executable string) (v1.Image, error) {
+	content, err := os.ReadFile(executable)
+	if err != nil {
+		return nil, fmt.Errorf("reading executable: %w", err)
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	path := "usr/local/bin/" + filepath.Base(executable)
+	if err := WriteFiles(w, []File{{Path: path, Mode: 0o755, Content: content}}); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("closing layer: %w", err)
+	}
+	return appendLayer(image, fromBytes(layer.Bytes()))
+}

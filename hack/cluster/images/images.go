@@ -63,17 +63,10 @@ func WriteFiles(w *tar.Writer, files []File) error {
 // open may be called more than once. Fields of config that name the layer are
 // filled in; OS is linux.
 func New(open func() (io.ReadCloser, error), arch string, config v1.Config) (v1.Image, error) {
-	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
-	if err != nil {
-		return nil, fmt.Errorf("reading layer: %w", err)
-	}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	image, err = mutate.Append(image, mutate.Addendum{
-		Layer:   layer,
-		History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "sallyport hack/cluster/image"},
-	})
+	image, err := appendLayer(image, open)
 	if err != nil {
-		return nil, fmt.Errorf("adding layer: %w", err)
+		return nil, err
 	}
 	file, err := image.ConfigFile()
 	if err != nil {
@@ -86,6 +79,22 @@ func New(open func() (io.ReadCloser, error), arch string, config v1.Config) (v1.
 	image, err = mutate.ConfigFile(image, file)
 	if err != nil {
 		return nil, fmt.Errorf("writing image configuration: %w", err)
+	}
+	return image, nil
+}
+
+// appendLayer adds an uncompressed tar archive to an image.
+func appendLayer(image v1.Image, open func() (io.ReadCloser, error)) (v1.Image, error) {
+	layer, err := tarball.LayerFromOpener(open, tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching)
+	if err != nil {
+		return nil, fmt.Errorf("reading layer: %w", err)
+	}
+	image, err = mutate.Append(image, mutate.Addendum{
+		Layer:   layer,
+		History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "sallyport hack/cluster/image"},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("adding layer: %w", err)
 	}
 	return image, nil
 }

@@ -216,3 +216,40 @@ func TestPushToNowhere(t *testing.T) {
 		t.Errorf("Push = %v, want an error that names %s", err, ref)
 	}
 }
+
+// TestAddBinary finds the executable in the last layer, and all else as it was.
+func TestAddBinary(t *testing.T) {
+	base := program(t)
+	path := filepath.Join(t.TempDir(), "upstream")
+	if err := os.WriteFile(path, []byte("\x7fELF server"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	image, err := AddBinary(base, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	layers, err := image.Layers()
+	if err != nil || len(layers) != 2 {
+		t.Fatalf("%d layers, %v", len(layers), err)
+	}
+	r, err := layers[1].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, contents := entries(t, r)
+	const want = "usr/local/bin/upstream"
+	if string(contents[want]) != "\x7fELF server" || headers[want].Mode != 0o755 {
+		t.Errorf("entries: %v", headers)
+	}
+	before, err := base.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before.Config, after.Config); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
