@@ -175,7 +175,7 @@ func (r *Request) endPath(s openSegment) *Refusal {
 
 // endSegment adds the segment that begins at s.start of r.buf.
 func (r *Request) endSegment(s openSegment) *Refusal {
-	word := view(r.buf[s.start:])
+	word := text.View(r.buf[s.start:])
 	switch {
 	case word == "":
 		return errEmptySegment
@@ -237,7 +237,7 @@ func (r *Request) readWord(raw string, at int, end byte) (word string, next int,
 		}
 		r.buf = append(r.buf, c)
 	}
-	word = view(r.buf[start:])
+	word = text.View(r.buf[start:])
 	if !escaped {
 		return word, at, nil // raw bytes are printable ASCII
 	}

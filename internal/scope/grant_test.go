@@ -90,6 +90,17 @@ func TestCompileRefuses(t *testing.T) {
 		return func(g *scope.Grant) { g.HTTP.Paths = []string{template} }
 	}
 	text := scope.Matcher{Type: scope.String}
+	fields := func(of map[string]scope.Matcher) func(*scope.Grant) {
+		return func(g *scope.Grant) { g.Body = &scope.Body{Media: scope.JSON, MaxBytes: 1, Fields: of} }
+	}
+	field := func(path string, m scope.Matcher) func(*scope.Grant) {
+		return fields(map[string]scope.Matcher{path: m})
+	}
+	part := func(name string, p scope.Part) func(*scope.Grant) {
+		return func(g *scope.Grant) {
+			g.Body = &scope.Body{Media: scope.Multipart, MaxBytes: 1, Parts: map[string]scope.Part{name: p}}
+		}
+	}
 	for name, test := range map[string]struct {
 		change func(*scope.Grant)
 		field  string
@@ -176,9 +187,40 @@ func TestCompileRefuses(t *testing.T) {
 		"two spellings": {func(g *scope.Grant) {
 			g.Headers = map[string]scope.Matcher{"X-Tenant": text, "X_Tenant": text}
 		}, "headers.X_Tenant"},
-		"unknown body": {func(g *scope.Grant) { g.Body = &scope.Body{Media: "JSON", MaxBytes: 1} }, "body.media"},
-		"no media":     {func(g *scope.Grant) { g.Body = &scope.Body{MaxBytes: 1} }, "body.media"},
-		"no bound":     {func(g *scope.Grant) { g.Body = &scope.Body{Media: scope.Opaque} }, "body.maxBytes"},
+		"unknown body":         {func(g *scope.Grant) { g.Body = &scope.Body{Media: "XML", MaxBytes: 1} }, "body.media"},
+		"no field path":        {field("a..b", text), "body.fields"},
+		"empty field path":     {field("", text), "body.fields"},
+		"repeated field":       {field("a", scope.Matcher{Type: scope.String, Repeated: true}), "body.fields.a"},
+		"required element":     {field("a[]", scope.Matcher{Type: scope.String, Required: true}), "body.fields.a[]"},
+		"forbidden element":    {field("[]", scope.Matcher{Forbidden: true}), "body.fields.[]"},
+		"members of text":      {fields(map[string]scope.Matcher{"a": text, "a.b": text}), "body.fields.a.type"},
+		"elements of object":   {fields(map[string]scope.Matcher{"a": {Type: scope.Object}, "a[]": text}), "body.fields.a.type"},
+		"members of array":     {fields(map[string]scope.Matcher{"a": {MaxItems: ptr(1)}, "a.b": text}), "body.fields.a.type"},
+		"members of any text":  {fields(map[string]scope.Matcher{"a": {Type: scope.Any, MaxLength: ptr(1)}, "a.b": text}), "body.fields.a.type"},
+		"members of forbidden": {fields(map[string]scope.Matcher{"a": {Forbidden: true}, "a.b": text}), "body.fields.a"},
+		"two of a key":         {fields(map[string]scope.Matcher{"task": text, "tas\u212a": text}), "body.fields"},
+		"type and set":         {field("a", scope.Matcher{Type: scope.Boolean, Set: &scope.Matcher{Type: scope.Array}}), "body.fields.a.type"},
+		"items of text":        {field("a", scope.Matcher{Type: scope.String, MaxItems: ptr(1)}), "body.fields.a.type"},
+		"equal to an object":   {field("a", scope.Matcher{Type: scope.Object, Equals: ptr("x")}), "body.fields.a.type"},
+		"form of arrays": {func(g *scope.Grant) {
+			g.Body = &scope.Body{Media: scope.Form, MaxBytes: 1, Fields: map[string]scope.Matcher{"a": {Type: scope.Array}}}
+		}, "body.fields.a.type"},
+		"fields unseen": {func(g *scope.Grant) {
+			g.Body = &scope.Body{Media: scope.Opaque, MaxBytes: 1, Fields: map[string]scope.Matcher{"a": text}}
+		}, "body.fields"},
+		"unlisted unseen": {func(g *scope.Grant) { g.Body = &scope.Body{Media: scope.Opaque, MaxBytes: 1, UnlistedAllow: true} }, "body.unlisted"},
+		"parts of JSON": {func(g *scope.Grant) {
+			g.Body = &scope.Body{Media: scope.JSON, MaxBytes: 1, Parts: map[string]scope.Part{"a": {}}}
+		}, "body.parts"},
+		"part's name":      {part("a\"b", scope.Part{}), "body.parts"},
+		"part's media":     {part("a", scope.Part{Media: []string{"image/*; q=1"}}), "body.parts.a.media"},
+		"part's value":     {part("a", scope.Part{Value: &scope.Matcher{}}), "body.parts.a.value"},
+		"part's absence":   {part("a", scope.Part{Value: &scope.Matcher{Forbidden: true}}), "body.parts.a.value.forbidden"},
+		"part's file name": {part("a", scope.Part{Filename: &scope.Matcher{Type: scope.String, Repeated: true}}), "body.parts.a.filename.repeated"},
+		"kept field":       {func(g *scope.Grant) { g.Response = &scope.Response{Keep: []string{"a["}} }, "response.keep"},
+		"no rate":          {func(g *scope.Grant) { g.Limits = &scope.Limits{} }, "limits.requests"},
+		"no media":         {func(g *scope.Grant) { g.Body = &scope.Body{MaxBytes: 1} }, "body.media"},
+		"no bound":         {func(g *scope.Grant) { g.Body = &scope.Body{Media: scope.Opaque} }, "body.maxBytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := get("g", "/a/{id}")

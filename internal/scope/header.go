@@ -3,6 +3,7 @@ package scope
 import (
 	"slices"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
@@ -69,7 +70,7 @@ func SecondSpelling(name, want string) bool {
 // header is a header that a grant lists.
 type header struct {
 	name string
-	is   *matcher
+	is   *match.Text
 }
 
 // refusesHeaders returns why the headers of r do not pass.
@@ -91,7 +92,7 @@ func (h *header) refuses(r *Request) (detail string, refused bool) {
 			continue
 		case SecondSpelling(f.Name, h.name):
 			return "the header " + h.name + " is spelled a second way", true
-		case h.is.forbidden || !isPlain(f.Value) || !h.is.match(f.Value, r):
+		case h.is.Forbidden || !isPlain(f.Value) || !h.is.Match(f.Value, &r.lower):
 			return "the value of the header " + h.name + " is not allowed", true
 		}
 		n++
@@ -99,7 +100,7 @@ func (h *header) refuses(r *Request) (detail string, refused bool) {
 	switch {
 	case n > 1:
 		return "the header " + h.name + " occurs more than once", true
-	case n == 0 && h.is.required:
+	case n == 0 && h.is.Required:
 		return "the header " + h.name + " is required", true
 	}
 	return "", false

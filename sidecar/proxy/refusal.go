@@ -15,6 +15,8 @@ type refusal struct {
 	status int    // 0: the usual one of the reason
 	detail string // "": the usual one of the reason
 	close  bool   // nothing more is read from the agent
+	// retryAfter is in seconds; 0: as usual for the reason.
+	retryAfter int
 }
 
 func (r refusal) is() bool { return r.reason != "" }
@@ -68,6 +70,9 @@ func answerTo(r refusal) answer {
 	if r.detail != "" {
 		a.detail = r.detail
 	}
+	if r.retryAfter != 0 {
+		a.retryAfter = r.retryAfter
+	}
 	return a
 }
 
@@ -116,7 +121,7 @@ func (c *conn) fail(why refusal) bool {
 func (c *conn) settle(why refusal) refusal {
 	framing := c.head.Framing
 	switch {
-	case why.close:
+	case why.close || c.whole:
 	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > drainable:
 		why.close = true
 	default:
