@@ -39,7 +39,7 @@ func (c *conn) forward(d *scope.Decision) bool {
 func (c *conn) upstream() (*dial.Conn, error) {
 	up := c.life.up // an exchange is under way: nobody takes it
 	if up != nil {
-		if c.view.target.Owns(up) && up.Reader.Reusable() {
+		if c.view.target.Owns(up) && c.life.reusable(up) {
 			up.Used = true
 			return up, nil
 		}
