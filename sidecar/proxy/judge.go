@@ -165,6 +165,7 @@ func (c *conn) decide() (scope.Decision, refusal) {
 	if why := verdict(&d, &older); why.is() {
 		return d, why
 	}
+	d.Body = shorter(d.Body, older.Body)
 	if older.Verdict == scope.Undecided {
 		// Both are asked again with the whole body.
 		d = scope.Decision{Verdict: scope.Undecided, Read: max(d.Read, older.Read)}
@@ -190,20 +191,30 @@ func (c *conn) decideBody() (scope.Decision, refusal) {
 	ask := func(p *scope.Policy) scope.Decision { return p.DecideBody(&c.request, c.body, c.whole) }
 	older := c.askOlder(ask)
 	d := ask(c.view.policy)
+	d.Body = shorter(d.Body, older.Body)
 	return d, verdict(&d, &older)
+}
+
+// shorter returns the bound of a body that both policies allow. Where one of
+// them has none, the other decides alone.
+func shorter(a, b *scope.Body) *scope.Body {
+	if a != nil && b != nil && b.MaxBytes < a.MaxBytes {
+		return b
+	}
+	return a
 }
 
 // askOlder asks the policy before, which allows where there is none. A request
 // must pass both, and the names that it gives are kept: the other one's
 // decision makes them invalid.
 func (c *conn) askOlder(ask func(*scope.Policy) scope.Decision) scope.Decision {
-	c.older, c.olderAbove = c.older[:0], c.olderAbove[:0]
+	c.older, c.olderAbove, c.floor = c.older[:0], c.olderAbove[:0], scope.Decision{}
 	if c.view.floor == nil {
 		return scope.Decision{Verdict: scope.Allow}
 	}
-	d := ask(c.view.floor)
-	c.older, c.olderAbove = append(c.older, d.Grants...), append(c.olderAbove, d.Above...)
-	return d
+	c.floor = ask(c.view.floor)
+	c.older, c.olderAbove = append(c.older, c.floor.Grants...), append(c.olderAbove, c.floor.Above...)
+	return c.floor
 }
 
 // verdict is why a request is refused that one of two policies denies.
