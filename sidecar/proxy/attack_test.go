@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 )
@@ -103,6 +104,44 @@ func TestQueuedAnswer(t *testing.T) {
 					t.Fatalf("got %q", got.body)
 				}
 				<-sent
+			}
+		})
+	}
+}
+
+// A stream that is open does not outlive the time of its credential: nobody
+// else will end it where the broker is out of reach.
+func TestStreamsEndWithTheirTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*bundle.Credential, time.Time)
+		reason string
+	}{
+		"lease":  {func(c *bundle.Credential, _ time.Time) { c.MaxOffline = 10 * time.Minute }, "LeaseExpired"},
+		"expiry": {func(c *bundle.Credential, now time.Time) { c.ExpiresAt = now.Add(10 * time.Minute) }, "Expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c clock
+			f := startFixture(t, dripping, Options{Now: c.now})
+			d := document()
+			test.change(d, c.now())
+			if errs := f.server.Apply(state(d)); len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			a := f.agent()
+			a.send(request("GET", "/notes") + "\r\n")
+			res, err := http.ReadResponse(a.r, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.set(11 * time.Minute)
+			if _, err := io.ReadAll(res.Body); err == nil {
+				t.Error("the stream ended as if it were whole")
+			}
+			if !a.closed() {
+				t.Error("the connection is open")
+			}
+			if !eventually(func() bool { return len(f.records.records(t)) == 2 }) || f.records.records(t)[1].Reason != test.reason {
+				t.Errorf("recorded %+v", f.records.records(t))
 			}
 		})
 	}

@@ -94,18 +94,24 @@ func (c *conn) judge() (scope.Decision, refusal) {
 
 // standing refuses while the credential is not to be used at all.
 func (c *conn) standing(now time.Time) refusal {
-	v := c.view
-	switch {
+	switch v := c.view; {
 	case v.withdrawn != "":
 		return refusal{reason: v.withdrawn}
 	case v.policy == nil:
 		return refusal{reason: scope.NotReady}
-	case !v.expires.IsZero() && !now.Before(v.expires):
-		return refusal{reason: scope.Expired}
-	case v.leased && c.listener.holder.lease.Load().over(now):
-		return refusal{reason: scope.LeaseExpired}
 	}
-	return refusal{}
+	return refusal{reason: c.view.over(c.listener.holder, now)}
+}
+
+// over is why the time of a credential is over, if it is.
+func (v *view) over(h *holder, now time.Time) scope.Reason {
+	switch {
+	case !v.expires.IsZero() && !now.Before(v.expires):
+		return scope.Expired
+	case v.leased && h.lease.Load().over(now):
+		return scope.LeaseExpired
+	}
+	return ""
 }
 
 func unparsed(err error) refusal {
