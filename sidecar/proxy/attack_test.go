@@ -3,9 +3,11 @@ package proxy
 import (
 	"bufio"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,4 +147,51 @@ func TestStreamsEndWithTheirTime(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A mistake of ours, here a view that is not whole, ends the connection that it
+// happens on, and no other.
+func TestPanic(t *testing.T) {
+	var said lockedText
+	f := startFixture(t, echo, Options{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if errs := f.server.Apply(state(document())); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	l := f.server.listening()[0]
+	whole := l.view.Load()
+	broken := *whole
+	broken.swap = nil
+	l.view.Store(&broken)
+	for range 20 { // more than may be under way at once
+		a := f.agent()
+		a.send(request("GET", "/notes") + "\r\n")
+		if !a.closed() {
+			t.Error("the connection is open, or was answered")
+		}
+	}
+	if got := f.upstream.bytes(); got != "" {
+		t.Errorf("upstream got %q", got)
+	}
+	l.view.Store(whole)
+	f.want("another connection", 200, "")
+	if text := said.String(); !strings.Contains(text, "serving a connection failed") || strings.Contains(text, theSecret) || strings.Contains(text, theHandle) {
+		t.Errorf("logged %q", text)
+	}
+}
+
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
