@@ -90,9 +90,8 @@ type Broker struct {
 
 // New returns a Broker. [Broker.Watch] is to be called before it is started.
 func New(o Options) (*Broker, error) {
-	if o.Client == nil || o.APIReader == nil || o.Records == nil || o.Secrets == nil || o.Keys == nil ||
-		o.Reviewer == nil || o.Issuer == "" || o.Roots == nil || o.Certificate == nil {
-		return nil, errors.New("making broker: an option is missing")
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
@@ -104,6 +103,23 @@ func New(o Options) (*Broker, error) {
 		limits: limits{perSecond: streamsPerSecond, burst: streamBurst},
 		byPod:  map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
 	}, nil
+}
+
+// check refuses options with a part missing, which the first stream would miss.
+func (o *Options) check() error {
+	for _, required := range []struct {
+		name  string
+		given bool
+	}{
+		{"Client", o.Client != nil}, {"APIReader", o.APIReader != nil}, {"Records", o.Records != nil},
+		{"Secrets", o.Secrets != nil}, {"Keys", o.Keys != nil}, {"Reviewer", o.Reviewer != nil},
+		{"Issuer", o.Issuer != ""}, {"Roots", o.Roots != nil}, {"Certificate", o.Certificate != nil},
+	} {
+		if !required.given {
+			return fmt.Errorf("making broker: %s is missing", required.name)
+		}
+	}
+	return nil
 }
 
 // NeedLeaderElection is false: every replica serves.
@@ -147,19 +163,20 @@ func (b *Broker) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop() // where the listener failed: the manager has to hear of it
 	running.Go(func() { b.conditions.run(ctx) })
-	stopped := make(chan error, 1)
 	running.Go(func() {
 		<-ctx.Done()
 		b.goAway()
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
 		defer cancel()
-		stopped <- errors.Join(server.Shutdown(within), server.Close())
+		// A sidecar that does not listen is no failure of ours.
+		_ = errors.Join(server.Shutdown(within), server.Close())
 	})
 	if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving sidecars: %w", err)
 	}
-	<-stopped // a sidecar that does not listen is no failure of ours
 	return nil
 }
 

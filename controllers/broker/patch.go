@@ -116,17 +116,8 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if pod.UID != uid {
 		return nil
 	}
-	w.condition.LastTransitionTime = metav1.Now()
-	for _, old := range pod.Status.Conditions {
-		if old.Type != w.condition.Type {
-			continue
-		}
-		if old.Status == w.condition.Status {
-			w.condition.LastTransitionTime = old.LastTransitionTime
-		}
-		if old.Status == w.condition.Status && old.Reason == w.condition.Reason && old.Message == w.condition.Message {
-			return nil
-		}
+	if date(&w.condition, pod.Status.Conditions) {
+		return nil
 	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": uid},
@@ -139,4 +130,16 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 		return fmt.Errorf("writing condition of pod %s: %w", w.pod, err)
 	}
 	return nil
+}
+
+// date sets since when c has its status, and tells whether it is shown already.
+func date(c *corev1.PodCondition, shown []corev1.PodCondition) (already bool) {
+	c.LastTransitionTime = metav1.Now()
+	for _, old := range shown {
+		if old.Type == c.Type && old.Status == c.Status {
+			c.LastTransitionTime = old.LastTransitionTime
+			return old.Reason == c.Reason && old.Message == c.Message
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -91,43 +92,66 @@ func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// admit tells which pod asks, or refuses.
+// admit tells which pod asks and by which token, or refuses.
 func (b *Broker) admit(r *http.Request) (identity.Identity, string, error) {
-	none := identity.Identity{}
+	token, err := b.precheck(r)
+	if err != nil {
+		return identity.Identity{}, "", err
+	}
+	id, err := b.identify(r.Context(), token)
+	if err != nil {
+		return identity.Identity{}, "", err
+	}
+	return id, token, b.vouch(r.Context(), id)
+}
+
+// precheck refuses whatever nobody has to be asked about, so that a flood of
+// strangers does not reach the API server.
+func (b *Broker) precheck(r *http.Request) (string, error) {
 	token, ok := bearer(r)
 	if !ok {
-		return none, "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "send one identity token as Authorization: Bearer")
+		return "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "send one identity token as Authorization: Bearer")
 	}
 	if _, err := b.reviewer.Precheck(token); err != nil {
-		return none, "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
+		return "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
 	}
 	if !b.limits.allow(r.RemoteAddr) {
-		return none, "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams from this address: come back later")
+		return "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams from this address: come back later")
 	}
 	newest, err := strconv.Atoi(r.Header.Get("Sallyport-Document"))
 	if err != nil || newest < bundle.Version {
-		return none, "", refuse(http.StatusBadRequest, v1alpha1.ReasonSidecarRefused,
+		return "", refuse(http.StatusBadRequest, v1alpha1.ReasonSidecarRefused,
 			fmt.Sprintf("the sidecar does not read documents of version %d: create the pod again", bundle.Version))
 	}
-	id, err := b.reviewer.Identify(r.Context(), token)
+	return token, nil
+}
+
+// identify asks the API server whose token it is.
+func (b *Broker) identify(ctx context.Context, token string) (identity.Identity, error) {
+	id, err := b.reviewer.Identify(ctx, token)
 	switch {
 	case errors.Is(err, identity.ErrRefused):
-		return none, "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
+		return id, refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
 	case err != nil:
-		return none, "", refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the API server cannot be asked about the identity token")
+		return id, refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the API server cannot be asked about the identity token")
 	}
-	pod, err := b.pod(r.Context(), id)
+	return id, nil
+}
+
+// vouch refuses unless the pod of id lives and is what injection made of it.
+func (b *Broker) vouch(ctx context.Context, id identity.Identity) error {
+	pod, err := b.pod(ctx, id)
 	switch {
 	case errors.Is(err, errGone):
-		return none, "", refuse(http.StatusForbidden, v1alpha1.ReasonRevoked, "there is no such pod, or another one in its place")
+		return refuse(http.StatusForbidden, v1alpha1.ReasonRevoked, "there is no such pod, or another one in its place")
 	case err != nil:
-		return none, "", refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the pod cannot be read")
+		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the pod cannot be read")
 	}
 	if _, err := attest(pod, b.now()); err != nil {
 		b.conditions.want(id.Pod, id.UID, failedAttestation(err), false)
-		return none, "", refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, err.Error())
+		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, err.Error())
 	}
-	return id, token, nil
+	return nil
 }
 
 func failedAttestation(err error) corev1.PodCondition {

@@ -76,6 +76,27 @@ func mint(keys tokenkey.Keys, issuer string, id *identity.Identity, h *holding, 
 	return &minted{compact, claims}, nil
 }
 
+// tokenOf returns the token of h, a new one if it is time for it.
+func (s *stream) tokenOf(h *holding, now time.Time) (*minted, bool, error) {
+	m := s.tokens[h.document.UID]
+	fits := m != nil && m.fits(&h.document) && now.Before(m.expires())
+	if fits && now.Before(m.renewal(h.document.ExpiresAt)) {
+		return m, false, nil
+	}
+	keys, err := s.b.keys.Keys()
+	if err != nil && fits {
+		return m, false, nil // two more thirds of its life are left to find them
+	}
+	if err == nil {
+		m, err = mint(keys, s.b.issuer, &s.id, h, now)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	s.tokens[h.document.UID] = m
+	return m, true, nil
+}
+
 // leaseEnd is how long c may be served without further news, in whole seconds.
 func leaseEnd(c *bundle.Credential, m *minted, now time.Time) time.Time {
 	end := now.Add(max(c.MaxOffline, shortestOffline))

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -176,6 +177,7 @@ func (s *stream) refresh(ctx context.Context, send sender, now time.Time) error 
 	case gone:
 		s.deny(scope.Revoked, "its pod is gone")
 	case err != nil:
+		log.FromContext(ctx).V(1).Info("judging later", "pod", s.id.Pod, "error", err.Error())
 		s.unknown = true
 		return nil // what was sent goes on
 	case s.unknown && s.digest == "" && now.Before(s.opened.Add(unknownWait)):
@@ -198,13 +200,19 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 	if err != nil {
 		return err
 	}
-	names, err := attest(pod, now)
-	if err != nil {
-		s.deny(scope.Revoked, "the pod is not what injection made of it: "+err.Error())
-		s.tell(func(r *report) { r.attestation = err.Error() })
-		return nil
+	flaw := ""
+	if names, err := attest(pod, now); err != nil {
+		flaw = err.Error()
+		s.deny(scope.Revoked, "the pod is not what injection made of it: "+flaw)
+	} else {
+		s.hold(ctx, d, pod, names, now)
 	}
-	s.tell(func(r *report) { r.attestation = "" })
+	s.tell(func(r *report) { r.attestation = flaw })
+	return nil
+}
+
+// hold judges the credentials that pod asks for.
+func (s *stream) hold(ctx context.Context, d *dependencies, pod *corev1.Pod, names []string, now time.Time) {
 	held := make(map[string]holding, len(names))
 	for _, name := range names {
 		h, err := s.b.judge(ctx, d, pod, name)
@@ -215,7 +223,6 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 		held[name] = h
 	}
 	s.names, s.held = names, held
-	return nil
 }
 
 // still is what a credential is that cannot be judged now: what it was, until
@@ -319,27 +326,6 @@ func (s *stream) assemble(now time.Time) (*bundle.State, bool, error) {
 	st.Digest = digest
 	_, err = bundle.Encode(st)
 	return st, renewed, err
-}
-
-// tokenOf returns the token of h, a new one if it is time for it.
-func (s *stream) tokenOf(h *holding, now time.Time) (*minted, bool, error) {
-	m := s.tokens[h.document.UID]
-	fits := m != nil && m.fits(&h.document) && now.Before(m.expires())
-	if fits && now.Before(m.renewal(h.document.ExpiresAt)) {
-		return m, false, nil
-	}
-	keys, err := s.b.keys.Keys()
-	if err != nil && fits {
-		return m, false, nil // two more thirds of its life are left to find them
-	}
-	if err == nil {
-		m, err = mint(keys, s.b.issuer, &s.id, h, now)
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	s.tokens[h.document.UID] = m
-	return m, true, nil
 }
 
 // heartbeat says that nothing is new, and extends the leases.
