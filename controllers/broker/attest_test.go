@@ -1,0 +1,202 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/internal/inject"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+var (
+	attestNow      = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	attestSettings = inject.Settings{
+		Image: "sidecar@sha256:" + strings.Repeat("ab", 32), Broker: "broker:9443",
+		RootsPEM: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+	}
+	attestID = identity.Identity{
+		Pod: types.NamespacedName{Namespace: "agents", Name: "a"}, UID: "uid-1", ServiceAccount: "agent", Node: "node-1",
+	}
+)
+
+// injectedPod is a live pod that asks for two credentials.
+func injectedPod(t *testing.T) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "agents", Name: "a", UID: "uid-1",
+		Annotations: map[string]string{inject.AnnotationCredentials: "notes,other"},
+	}}
+	pod.Spec.ServiceAccountName, pod.Spec.NodeName = "agent", "node-1"
+	pod.Spec.Containers = []corev1.Container{{Name: "agent"}}
+	var credentials []inject.Credential
+	for name, handle := range map[string]string{"notes": "spt_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp", "other": "spt_ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ3EAd4B"} {
+		credentials = append(credentials, inject.Credential{Name: name, Handle: handle, Endpoints: []string{"rest"}})
+	}
+	slices.SortFunc(credentials, func(a, b inject.Credential) int { return strings.Compare(a.Name, b.Name) })
+	plan, _, err := inject.NewPlan(pod, attestSettings, credentials)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inject.Sidecar(pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// attestingBroker reads pods from a cache, which shows those with our label,
+// and from an API server, which shows all.
+func attestingBroker(t *testing.T, pod *corev1.Pod) (*Broker, *events.FakeRecorder) {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+		t.Fatal(err)
+	}
+	live := fake.NewClientBuilder().WithScheme(s).WithObjects(pod).WithStatusSubresource(pod).Build()
+	cached := interceptor.NewClient(live, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+			err := c.Get(ctx, key, into, opts...)
+			if p, ok := into.(*corev1.Pod); ok && err == nil && p.Labels[inject.LabelInjected] != "true" {
+				return apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, key.Name)
+			}
+			return err
+		},
+	})
+	recorder := events.NewFakeRecorder(16)
+	return &Broker{
+		client: cached, apiReader: live, clock: testingclock.NewFakeClock(attestNow), index: newIndex(),
+		conditions: newConditions(cached, live, recorder),
+		trust:      func() (inject.Trust, error) { return attestSettings.Trust(), nil },
+	}, recorder
+}
+
+func TestAttest(t *testing.T) {
+	ended := metav1.NewTime(attestNow.Add(-time.Second))
+	for name, tc := range map[string]struct {
+		why    string
+		change func(*corev1.Pod, *identity.Identity)
+		flaw   string
+	}{
+		"untouched":     {"as injected", func(*corev1.Pod, *identity.Identity) {}, ""},
+		"succeeded":     {"nothing runs that could ask", func(p *corev1.Pod, _ *identity.Identity) { p.Status.Phase = corev1.PodSucceeded }, "has ended"},
+		"failed":        {"nothing runs that could ask", func(p *corev1.Pod, _ *identity.Identity) { p.Status.Phase = corev1.PodFailed }, "has ended"},
+		"ends":          {"its grace is over", func(p *corev1.Pod, _ *identity.Identity) { p.DeletionTimestamp = &ended }, "time to end"},
+		"other account": {"whose token is it", func(_ *corev1.Pod, id *identity.Identity) { id.ServiceAccount = "admin" }, "spec.serviceAccountName"},
+		"other node":    {"the token was issued elsewhere", func(_ *corev1.Pod, id *identity.Identity) { id.Node = "node-2" }, "spec.nodeName"},
+		"no node":       {"the API server always says one", func(_ *corev1.Pod, id *identity.Identity) { id.Node = "" }, "spec.nodeName"},
+		"tampered":      {"see internal/inject", func(p *corev1.Pod, _ *identity.Identity) { p.Spec.InitContainers[0].Command = []string{"x"} }, "spec.initContainers[sallyport-sidecar].command"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod, id := injectedPod(t), attestID
+			tc.change(pod, &id)
+			b, _ := attestingBroker(t, injectedPod(t))
+			names, flaw, err := b.attest(pod, id)
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case tc.flaw == "" && (flaw != nil || !slices.Equal(names, []string{"notes", "other"})):
+				t.Errorf("%s: %v, %v", tc.why, names, flaw)
+			case tc.flaw != "" && (flaw == nil || !strings.Contains(flaw.Error(), tc.flaw) || len(names) > 0):
+				t.Errorf("%s: %v, %v, want %q", tc.why, names, flaw, tc.flaw)
+			}
+		})
+	}
+	b, _ := attestingBroker(t, injectedPod(t))
+	b.trust = func() (inject.Trust, error) { return inject.Trust{}, errors.New("not read yet") }
+	if names, flaw, err := b.attest(injectedPod(t), attestID); err == nil || flaw != nil || len(names) > 0 {
+		t.Errorf("what is not known is neither yes nor no: %v, %v, %v", names, flaw, err)
+	}
+}
+
+// TestAttestedAtEveryEvent changes a pod whose stream is open, and looks at what
+// the stream makes of each event.
+func TestAttestedAtEveryEvent(t *testing.T) {
+	b, recorder := attestingBroker(t, injectedPod(t))
+	s := newStream(b, attestID, [32]byte{})
+	pod := &corev1.Pod{}
+	step := func(what string, change func(*corev1.Pod), flaw string) {
+		t.Helper()
+		if err := b.apiReader.Get(t.Context(), attestID.Pod, pod); err != nil {
+			t.Fatal(err)
+		}
+		change(pod)
+		if err := b.client.Update(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		d := b.index.dependencies(s)
+		if err := s.judge(t.Context(), d, attestNow); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := d.keys[key{kindPod, attestID.Pod}]; !ok {
+			t.Errorf("%s: the next event of the pod would not be heard of", what)
+		}
+		if got := s.report.attestation; (flaw == "") != (got == "") || !strings.Contains(got, flaw) {
+			t.Errorf("%s: the flaw is %q, want %q", what, got, flaw)
+		}
+		for name, h := range s.held {
+			if h.served() || strings.Contains(h.detail, "not what injection made of it") != (flaw != "") {
+				t.Errorf("%s: %s is held as %q", what, name, h.detail)
+			}
+			if flaw != "" && h.reason != scope.Revoked {
+				t.Errorf("%s: %s is denied for %s", what, name, h.reason)
+			}
+		}
+		b.conditions.process(t.Context(), attestID.UID)
+	}
+	eventsSoFar := func(want int, text string) {
+		t.Helper()
+		if len(recorder.Events) != want {
+			t.Fatalf("%d events, want %d", len(recorder.Events), want)
+		}
+		for range want {
+			if e := <-recorder.Events; !strings.Contains(e, v1alpha1.ReasonAttestationFailed) || !strings.Contains(e, text) {
+				t.Errorf("the event is %q", e)
+			}
+		}
+	}
+	step("untouched", func(*corev1.Pod) {}, "")
+	eventsSoFar(0, "")
+	step("label", func(p *corev1.Pod) { delete(p.Labels, inject.LabelInjected) }, "label "+inject.LabelInjected)
+	eventsSoFar(1, "label "+inject.LabelInjected)
+	step("label again", func(p *corev1.Pod) { p.Labels = map[string]string{inject.LabelInjected: "true"} }, "")
+	step("image", func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil:1" }, ".image")
+	step("image, still", func(p *corev1.Pod) { p.Annotations["x"] = "y" }, ".image")
+	eventsSoFar(1, ".image")
+	step("image again", func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = attestSettings.Image }, "")
+	step("debug", func(p *corev1.Pod) {
+		p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{
+			EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug"}, TargetContainerName: inject.ContainerName,
+		}}
+	}, "ephemeral container debug")
+	eventsSoFar(1, "ephemeral container debug")
+	if err := b.apiReader.Get(t.Context(), attestID.Pod, pod); err != nil {
+		t.Fatal(err)
+	}
+	if len(pod.Status.Conditions) != 1 || flaw(pod.Status.Conditions[0]) == "" || pod.Status.Conditions[0].Status != corev1.ConditionFalse {
+		t.Errorf("the pod shows %+v", pod.Status.Conditions)
+	}
+
+	narrowed := []string{"other"}
+	pod.Spec.EphemeralContainers = nil
+	pod.Annotations[inject.AnnotationCredentials] = "other,never-planned"
+	if names, flaw, err := b.attest(pod, attestID); err != nil || flaw != nil || !slices.Equal(names, narrowed) {
+		t.Errorf("served are %v, want %v: %v, %v", names, narrowed, flaw, err)
+	}
+}
