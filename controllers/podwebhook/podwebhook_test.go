@@ -100,7 +100,7 @@ func testSettings() (inject.Settings, error) {
 	return inject.Settings{
 		Image:    "sidecar@sha256:" + strings.Repeat("ab", 32),
 		Broker:   "sallyport-broker.sallyport-system.svc:9443",
-		RootsPEM: "roots", UID: defaultUID,
+		RootsPEM: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", UID: defaultUID,
 	}, nil
 }
 
