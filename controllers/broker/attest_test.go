@@ -22,6 +22,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/inject"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
@@ -198,5 +199,48 @@ func TestAttestedAtEveryEvent(t *testing.T) {
 	pod.Annotations[inject.AnnotationCredentials] = "other,never-planned"
 	if names, flaw, err := b.attest(pod, attestID); err != nil || flaw != nil || !slices.Equal(names, narrowed) {
 		t.Errorf("served are %v, want %v: %v, %v", names, narrowed, flaw, err)
+	}
+}
+
+// TestPlaintextNeedsAGuardedPod holds where a key may be sent in clear text.
+func TestPlaintextNeedsAGuardedPod(t *testing.T) {
+	drops := &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}
+	yes := true
+	tests := map[string]struct {
+		why    string
+		change func(*corev1.Pod)
+		says   string
+	}{
+		"guarded": {"no raw sockets, the cluster's DNS", func(*corev1.Pod) {}, ""},
+		"one alone": {"the one that matters", func(p *corev1.Pod) {
+			p.Spec.Containers[0].SecurityContext.Capabilities.Drop = []corev1.Capability{"cap_net_raw"}
+		}, ""},
+		"raw": {"it could read the key", func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext = nil }, "agent does not"},
+		"raw again": {"it could read the key", func(p *corev1.Pod) {
+			p.Spec.Containers[0].SecurityContext.Capabilities.Add = []corev1.Capability{"NET_RAW"}
+		}, "agent does not"},
+		"privileged": {"it has all", func(p *corev1.Pod) { p.Spec.Containers[0].SecurityContext.Privileged = &yes }, "agent does not"},
+		"init": {"it could read the key", func(p *corev1.Pod) {
+			p.Spec.InitContainers = append(p.Spec.InitContainers, corev1.Container{Name: "first"})
+		}, "first does not"},
+		"debug": {"it could read the key", func(p *corev1.Pod) {
+			p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug"}}}
+		}, "debug does not"},
+		"policy": {"other name servers", func(p *corev1.Pod) { p.Spec.DNSPolicy = corev1.DNSNone }, "dnsPolicy"},
+		"config": {"other name servers", func(p *corev1.Pod) { p.Spec.DNSConfig = &corev1.PodDNSConfig{} }, "dnsConfig"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := injectedPod(t)
+			pod.Spec.DNSPolicy, pod.Spec.Containers[0].SecurityContext = corev1.DNSClusterFirst, drops.DeepCopy()
+			tc.change(pod)
+			err := plaintext([]bundle.Endpoint{{URL: "https://a.example"}, {URL: "http://b.example"}}, pod)
+			if (tc.says == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%s: got %v, want %q", tc.why, err, tc.says)
+			}
+			if err := plaintext([]bundle.Endpoint{{URL: "https://a.example"}}, pod); err != nil {
+				t.Errorf("nothing is sent in clear text, and yet: %v", err)
+			}
+		})
 	}
 }
