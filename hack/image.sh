@@ -18,4 +18,4 @@ manager=$(push manager)
 sidecar=$(push sidecar)
 read -ra earlier <<<"${EARLIER:-}"
 hack/overlay.sh "$manager" "$sidecar" "$out" "${earlier[@]}"
-printf '\nInstall it with\n\n    kubectl apply --server-side -k bin/%s\n' "$out"
+printf "\nInstall it with\n\n    kubectl apply -k bin/%s\n" "$out"

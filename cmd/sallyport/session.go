@@ -40,6 +40,9 @@ func (o *runOptions) run(ctx context.Context, environ []string) error {
 	}
 	s := &session{o: o, ledger: newLedger(), stdin: stdin, urls: map[string]map[string]string{}}
 	s.ledger.take(all)
+	if !o.watch {
+		manifest.Forget()
+	}
 	stop, err := s.start(ctx)
 	defer stop()
 	if err != nil {

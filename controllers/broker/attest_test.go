@@ -244,3 +244,51 @@ func TestPlaintextNeedsAGuardedPod(t *testing.T) {
 		})
 	}
 }
+
+// TestTamperingCutsOff does to a pod whose sidecar is being served what the API
+// server lets happen to it, with no policy in the way.
+func TestTamperingCutsOff(t *testing.T) {
+	for name, tc := range map[string]struct {
+		why    string
+		change func(*world, *corev1.Pod) error
+		field  string
+	}{
+		"image": {"another program", func(w *world, p *corev1.Pod) error {
+			p.Spec.InitContainers[0].Image = "evil:1"
+			return admin.Update(w.ctx, p)
+		}, "spec.initContainers[sallyport-sidecar].image"},
+		"label": {"the cache does not see the pod any more", func(w *world, p *corev1.Pod) error {
+			delete(p.Labels, inject.LabelInjected)
+			return admin.Update(w.ctx, p)
+		}, "label " + inject.LabelInjected},
+		"debug": {"it sees the sidecar's processes", func(w *world, p *corev1.Pod) error {
+			p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{
+				EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "debug"}, TargetContainerName: inject.ContainerName,
+			}}
+			return admin.SubResource("ephemeralcontainers").Update(w.ctx, p)
+		}, "ephemeral container debug"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			pod := w.pod("a", "agent", nil, "notes")
+			s := w.connect(pod)
+			s.awaitServed("notes")
+			if err := admin.Get(w.ctx, client.ObjectKeyFromObject(pod), pod); err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.change(w, pod); err != nil {
+				t.Fatal(err)
+			}
+			s.awaitDenied("notes", scope.Revoked)
+			condition := w.awaitCondition(pod, corev1.ConditionFalse, v1alpha1.ReasonAttestationFailed)
+			if !strings.Contains(condition.Message, tc.field) {
+				t.Errorf("%s: the condition says %q", tc.why, condition.Message)
+			}
+			recorder := w.broker.conditions.events.(*events.FakeRecorder)
+			if e := <-recorder.Events; !strings.Contains(e, tc.field) || len(recorder.Events) > 0 {
+				t.Errorf("%s: the Event says %q, and %d more follow", tc.why, e, len(recorder.Events))
+			}
+		})
+	}
+}

@@ -89,6 +89,8 @@ type Broker struct {
 	conditions *conditions
 	documents  documents
 	limits     limits
+	// frameTimeout bounds the sending of one frame.
+	frameTimeout time.Duration
 
 	mu      sync.Mutex
 	closing bool
@@ -108,8 +110,8 @@ func New(o Options) (*Broker, error) {
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
-		limits: limits{perSecond: streamsPerSecond, burst: streamBurst},
-		byPod:  map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
+		limits: limits{perSecond: streamsPerSecond, burst: streamBurst}, frameTimeout: writeTimeout,
+		byPod: map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
 	}, nil
 }
 

@@ -153,8 +153,11 @@ func (b *Broker) handler(kind kind) toolscache.ResourceEventHandler {
 			if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 				object = gone.Obj
 			}
-			if up, ok := object.(*v1alpha1.UpstreamSecret); ok {
-				b.secrets.Refer(owner(up.Namespace, up.Name))
+			switch o := object.(type) {
+			case *v1alpha1.UpstreamSecret:
+				b.secrets.Refer(owner(o.Namespace, o.Name))
+			case *corev1.Pod:
+				b.conditions.forget(o.UID)
 			}
 			changed(object)
 		},

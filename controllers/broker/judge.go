@@ -66,14 +66,19 @@ func (b *Broker) judge(ctx context.Context, d *dependencies, pod *corev1.Pod, na
 // back.
 func (b *Broker) fill(ctx context.Context, d *dependencies, pod *corev1.Pod, h *holding) error {
 	now := b.now()
-	live, accepted, err := b.credential(ctx, d, h.name)
+	live, err := b.credential(ctx, d, h.name)
 	if err != nil {
 		return err
 	}
-	for _, sc := range []*v1alpha1.ScopedCredential{live, accepted} {
-		if err := holds(sc, account(pod), now); err != nil {
-			return err
-		}
+	if err := holds(live, account(pod), now); err != nil {
+		return err
+	}
+	accepted, err := b.records.ScopedCredential(ctx, live)
+	if err := unaccepted(err, "ScopedCredential", h.name); err != nil {
+		return err
+	}
+	if err := holds(accepted, account(pod), now); err != nil {
+		return err
 	}
 	up, err := b.upstream(ctx, d, live)
 	if err != nil {
@@ -91,20 +96,19 @@ func (b *Broker) fill(ctx context.Context, d *dependencies, pod *corev1.Pod, h *
 	return b.fillSecret(d, up, &h.document)
 }
 
-// credential returns the live ScopedCredential and what of it is in force.
-func (b *Broker) credential(ctx context.Context, d *dependencies, name types.NamespacedName) (live, accepted *v1alpha1.ScopedCredential, err error) {
-	live = &v1alpha1.ScopedCredential{}
+// credential returns the live ScopedCredential.
+func (b *Broker) credential(ctx context.Context, d *dependencies, name types.NamespacedName) (*v1alpha1.ScopedCredential, error) {
+	live := &v1alpha1.ScopedCredential{}
 	d.on(kindCredential, name)
-	err = b.client.Get(ctx, name, live)
+	err := b.client.Get(ctx, name, live)
 	if apierrors.IsNotFound(err) || (err == nil && live.DeletionTimestamp != nil) {
-		return nil, nil, withdraw(scope.Revoked, "there is no ScopedCredential %s", name)
+		return nil, withdraw(scope.Revoked, "there is no ScopedCredential %s", name)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading ScopedCredential %s: %w", name, err)
+		return nil, fmt.Errorf("reading ScopedCredential %s: %w", name, err)
 	}
 	d.onRecord(live.UID)
-	accepted, err = b.records.ScopedCredential(ctx, live)
-	return live, accepted, unaccepted(err, "ScopedCredential", name)
+	return live, nil
 }
 
 // upstream returns what is in force of the UpstreamSecret of sc. One that is

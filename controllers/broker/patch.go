@@ -43,6 +43,8 @@ type conditions struct {
 
 	mu     sync.Mutex
 	wanted map[types.UID]wantedCondition
+	// written is what was written last: the cache of pods may not show it yet.
+	written map[types.UID]corev1.PodCondition
 }
 
 type wantedCondition struct {
@@ -52,7 +54,8 @@ type wantedCondition struct {
 
 func newConditions(c client.Client, live client.Reader, events events.EventRecorder) *conditions {
 	return &conditions{
-		client: c, live: live, events: events, rate: rate.NewLimiter(writesSecond, writeBurst), wanted: map[types.UID]wantedCondition{},
+		client: c, live: live, events: events, rate: rate.NewLimiter(writesSecond, writeBurst),
+		wanted: map[types.UID]wantedCondition{}, written: map[types.UID]corev1.PodCondition{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.UID]()),
 	}
 }
@@ -128,12 +131,10 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if pod.UID != uid {
 		return nil
 	}
-	if date(&w.condition, pod.Status.Conditions) {
+	if c.shown(uid, &w.condition, pod) {
 		return nil
 	}
-	news := flaw(w.condition) != "" && !slices.ContainsFunc(pod.Status.Conditions, func(old corev1.PodCondition) bool {
-		return flaw(old) == flaw(w.condition)
-	})
+	before := slices.Clone(pod.Status.Conditions) // the answer to the patch comes into pod
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": uid},
 		"status":   map[string]any{"conditions": []corev1.PodCondition{w.condition}},
@@ -144,10 +145,22 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if err := c.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
 		return fmt.Errorf("writing condition of pod %s: %w", w.pod, err)
 	}
-	if news {
-		c.events.Eventf(pod, nil, corev1.EventTypeWarning, v1alpha1.ReasonAttestationFailed, "Attest", "%s", flaw(w.condition))
-	}
+	c.announce(pod, before, w.condition)
 	return nil
+}
+
+// announce remembers what was written, and emits an Event where it names a flaw
+// that nobody knew of before.
+func (c *conditions) announce(pod *corev1.Pod, before []corev1.PodCondition, written corev1.PodCondition) {
+	c.mu.Lock()
+	before = append(before, c.written[pod.UID])
+	c.written[pod.UID] = written
+	c.mu.Unlock()
+	text := flaw(written)
+	if text == "" || slices.ContainsFunc(before, func(old corev1.PodCondition) bool { return flaw(old) == text }) {
+		return
+	}
+	c.events.Eventf(pod, nil, corev1.EventTypeWarning, v1alpha1.ReasonAttestationFailed, "Attest", "%s", text)
 }
 
 // flaw is what a condition says is wrong with a pod; empty, if nothing is.
@@ -157,6 +170,27 @@ func flaw(c corev1.PodCondition) string {
 	}
 	_, human, _ := strings.Cut(c.Message, "; ")
 	return human
+}
+
+// shown tells whether the pod shows wanted already, and sets since when wanted
+// has its status. Where the cache and what was written last disagree, the one
+// trails the other, and nobody knows which.
+func (c *conditions) shown(uid types.UID, wanted *corev1.PodCondition, cached *corev1.Pod) bool {
+	c.mu.Lock()
+	last, ours := c.written[uid]
+	c.mu.Unlock()
+	shown := date(wanted, cached.Status.Conditions)
+	if ours {
+		shown = date(wanted, []corev1.PodCondition{last}) && shown
+	}
+	return shown
+}
+
+// forget drops what was written of a pod that is gone.
+func (c *conditions) forget(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.written, uid)
 }
 
 // date sets since when c has its status, and tells whether it is shown already.

@@ -77,19 +77,26 @@ func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if err := control.Flush(); err != nil {
 		return err
 	}
-	return s.run(r.Context(), func(f *bundle.Frame) error {
-		line, err := bundle.EncodeFrame(f)
-		if err != nil {
-			return err
-		}
-		if err := control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return err
-		}
-		if _, err := w.Write(line); err != nil {
-			return err
-		}
-		return control.Flush()
-	})
+	return s.run(r.Context(), func(f *bundle.Frame) error { return b.send(w, control, f) })
+}
+
+// send writes a frame. The deadline is taken back once the frame is out: it
+// would end the stream even when nothing waits to be written any more.
+func (b *Broker) send(w io.Writer, control *http.ResponseController, f *bundle.Frame) error {
+	line, err := bundle.EncodeFrame(f)
+	if err != nil {
+		return err
+	}
+	if err := control.SetWriteDeadline(time.Now().Add(b.frameTimeout)); err != nil {
+		return err
+	}
+	if _, err := w.Write(line); err != nil {
+		return err
+	}
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	return control.SetWriteDeadline(time.Time{})
 }
 
 // admit tells which pod asks and by which token, or refuses.

@@ -266,14 +266,15 @@ func (s *stream) sendState(send sender, now time.Time) error {
 	if err := s.sendRevocations(send, st); err != nil {
 		return err
 	}
-	if err := send(&bundle.Frame{State: st}); err != nil {
-		return fmt.Errorf("sending state: %w", err)
-	}
 	s.beat, s.digest, s.served = now, st.Digest, map[string]string{}
 	for i := range st.Credentials {
 		s.served[st.Credentials[i].UID] = st.Credentials[i].Name
 	}
+	// The acknowledgement may be there before send returns.
 	s.tell(func(r *report) { r.sent = s.enforcement() })
+	if err := send(&bundle.Frame{State: st}); err != nil {
+		return fmt.Errorf("sending state: %w", err)
+	}
 	return nil
 }
 
@@ -377,14 +378,14 @@ func (s *stream) ack(a *bundle.Ack) {
 	})
 }
 
-// tell changes the report, and has the pod's condition follow it.
+// tell changes the report, and has the pod's condition follow it. What is told
+// last is what is wanted last.
 func (s *stream) tell(change func(*report)) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	before := s.report
 	change(&s.report)
-	now := s.report
-	s.mu.Unlock()
-	if condition, ok := now.condition(); ok && !now.equal(before) {
+	if condition, ok := s.report.condition(); ok && !s.report.equal(before) {
 		s.b.conditions.want(s.id.Pod, s.id.UID, condition, condition.Status != corev1.ConditionTrue)
 	}
 }

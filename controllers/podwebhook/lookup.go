@@ -13,10 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
-	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/inject"
-	"github.com/sallyport-dev/sallyport/internal/profile"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -107,7 +105,7 @@ func (o objects) credentials(ctx context.Context, namespace string, pod *corev1.
 		if handle == "" {
 			handle = token.NewHandle()
 		}
-		all = append(all, inject.Credential{Name: name, Handle: handle, Endpoints: endpoints(up), Env: variables(sc, up)})
+		all = append(all, inject.Credential{Name: name, Handle: handle, Endpoints: endpoints(up), Env: compile.Variables(sc, up)})
 		warnings = append(warnings, doubts(sc, pod)...)
 	}
 	return all, warnings, nil
@@ -118,27 +116,6 @@ func endpoints(up *v1alpha1.UpstreamSecret) (names []string) {
 		names = append(names, e.Name)
 	}
 	return names
-}
-
-// variables are the author's and then those of the profiles, endpoint by
-// endpoint: the first of a name counts. A profile that this release does not
-// have brings none; the credential is not accepted then.
-func variables(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (all []bundle.EnvVar) {
-	if sc.Spec.Client != nil {
-		for _, v := range sc.Spec.Client.Env {
-			all = append(all, bundle.EnvVar{Name: v.Name, Value: v.Value})
-		}
-	}
-	for _, e := range up.Spec.Endpoints {
-		p, _ := profile.Lookup(string(e.Profile))
-		for _, v := range p.Env {
-			if v.Value == "{url:ENDPOINT}" {
-				v.Value = "{url:" + e.Name + "}"
-			}
-			all = append(all, v)
-		}
-	}
-	return all
 }
 
 // doubts are reasons why the sidecar will deny all, which is no reason to

@@ -51,7 +51,6 @@ func pinSelf(cpu int) error {
 func measure(ctx context.Context, p peer, s *setup, o options) (sample, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s.binary = o.binary
 	cmd, addr, token, err := p.start(ctx, s, o.proxyCPU)
 	if cmd != nil {
 		defer func() {
@@ -66,27 +65,30 @@ func measure(ctx context.Context, p peer, s *setup, o options) (sample, error) {
 	if p.name == sallyport {
 		authority = addr
 	}
-	warm, err := timed(ctx, o.length/5, addr, authority, token, o.connections)
+	l, err := connect(s.engine, addr, authority, token, o.connections)
 	if err != nil {
 		return sample{}, err
 	}
-	one, requests, err := measureRunning(ctx, cmd, o, func(d time.Duration) ([]time.Duration, error) {
-		return timed(ctx, d, addr, authority, token, o.connections)
-	})
+	defer l.close()
+	warm, err := l.run(ctx, o.length/5)
+	if err != nil {
+		return sample{}, err
+	}
+	one, requests, err := measureRunning(ctx, cmd, o, l)
 	if err == nil && p.name == sallyport {
-		err = checkAudit(s.audit(), len(warm)+requests+2*o.connections)
+		err = checkAudit(s.audit(), len(warm)+requests)
 	}
 	return one, err
 }
 
 // measureRunning loads a warm proxy once.
-func measureRunning(ctx context.Context, cmd *exec.Cmd, o options, load func(time.Duration) ([]time.Duration, error)) (sample, int, error) {
+func measureRunning(ctx context.Context, cmd *exec.Cmd, o options, l *loader) (sample, int, error) {
 	before, err := cpuTime(cmd)
 	if err != nil {
 		return sample{}, 0, err
 	}
 	start := time.Now()
-	took, err := load(o.length)
+	took, err := l.run(ctx, o.length)
 	if err != nil {
 		return sample{}, 0, err
 	}
@@ -101,16 +103,6 @@ func measureRunning(ctx context.Context, cmd *exec.Cmd, o options, load func(tim
 	}
 	one.rss, err = residentSet(cmd)
 	return one, len(took), errors.Join(err, ctx.Err())
-}
-
-func timed(ctx context.Context, d time.Duration, addr, authority, token string, connections int) ([]time.Duration, error) {
-	ctx, stop := context.WithTimeout(ctx, d)
-	defer stop()
-	took, err := load(ctx, addr, authority, token, connections)
-	if err == nil && len(took) == 0 {
-		err = errors.New("no request was answered")
-	}
-	return took, err
 }
 
 // checkAudit counts the records of decisions: one for each request.

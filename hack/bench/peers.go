@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -28,6 +29,7 @@ type setup struct {
 	Dir, Token, Key, Host string
 	Upstream, Listen      int
 	binary                string
+	engine                *engine
 }
 
 // peer is one proxy. start returns the arguments that serve on s.Listen, or
@@ -53,7 +55,7 @@ var peers = []peer{
 	}},
 	{"httputil.ReverseProxy", func(s *setup) ([]string, error) {
 		self, err := os.Executable()
-		return []string{self, reverseProxyVerb, "127.0.0.1:" + strconv.Itoa(s.Listen), "127.0.0.1:" + strconv.Itoa(s.Upstream)}, err
+		return []string{self, reverseProxyVerb, "127.0.0.1:" + strconv.Itoa(s.Listen), "127.0.0.1:" + strconv.Itoa(s.Upstream), s.Token}, err
 	}},
 	{sallyport, func(s *setup) ([]string, error) {
 		f, err := s.render("sallyport.yaml")
@@ -104,6 +106,20 @@ func (p peer) start(ctx context.Context, s *setup, cpu int) (cmd *exec.Cmd, addr
 		err = awaitListener(ctx, addr)
 	}
 	return cmd, addr, token, err
+}
+
+// agentToken makes a token for the others that is as long as the one that
+// Sallyport gives an agent: all read the same bytes.
+func agentToken(ctx context.Context, s *setup, cpu int) (string, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	i := slices.IndexFunc(peers, func(p peer) bool { return p.name == sallyport })
+	cmd, _, token, err := peers[i].start(ctx, s, cpu)
+	if cmd != nil {
+		stop()
+		_ = cmd.Wait()
+	}
+	return strings.Repeat("t", len(token)), err
 }
 
 func freePort() (int, error) {
@@ -159,7 +175,7 @@ func poll(ctx context.Context, done func() bool) error {
 const reverseProxyVerb = "reverse-proxy"
 
 // serveReverseProxy is the standard library's proxy with the same work.
-func serveReverseProxy(ctx context.Context, listen, upstream string) error {
+func serveReverseProxy(ctx context.Context, listen, upstream, token string) error {
 	allowed := regexp.MustCompile(`^/repos/acme/(web|api|docs)/[^/]+$`)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -170,7 +186,7 @@ func serveReverseProxy(ctx context.Context, listen, upstream string) error {
 	}
 	s := &http.Server{Addr: listen, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case r.Header.Get("Authorization") != "Bearer agent-token":
+		case r.Header.Get("Authorization") != "Bearer "+token:
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.Method != http.MethodGet || !allowed.MatchString(r.URL.Path):
 			w.WriteHeader(http.StatusForbidden)

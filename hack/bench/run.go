@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"time"
@@ -37,8 +36,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) == 3 && args[0] == reverseProxyVerb {
-		return serveReverseProxy(ctx, args[1], args[2])
+	if len(args) == 4 && args[0] == reverseProxyVerb {
+		return serveReverseProxy(ctx, args[1], args[2], args[3])
 	}
 	o, err := parse(args, stderr)
 	if err != nil {
@@ -47,31 +46,41 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := pinSelf(o.loadCPU); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	e, err := newEngine(o.body)
 	if err != nil {
 		return fmt.Errorf("starting the upstream: %w", err)
 	}
-	defer func() { _ = l.Close() }()
-	go answerAll(l, o.body)
-
+	defer e.close()
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return fmt.Errorf("making a directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &setup{Dir: dir, Token: "agent-token", Key: "the-real-key", Host: host, Upstream: l.Addr().(*net.TCPAddr).Port}
+	s := &setup{Dir: dir, Key: "the-real-key", Host: host, Upstream: e.port, engine: e, binary: o.binary}
+	if s.Token, err = agentToken(ctx, s, o.proxyCPU); err != nil {
+		return fmt.Errorf("starting %s: %w", sallyport, err)
+	}
+	results, err := measureAll(ctx, s, o, stderr)
+	if err != nil {
+		return err
+	}
+	return report(stdout, o, results)
+}
+
+// measureAll runs every proxy once in each round.
+func measureAll(ctx context.Context, s *setup, o options, stderr io.Writer) (map[string][]sample, error) {
 	results := map[string][]sample{}
 	for round := range o.rounds {
 		for _, p := range slices.Backward(rotate(peers, round)) {
 			fmt.Fprintf(stderr, "round %d of %d: %s\n", round+1, o.rounds, p.name)
 			one, err := measure(ctx, p, s, o)
 			if err != nil {
-				return fmt.Errorf("measuring %s: %w", p.name, err)
+				return nil, fmt.Errorf("measuring %s: %w", p.name, err)
 			}
 			results[p.name] = append(results[p.name], one)
 		}
 	}
-	return report(stdout, o, results)
+	return results, nil
 }
 
 // rotate gives each peer each place in the order, since a machine drifts.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,8 @@ func run(ctx context.Context, getenv func(string) string, stdout, stderr io.Writ
 		return err
 	}
 	say("the agent that has an annotation has played through")
-	story.Tell(stdout, without, with, s.Key, false)
+	story.Tell(stdout, alike(without, stage.Without), alike(with, stage.With), s.Key, false)
+	fmt.Fprintln(stdout, "\n  All that each agent can read: environment, files, /proc, volumes")
 	complaints := story.Check(without, with, s.Key)
 	found, err := search(ctx, s, stdout)
 	if err != nil {
@@ -76,6 +78,18 @@ func set(ctx context.Context, getenv func(string) string, say func(string, ...an
 	return s, nil
 }
 
+// alike is act with the agent's namespace under one name, so that the two halves
+// stand side by side.
+func alike(act *story.Act, half stage.Half) *story.Act {
+	shown := *act
+	shown.Actions = slices.Clone(act.Actions)
+	for i := range shown.Actions {
+		a := &shown.Actions[i]
+		a.Target = strings.Replace(a.Target, "/namespaces/"+half.Agents+"/", "/namespaces/{its own}/", 1)
+	}
+	return &shown
+}
+
 // search looks for both real keys in all that the two agents can read. It must
 // find them where they are, and only there.
 func search(ctx context.Context, s *stage.Stage, stdout io.Writer) (complaints []string, err error) {
@@ -86,8 +100,8 @@ func search(ctx context.Context, s *stage.Stage, stdout io.Writer) (complaints [
 			return nil, err
 		}
 		found := in.Found()
-		fmt.Fprintf(stdout, "Searched %d MB that the agent in namespace %s can read (environment, files, /proc, volumes): found the keys of %d of %d upstreams.\n",
-			in.Size()>>20, half.Agents, len(found), len(keys))
+		fmt.Fprintf(stdout, "    namespace %-18s %d MB searched, in every rendering: %d of %d real keys found\n",
+			half.Agents, in.Size()>>20, len(found), len(keys))
 		for name := range keys {
 			if there := found[name] != ""; there != (half == stage.Without) {
 				complaints = append(complaints, fmt.Sprintf("the key of %s: found in %s: %v", name, half.Agents, there))

@@ -63,9 +63,10 @@ type Credential struct {
 	LeaseEnds     time.Time     `json:"leaseEnds"`
 	ExpiresAt     time.Time     `json:"expiresAt,omitzero"` // zero: never
 
-	Limits   Limits   `json:"limits"`
-	Response Response `json:"response"`
-	Env      []EnvVar `json:"env,omitempty"` // client variables; {url:ENDPOINT} and {token} not yet filled in
+	Limits   Limits      `json:"limits"`
+	Requests *scope.Rate `json:"requests,omitempty"` // of all grants together; nil: no bound
+	Response Response    `json:"response"`
+	Env      []EnvVar    `json:"env,omitempty"` // client variables; {url:ENDPOINT} and {token} not yet filled in
 }
 
 // Ceiling bounds what the grants may allow: a request must pass both. A

@@ -26,7 +26,16 @@ func full() *bundle.State {
 		HTTP:  &scope.HTTP{Methods: []string{"GET"}, Paths: []string{"/repos/{repo=*/*}"}},
 		Where: map[string]scope.Matcher{"repo": {Set: &scope.Matcher{In: []string{"acme/web"}, FoldASCII: true}, MaxLength: ptr(40)}},
 		Query: scope.Query{UnlistedAllow: true, Params: map[string]scope.Matcher{"page": {Min: ptr("1"), Max: ptr("50")}}},
-		Body:  &scope.Body{Media: scope.Opaque, MaxBytes: 1 << 20},
+		Body: &scope.Body{
+			Media: scope.JSON, MaxBytes: 1 << 20, UnlistedAllow: true,
+			Fields: map[string]scope.Matcher{"a.b": {Required: true, Type: scope.Any}, "[].c": {MaxItems: ptr(3)}},
+			Parts:  map[string]scope.Part{"f": {Required: true, Value: &scope.Matcher{Glob: ptr("x")}, Filename: &scope.Matcher{Kind: scope.Path}, Media: []string{"a/b"}, MaxBytes: 9}},
+		},
+		Response: &scope.Response{Keep: []string{"id", "items[].id"}},
+		Limits:   &scope.Limits{Requests: scope.Rate{Count: 60, Per: time.Minute}},
+	}, {
+		Name: "receipt", Endpoint: "rest", HTTP: &scope.HTTP{Methods: []string{"POST"}, Paths: []string{"/x"}},
+		Body: &scope.Body{Media: scope.Opaque, MaxBytes: 1}, Response: &scope.Response{Keep: []string{}},
 	}}
 	return &bundle.State{
 		Version: bundle.Version, Digest: "d", LeaseEnds: noon, Roots: "PEM",
@@ -43,6 +52,7 @@ func full() *bundle.State {
 			Secret: secret.New("s3cr\xe9t\n\x00"), SecretVersion: "sv", Token: "a.b.c",
 			MaxOffline: 10 * time.Minute, LeaseEnds: noon.Add(time.Minute), ExpiresAt: noon.Add(time.Hour),
 			Limits:   bundle.Limits{HeaderBytes: 1, BodyBytes: 2, RequestTimeout: 3, AnswerTimeout: 4, StreamTimeout: 5, Concurrency: 6},
+			Requests: &scope.Rate{Count: 600, Per: time.Hour},
 			Response: bundle.Response{RefuseRedirects: true, KeepCookies: true},
 			Env:      []bundle.EnvVar{{Name: "GITHUB_TOKEN", Value: "{token}"}},
 		}},

@@ -170,23 +170,29 @@ func TestCredentialRefuses(t *testing.T) {
 		"variable twice":      {"one would be lost", "name: FILES", "name: GH_TOKEN", v1alpha1.ReasonInvalid, `spec.client.env[1].name: "GH_TOKEN": `},
 		"long lifetime":       {"tokens are short-lived", "  sets:", "  lifetime: 2h\n  sets:", v1alpha1.ReasonInvalid, `spec.lifetime: "2h0m0s": `},
 		"long offline":        {"a lease never outlives its token", "  sets:", "  lifetime: 1m\n  maxOffline: 2m\n  sets:", v1alpha1.ReasonInvalid, `spec.maxOffline: "2m0s": `},
-		"opaque fields":       {"what is listed would not be looked at", "{media: Opaque}", "{media: Opaque, fields: {a: {equals: b}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body: "},
+		"opaque fields":       {"what is listed would not be looked at", "{media: Opaque}", "{media: Opaque, fields: {a: {equals: b}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body.fields: remove fields"},
 
-		"JSON":      {"not enforced yet", "{media: Opaque}", "{media: JSON}", v1alpha1.ReasonUnsupported, `spec.grants[1].body.media: "JSON": `},
-		"no media":  {"that is JSON", "{media: Opaque}", "{}", v1alpha1.ReasonUnsupported, `spec.grants[1].body.media: "JSON": `},
-		"form":      {"not enforced yet", "{media: Opaque}", "{media: Form}", v1alpha1.ReasonUnsupported, `spec.grants[1].body.media: "Form": `},
-		"multipart": {"not enforced yet", "{media: Opaque}", "{media: Multipart}", v1alpha1.ReasonUnsupported, `spec.grants[1].body.media: "Multipart": `},
-		"git":       {"not enforced yet", read, "git: {repos: {set: docs}, fetch: true}", v1alpha1.ReasonUnsupported, "spec.grants[0].git: "},
-		"graphql":   {"not enforced yet", read, "graphql: {path: /g, operations: [Query], select: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].graphql: "},
-		"mcp":       {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
-		"grpc":      {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
-		"websocket": {"not enforced yet", read, "websocket: {path: /ws}", v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
-		"response":  {"not enforced yet", "{media: Opaque}", "{media: Opaque}\n    response: {keep: [a]}", v1alpha1.ReasonUnsupported, "spec.grants[1].response: "},
-		"limits":    {"not enforced yet", "{media: Opaque}", "{media: Opaque}\n    limits: {requests: {count: 1, per: 1m}}", v1alpha1.ReasonUnsupported, "spec.grants[1].limits: "},
-		"total":     {"not enforced yet", "  grants:", "  limits: {concurrency: 8}\n  grants:", v1alpha1.ReasonUnsupported, "spec.limits: "},
-		"never":     {"not proved yet", "  grants:", "  never: [{http: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never: "},
-		"observe":   {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
-		"array":     {"documents are not judged yet", "in: [acme/docs]", "type: Array", v1alpha1.ReasonUnsupported, `spec.sets[0].type: "Array": `},
+		"body path":    {"no document has it", "{media: Opaque}", "{fields: {a..b: {equals: x}}}", v1alpha1.ReasonInvalid, `spec.grants[1].body.fields: "a..b": name a field`},
+		"body matcher": {"it bounds nothing", "{media: Opaque}", "{fields: {a.b: {required: true}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body.fields.a.b: bound the value"},
+		"body set":     {"no reason to leave it out", "{media: Opaque}", "{fields: {a.b: {set: none}}}", v1alpha1.ReasonInvalid, `spec.grants[1].body.fields[a.b].set: "none": there is no set`},
+		"body parent":  {"no text has members", "{media: Opaque}", "{fields: {a: {type: String}, a.b: {equals: x}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body.fields.a.type: set a type"},
+		"body keys":    {"some readers take them for one", "{media: Opaque}", "{fields: {id: {type: Any}, ID: {type: Any}}}", v1alpha1.ReasonInvalid, `spec.grants[1].body.fields: "id": list the field once`},
+		"body element": {"it would ask for nothing", "{media: Opaque}", "{fields: {'a[]': {equals: x, required: true}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body.fields.a[]: remove"},
+		"form array":   {"a form has none", "{media: Opaque}", "{media: Form, fields: {a: {type: Array}}}", v1alpha1.ReasonInvalid, `spec.grants[1].body.fields.a.type: "Array": set another type`},
+		"part value":   {"it bounds nothing", "{media: Opaque}", "{media: Multipart, parts: {a: {value: {}}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body.parts.a.value: bound the value"},
+		"part media":   {"readers differ about parameters", "{media: Opaque}", "{media: Multipart, parts: {a: {media: [image]}}}", v1alpha1.ReasonInvalid, `spec.grants[1].body.parts.a.media: "image": write a media type`},
+		"parts":        {"a form has none", "{media: Opaque}", "{media: Form, parts: {a: {}}}", v1alpha1.ReasonInvalid, "spec.grants[1].body.parts: remove parts"},
+		"keep":         {"no answer has it", "{media: Opaque}", "{media: Opaque}\n    response: {keep: ['a[']}", v1alpha1.ReasonInvalid, `spec.grants[1].response.keep: "a[": write []`},
+		"rate":         {"it would bound nothing", "{media: Opaque}", "{media: Opaque}\n    limits: {requests: {count: 1, per: 10ms}}", v1alpha1.ReasonInvalid, `spec.grants[1].limits.requests: "1 per 10ms": allow`},
+		"no requests":  {"it would refuse all", "  grants:", "  limits: {requests: {count: 0, per: 1m}}\n  grants:", v1alpha1.ReasonInvalid, `spec.limits.requests: "0 per 1m0s": allow`},
+		"set text":     {"no text is an array", "in: [acme/docs], fold: ASCII", "type: Array", v1alpha1.ReasonInvalid, `spec.grants[0].where.repo.set.type: "Array": set another type`},
+		"git":          {"not enforced yet", read, "git: {repos: {set: docs}, fetch: true}", v1alpha1.ReasonUnsupported, "spec.grants[0].git: "},
+		"graphql":      {"not enforced yet", read, "graphql: {path: /g, operations: [Query], select: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].graphql: "},
+		"mcp":          {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
+		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
+		"websocket":    {"not enforced yet", read, "websocket: {path: /ws}", v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
+		"never":        {"not proved yet", "  grants:", "  never: [{http: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never: "},
+		"observe":      {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +220,7 @@ func problem(t *testing.T, why string, err error, reason, want string) {
 
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
-		"other profile":    {"its rules are missing", "profile: github-rest", "profile: odata", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "odata": `},
+		"other profile":    {"its rules are missing", "profile: github-rest", "profile: mcp", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "mcp": `},
 		"graphql":          {"not enforced yet", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].graphql: "},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},
@@ -298,7 +304,7 @@ func TestAllProblems(t *testing.T) {
 	sc := credentialOf(t, credentialText)
 	sc.Spec.Grants[0].Where["repo"] = v1alpha1.Matcher{Set: "none"}
 	sc.Spec.Grants[0].HTTP.Endpoint = "none"
-	sc.Spec.Grants[1].Body.Media = v1alpha1.BodyJSON
+	sc.Spec.Grants[1].Body.Media = "Neither"
 	sc.Spec.Lifetime = &metav1.Duration{Duration: time.Second}
 	_, err := Credential(sc, upstreamOf(t, upstreamText))
 	var refused *Refused
@@ -315,6 +321,32 @@ func TestAllProblems(t *testing.T) {
 	}
 	if refused.Reason != v1alpha1.ReasonInvalid {
 		t.Errorf("reason %s: what cannot be read comes before what is not enforced", refused.Reason)
+	}
+}
+
+// TestVariables: a client is pointed at the address and sends the token where
+// the endpoint takes it from.
+func TestVariables(t *testing.T) {
+	endpoint := func(profile, url, inject string) string {
+		return "\n  - {name: e, url: " + url + ", profile: " + profile + ", inject: {" + inject + "}}"
+	}
+	tests := map[string]struct {
+		why, endpoint string
+		want          []bundle.EnvVar
+	}{
+		"openai":           {"its clients want the version in the address", endpoint("openai", "https://api.openai.com", "bearer: {}"), []bundle.EnvVar{{Name: "OPENAI_BASE_URL", Value: "{url:e}/v1"}, {Name: "OPENAI_API_BASE", Value: "{url:e}/v1"}, {Name: "OPENAI_API_KEY", Value: "{token}"}}},
+		"openai, base":     {"paths are relative to the base path", endpoint("openai", "https://api.openai.com/v1", "bearer: {}"), []bundle.EnvVar{{Name: "OPENAI_BASE_URL", Value: "{url:e}"}, {Name: "OPENAI_API_BASE", Value: "{url:e}"}, {Name: "OPENAI_API_KEY", Value: "{token}"}}},
+		"anthropic, key":   {"the token comes as a key", endpoint("anthropic", "https://api.anthropic.com", "header: {name: x-api-key}"), []bundle.EnvVar{{Name: "ANTHROPIC_BASE_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_API_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_API_KEY", Value: "{token}"}}},
+		"anthropic, token": {"the token comes as Bearer", endpoint("anthropic", "https://api.anthropic.com", "bearer: {}"), []bundle.EnvVar{{Name: "ANTHROPIC_BASE_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_API_URL", Value: "{url:e}"}, {Name: "ANTHROPIC_AUTH_TOKEN", Value: "{token}"}}},
+		"strict":           {"nothing is known of its clients", endpoint("strict-json", "https://llm.example", "bearer: {}"), nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			up := upstreamOf(t, "metadata: {name: u, namespace: n}\nspec:\n  endpoints:"+test.endpoint)
+			if diff := cmp.Diff(test.want, Variables(&v1alpha1.ScopedCredential{}, up)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.why, diff)
+			}
+		})
 	}
 }
 

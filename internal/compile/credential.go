@@ -96,7 +96,8 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 		p.invalid(spec.Child("maxOffline"), o.Duration.String(), "set maxOffline to at most lifetime: a lease never outlives its token")
 	}
 	p.unsupported(sc.Spec.Mode != "" && sc.Spec.Mode != v1alpha1.ModeEnforce, spec.Child("mode"), string(sc.Spec.Mode))
-	out.Env = env(p, spec.Child("client", "env"), sc.Spec.Client, up)
+	checkVariables(p, spec.Child("client", "env"), sc.Spec.Client, up)
+	out.Env = Variables(sc, up)
 	before := len(p.list)
 	g := &grants{
 		p:         p,
@@ -111,35 +112,94 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 	if len(p.list) == 0 { // what would be decided otherwise when corrected is not decided
 		(&examples{p, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
 	}
-	p.unsupported(sc.Spec.Limits != nil, spec.Child("limits"), "")
+	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }
 
-// env is the author's variables, then those of the profiles that the author
-// did not set. Of two endpoints that bring the same, the first has it.
-func env(p *problems, path *field.Path, client *v1alpha1.Client, up *v1alpha1.UpstreamSecret) []bundle.EnvVar {
+// credentialLimits adds the author's own limits. Of two bounds of the same,
+// both hold.
+func credentialLimits(p *problems, path *field.Path, in *v1alpha1.CredentialLimits, out *bundle.Credential) {
+	if in == nil {
+		return
+	}
+	checkRate(p, path.Child("requests"), in.Requests)
+	out.Requests = rate(in.Requests)
+	if in.Concurrency == nil {
+		return
+	}
+	if *in.Concurrency < 1 {
+		p.invalid(path.Child("concurrency"), "", "allow at least one request at a time, or suspend the credential")
+	}
+	out.Limits.Concurrency = min(out.Limits.Concurrency, int(*in.Concurrency))
+}
+
+// Variables are the author's client variables, then those of the profiles that
+// the author did not set. Of two endpoints that bring the same, the first has
+// it. A profile that this release does not have brings none; the credential is
+// not accepted then.
+func Variables(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) []bundle.EnvVar {
 	var out []bundle.EnvVar
 	taken := map[string]bool{}
-	if client != nil {
-		for i, v := range client.Env {
-			checkVariable(p, path.Index(i), v, up)
-			if taken[v.Name] {
-				p.invalid(path.Index(i).Child("name"), v.Name, "this variable is set twice: remove one")
-			}
+	add := func(v bundle.EnvVar) {
+		if !taken[v.Name] {
 			taken[v.Name] = true
-			out = append(out, bundle.EnvVar{Name: v.Name, Value: v.Value})
+			out = append(out, v)
+		}
+	}
+	if sc.Spec.Client != nil {
+		for _, v := range sc.Spec.Client.Env {
+			add(bundle.EnvVar{Name: v.Name, Value: v.Value})
 		}
 	}
 	for i := range up.Spec.Endpoints {
 		e := &up.Spec.Endpoints[i]
-		preset, _ := profile.Lookup(string(e.Profile))
-		for _, v := range preset.Env {
-			if !taken[v.Name] {
-				taken[v.Name] = true
-				out = append(out, bundle.EnvVar{Name: v.Name, Value: strings.ReplaceAll(v.Value, "{url:ENDPOINT}", "{url:"+e.Name+"}")})
+		known, _ := profile.Lookup(string(e.Profile))
+		for _, v := range known.Env {
+			if fits(v, &e.Inject) {
+				add(bundle.EnvVar{Name: v.Name, Value: preset(v.Value, e)})
 			}
 		}
 	}
 	return out
+}
+
+// checkVariables refuses what an author's variables cannot mean.
+func checkVariables(p *problems, path *field.Path, client *v1alpha1.Client, up *v1alpha1.UpstreamSecret) {
+	if client == nil {
+		return
+	}
+	seen := map[string]bool{}
+	for i, v := range client.Env {
+		checkVariable(p, path.Index(i), v, up)
+		if seen[v.Name] {
+			p.invalid(path.Index(i).Child("name"), v.Name, "this variable is set twice: remove one")
+		}
+		seen[v.Name] = true
+	}
+}
+
+// fits tells whether a client that reads v sends the token where the endpoint
+// takes it from.
+func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
+	switch v.Inject {
+	case "bearer":
+		return in.Bearer != nil
+	case "header":
+		return in.Header != nil
+	}
+	return true
+}
+
+// preset is a value of a profile for an endpoint. What stands behind the
+// address is left out where it is part of the url: paths are relative to that.
+func preset(value string, e *v1alpha1.Endpoint) string {
+	base, found := strings.CutPrefix(value, "{url:ENDPOINT}")
+	if !found {
+		return value
+	}
+	if strings.HasSuffix(e.URL, base) {
+		base = ""
+	}
+	return "{url:" + e.Name + "}" + base
 }
 
 // checkVariable refuses a value that names no endpoint: the agent would get

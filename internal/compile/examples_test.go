@@ -18,6 +18,18 @@ func TestExamples(t *testing.T) {
   - name: impossible
     http: {endpoint: files, methods: [GET], paths: [/impossible]}
     headers: {X-Tenant: {required: true, equals: a, in: [b]}}
+  - name: body
+    http: {endpoint: files, methods: [POST], paths: [/body]}
+    body: {fields: {a.b: {required: true, type: Integer, min: 7}, c: {required: true, glob: x/y}, "d[].e": {required: true, type: Boolean}, f: {required: true, type: Object}}}
+  - name: form
+    http: {endpoint: files, methods: [POST], paths: [/form]}
+    body: {media: Form, fields: {a: {required: true, in: ["b"]}}}
+  - name: parts
+    http: {endpoint: files, methods: [POST], paths: [/parts]}
+    body: {media: Multipart, parts: {a: {required: true, value: {in: [b]}}, f: {required: true, filename: {required: true, glob: x}}}}
+  - name: nobody
+    http: {endpoint: files, methods: [POST], paths: [/nobody]}
+    body: {fields: {a: {required: true, pattern: "q[0-9]{7}"}}}
 `
 	tests := map[string]struct {
 		why, list, example string
@@ -27,6 +39,11 @@ func TestExamples(t *testing.T) {
 		"folded":             {"the profile's equivalences hold here too", "allow", "rest GET /repos/ACME/Docs/pulls?page=2", "", ""},
 		"with a body":        {"without one it passes", "allow", "files PUT /blobs/x", "", ""},
 		"with a header":      {"some headers pass", "allow", "files GET /tenant", "", ""},
+		"with fields":        {"some body passes", "allow", "files POST /body", "", ""},
+		"with form fields":   {"some form passes", "allow", "files POST /form", "", ""},
+		"with parts":         {"some parts pass", "allow", "files POST /parts", "", ""},
+		"not denied, body":   {"some body passes", "deny", "files POST /body", v1alpha1.ReasonExampleFailed, `spec.examples.deny[0]: "files POST /body": it is allowed by the grant body`},
+		"not known of body":  {"a guess would be no answer", "allow", "files POST /nobody", v1alpha1.ReasonUnsupported, `spec.examples.allow[0]: "files POST /nobody": whether the required body field a can pass`},
 		"denied":             {"nothing grants it", "deny", "rest DELETE /repos/acme/docs", "", ""},
 		"denied query":       {"the query does not pass", "deny", "rest GET /repos/acme/docs?page=0", "", ""},
 		"malformed":          {"it never passes", "deny", "rest GET /repos/acme/docs/../web", "", ""},

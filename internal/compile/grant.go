@@ -51,6 +51,9 @@ func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
 func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, ok bool) {
 	before := len(g.p.list)
 	g.unsupported(path, in)
+	if in.Limits != nil {
+		checkRate(g.p, path.Child("limits", "requests"), &in.Limits.Requests)
+	}
 	if in.HTTP == nil {
 		if len(g.p.list) == before {
 			g.p.invalid(path, in.Name, "set http: a grant without method and path grants nothing")
@@ -60,12 +63,14 @@ func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, o
 	http := path.Child("http")
 	endpoint := g.endpoint(http.Child("endpoint"), in.HTTP.Endpoint)
 	out = scope.Grant{
-		Name:    in.Name,
-		HTTP:    &scope.HTTP{Paths: slices.Clone(in.HTTP.Paths)},
-		Where:   g.sets.matchers(g.p, path.Child("where"), in.Where),
-		Query:   g.query(path.Child("query"), in.Query),
-		Headers: g.headers(path.Child("headers"), in.Headers, endpoint),
-		Body:    g.body(path.Child("body"), in.Body),
+		Name:     in.Name,
+		HTTP:     &scope.HTTP{Paths: slices.Clone(in.HTTP.Paths)},
+		Where:    g.sets.matchers(g.p, path.Child("where"), in.Where),
+		Query:    g.query(path.Child("query"), in.Query),
+		Headers:  g.headers(path.Child("headers"), in.Headers, endpoint),
+		Body:     g.body(path.Child("body"), in.Body),
+		Response: keep(in.Response),
+		Limits:   grantLimits(in.Limits),
 	}
 	for _, method := range in.HTTP.Methods {
 		out.HTTP.Methods = append(out.HTTP.Methods, string(method))
@@ -87,8 +92,6 @@ func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
 	g.p.unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.unsupported(in.GRPC != nil, path.Child("grpc"), "")
 	g.p.unsupported(in.WebSocket != nil, path.Child("websocket"), "")
-	g.p.unsupported(in.Response != nil, path.Child("response"), "")
-	g.p.unsupported(in.Limits != nil, path.Child("limits"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.
@@ -136,26 +139,4 @@ func (g *grants) headers(path *field.Path, in map[string]v1alpha1.Matcher, endpo
 		out[canonical] = g.sets.matcher(g.p, path.Key(name), in[name])
 	}
 	return out
-}
-
-func (g *grants) body(path *field.Path, in *v1alpha1.Body) *scope.Body {
-	if in == nil {
-		return nil
-	}
-	if in.Media != v1alpha1.BodyOpaque {
-		media := in.Media
-		if media == "" {
-			media = v1alpha1.BodyJSON
-		}
-		g.p.unsupported(true, path.Child("media"), string(media))
-		return nil
-	}
-	if len(in.Fields) > 0 || len(in.Parts) > 0 || in.Unlisted == v1alpha1.UnlistedAllow {
-		g.p.invalid(path, "", "an Opaque body is not looked at: remove fields, parts and unlisted")
-	}
-	limit := or(in.MaxBytes, g.bodyBytes)
-	if limit < 1 {
-		g.p.invalid(path.Child("maxBytes"), "", "allow at least one byte, or remove body")
-	}
-	return &scope.Body{Media: scope.Opaque, MaxBytes: limit}
 }

@@ -48,7 +48,34 @@ func canonicalGrant(g scope.Grant) scope.Grant {
 	g.Where = canonicalMatchers(g.Where)
 	g.Query.Params = canonicalMatchers(g.Query.Params)
 	g.Headers = canonicalMatchers(g.Headers)
+	g.Body = canonicalBody(g.Body)
+	if g.Response != nil {
+		g.Response = &scope.Response{Keep: sortedSet(g.Response.Keep)}
+	}
 	return g
+}
+
+func canonicalBody(b *scope.Body) *scope.Body {
+	if b == nil {
+		return nil
+	}
+	out := *b
+	out.Fields = canonicalMatchers(b.Fields)
+	out.Parts = maps.Clone(b.Parts)
+	for name, part := range out.Parts {
+		part.Media = sortedSet(part.Media)
+		part.Value, part.Filename = canonicalPointer(part.Value), canonicalPointer(part.Filename)
+		out.Parts[name] = part
+	}
+	return &out
+}
+
+func canonicalPointer(m *scope.Matcher) *scope.Matcher {
+	if m == nil {
+		return nil
+	}
+	out := canonicalMatcher(*m)
+	return &out
 }
 
 func canonicalMatchers(in map[string]scope.Matcher) map[string]scope.Matcher {
@@ -61,10 +88,7 @@ func canonicalMatchers(in map[string]scope.Matcher) map[string]scope.Matcher {
 
 func canonicalMatcher(m scope.Matcher) scope.Matcher {
 	m.In, m.Except = sortedSet(m.In), sortedSet(m.Except)
-	if m.Set != nil {
-		set := canonicalMatcher(*m.Set)
-		m.Set = &set
-	}
+	m.Set = canonicalPointer(m.Set)
 	return m
 }
 
@@ -99,6 +123,6 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 
 // opaque tells whether some part of what the grant allows is not looked at.
 func opaque(g *scope.Grant) bool {
-	return g.Body != nil && g.Body.Media == scope.Opaque || g.Query.UnlistedAllow ||
+	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
 		slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g.Where) })
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // TestScopeHash: equal scopes, equal hashes, as far as the author's spelling
@@ -57,6 +59,47 @@ func TestScopeHash(t *testing.T) {
 	elsewhere, err := Credential(credentialOf(t, credentialText), upstreamOf(t, strings.Replace(upstreamText, "files.example", "other.example", 1)))
 	if err != nil || elsewhere.ScopeHash == of(credentialText) {
 		t.Errorf("the same grants at another host are another scope: %v", err)
+	}
+}
+
+// TestScopeHashOfBodies puts one text or another in the place of a body.
+func TestScopeHashOfBodies(t *testing.T) {
+	const fields = "{fields: {a.b: {in: [x, z]}, c: {type: Any}}}"
+	tests := map[string]struct {
+		why, one, other string
+		same            bool
+	}{
+		"order of fields":  {"fields have none", fields, "{fields: {c: {type: Any}, a.b: {in: [z, x]}}}", true},
+		"defaults":         {"they are written out", fields, "{media: JSON, unlisted: Deny, maxBytes: 1048576, fields: {a.b: {in: [x, z]}, c: {type: Any}}}", true},
+		"bound above":      {"what is read whole has one bound", fields, "{maxBytes: 99999999, fields: {a.b: {in: [x, z]}, c: {type: Any}}}", true},
+		"unlisted":         {"more is another scope", fields, "{unlisted: Allow, fields: {a.b: {in: [x, z]}, c: {type: Any}}}", false},
+		"field":            {"so is less", fields, "{fields: {a.b: {in: [x, z]}}}", false},
+		"value":            {"so is another value", fields, "{fields: {a.b: {in: [x]}, c: {type: Any}}}", false},
+		"medium":           {"a form is no JSON", "{media: Form, fields: {a: {in: [x]}}}", "{fields: {a: {in: [x]}}}", false},
+		"media of a part":  {"it has one of them", "{media: Multipart, parts: {a: {media: [a/b, c/d]}}}", "{media: Multipart, parts: {a: {media: [c/d, a/b]}}}", true},
+		"part":             {"another part is another scope", "{media: Multipart, parts: {a: {media: [a/b]}}}", "{media: Multipart, parts: {a: {media: [a/b], required: true}}}", false},
+		"value of a part":  {"values have no order", "{media: Multipart, parts: {a: {value: {in: [x, z]}}}}", "{media: Multipart, parts: {a: {value: {in: [z, x]}}}}", true},
+		"name of a file":   {"it is part of it", "{media: Multipart, parts: {a: {filename: {glob: a}}}}", "{media: Multipart, parts: {a: {}}}", false},
+		"order of keep":    {"an answer is cut to all of them", fields + "\n    response: {keep: [a, b]}", fields + "\n    response: {keep: [b, a]}", true},
+		"keep":             {"what comes back is part of it", fields + "\n    response: {keep: [a]}", fields, false},
+		"keep none":        {"none is not all", fields + "\n    response: {keep: []}", fields, false},
+		"limits":           {"so is how often", fields + "\n    limits: {requests: {count: 1, per: 1m}}", fields + "\n    limits: {requests: {count: 2, per: 1m}}", false},
+		"spelling of time": {"a minute is sixty seconds", fields + "\n    limits: {requests: {count: 1, per: 1m}}", fields + "\n    limits: {requests: {count: 1, per: 60s}}", true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var hashes []string
+			for _, body := range []string{test.one, test.other} {
+				got, err := Credential(credentialOf(t, strings.Replace(credentialText, "{media: Opaque}", body, 1)), upstreamOf(t, upstreamText))
+				if err != nil {
+					t.Fatal(err)
+				}
+				hashes = append(hashes, got.ScopeHash)
+			}
+			if same := hashes[0] == hashes[1]; same != test.same {
+				t.Errorf("%s: equal %v", test.why, same)
+			}
+		})
 	}
 }
 
@@ -118,5 +161,19 @@ func TestKey(t *testing.T) {
 				t.Errorf("%s: %q, %v", test.why, got.Reveal(), err)
 			}
 		})
+	}
+}
+
+// TestCredentialLimits: of two bounds of the same, both hold.
+func TestCredentialLimits(t *testing.T) {
+	for text, want := range map[string]int{"": 256, "  limits: {concurrency: 8}\n": 8, "  limits: {concurrency: 1000}\n": 256} {
+		got, err := Credential(credentialOf(t, strings.Replace(credentialText, "  grants:", text+"  grants:", 1)), upstreamOf(t, upstreamText))
+		if err != nil || got.Limits.Concurrency != want || got.Requests != nil {
+			t.Errorf("%q: concurrency %d, requests %v, %v", text, got.Limits.Concurrency, got.Requests, err)
+		}
+	}
+	got, err := Credential(credentialOf(t, strings.Replace(credentialText, "  grants:", "  limits: {requests: {count: 60, per: 1m}}\n  grants:", 1)), upstreamOf(t, upstreamText))
+	if err != nil || got.Requests == nil || *got.Requests != (scope.Rate{Count: 60, Per: time.Minute}) {
+		t.Errorf("requests %v, %v", got.Requests, err)
 	}
 }

@@ -17,6 +17,7 @@ var ownHeaders = []string{
 	"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer",
 	"Upgrade", "Expect", "Accept-Encoding", "Http2-Settings",
 	"Authorization", "Proxy-Authorization", "Cookie",
+	"Content-Type", "Content-Encoding",
 	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url", "Forwarded",
 }
 

@@ -19,10 +19,12 @@ func (t text) String() string { return string(t) }
 // checkGrant adds what the judge has against a grant. Problems of sets are
 // left out where the sets were complained about already.
 func checkGrant(p *problems, path *field.Path, profile scope.Profile, g *scope.Grant, badSets bool) {
+	seen := map[scope.SpecError]bool{} // where is judged with each path
 	for _, e := range g.Check(profile) {
-		if badSets && strings.Contains(e.Field, ".set") {
+		if seen[*e] || badSets && strings.Contains(e.Field, ".set") {
 			continue
 		}
+		seen[*e] = true
 		p.invalid(grantField(path, e, g), e.Value, e.Msg)
 	}
 	checkReach(p, path.Child("http", "paths"), g)
@@ -74,18 +76,17 @@ func openTail(template string, where map[string]scope.Matcher) bool {
 // checkSet adds what the judge has against the matcher of a set, wherever it
 // may be used.
 func checkSet(p *problems, path *field.Path, m scope.Matcher) {
-	// These speak of documents alone, none of which can be judged yet.
-	if m.Type == scope.Object || m.Type == scope.Array || m.MaxItems != nil {
-		p.unsupported(true, path.Child("type"), string(m.Type))
-		return
-	}
 	const name = "x"
-	probe := scope.Grant{
-		Name:  "set",
-		HTTP:  &scope.HTTP{Methods: []string{"GET"}, Paths: []string{"/"}},
-		Query: scope.Query{Params: map[string]scope.Matcher{name: m}},
+	probe := scope.Grant{Name: "set", HTTP: &scope.HTTP{Methods: []string{"POST"}, Paths: []string{"/"}}}
+	prefix := "query.params." + name
+	switch m.ValueType() {
+	case scope.Object, scope.Array: // they speak of documents alone
+		prefix = "body.fields." + name
+		probe.Body = &scope.Body{Media: scope.JSON, MaxBytes: 1, Fields: map[string]scope.Matcher{name: m}}
+	default:
+		probe.Query.Params = map[string]scope.Matcher{name: m}
 	}
 	for _, e := range probe.Check(scope.Profile{}) {
-		p.invalid(text(path.String()+strings.TrimPrefix(e.Field, "query.params."+name)), e.Value, e.Msg)
+		p.invalid(text(path.String()+strings.TrimPrefix(e.Field, prefix)), e.Value, e.Msg)
 	}
 }

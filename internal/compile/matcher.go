@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -91,3 +92,76 @@ func number(n *int32) *int {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// body compiles what a grant says of bodies, with its defaults written out.
+// Whether it can be enforced is for the judge to say.
+func (g *grants) body(path *field.Path, in *v1alpha1.Body) *scope.Body {
+	if in == nil {
+		return nil
+	}
+	out := &scope.Body{
+		Media:         scope.Media(in.Media),
+		MaxBytes:      or(in.MaxBytes, g.bodyBytes),
+		UnlistedAllow: in.Unlisted == v1alpha1.UnlistedAllow,
+		Fields:        g.sets.matchers(g.p, path.Child("fields"), in.Fields),
+	}
+	if in.Media == "" {
+		out.Media = scope.JSON
+	}
+	if out.Media != scope.Opaque { // what is read whole is bounded for every grant
+		out.MaxBytes = min(out.MaxBytes, g.bodyBytes)
+	}
+	if len(in.Parts) > 0 {
+		out.Parts = make(map[string]scope.Part, len(in.Parts))
+	}
+	for _, name := range sortedKeys(in.Parts) {
+		out.Parts[name] = g.part(path.Child("parts").Key(name), in.Parts[name])
+	}
+	return out
+}
+
+func (g *grants) part(path *field.Path, in v1alpha1.Part) scope.Part {
+	out := scope.Part{Required: in.Required, Media: slices.Clone(in.Media), MaxBytes: or(in.MaxBytes, 0)}
+	if in.MaxBytes != nil && *in.MaxBytes < 1 {
+		g.p.invalid(path.Child("maxBytes"), "", "allow at least one byte, or remove the part")
+	}
+	if in.Value != nil {
+		m := g.sets.matcher(g.p, path.Child("value"), *in.Value)
+		out.Value = &m
+	}
+	if in.Filename != nil {
+		m := g.sets.matcher(g.p, path.Child("filename"), *in.Filename)
+		out.Filename = &m
+	}
+	return out
+}
+
+func keep(in *v1alpha1.GrantResponse) *scope.Response {
+	if in == nil {
+		return nil
+	}
+	// Never nil: an empty list is written as one.
+	return &scope.Response{Keep: append([]string{}, in.Keep...)}
+}
+
+func grantLimits(in *v1alpha1.GrantLimits) *scope.Limits {
+	if in == nil {
+		return nil
+	}
+	return &scope.Limits{Requests: *rate(&in.Requests)}
+}
+
+func rate(in *v1alpha1.RequestRate) *scope.Rate {
+	if in == nil {
+		return nil
+	}
+	return &scope.Rate{Count: int(in.Count), Per: in.Per.Duration}
+}
+
+// checkRate holds a rate to the schema's rules a second time: the installed
+// schema may be older than this code.
+func checkRate(p *problems, path *field.Path, in *v1alpha1.RequestRate) {
+	if in != nil && !rate(in).Valid() {
+		p.invalid(path, fmt.Sprintf("%d per %v", in.Count, in.Per.Duration), "allow 1 to 1000000 requests, with per between 1s and 24h")
+	}
+}

@@ -27,9 +27,34 @@ type schema struct {
 	rules      *cel.Validator
 }
 
-// schemas are built once, when the first object is read: compiling the rules
-// takes a while.
-var schemas = sync.OnceValues(func() (map[string]*schema, error) { return buildAll(crd.Files) })
+// kept are the schemas from one reading to the next: compiling the rules takes
+// a while.
+var kept struct {
+	sync.Mutex
+	schemas map[string]*schema
+}
+
+func schemas() (map[string]*schema, error) {
+	kept.Lock()
+	defer kept.Unlock()
+	if kept.schemas == nil {
+		all, err := buildAll(crd.Files)
+		if err != nil {
+			return nil, err
+		}
+		kept.schemas = all
+	}
+	return kept.schemas, nil
+}
+
+// Forget drops what [Read] keeps between two calls, some MB that a process which
+// reads no more manifests would carry through every collection of garbage. The
+// next Read makes it again.
+func Forget() {
+	kept.Lock()
+	defer kept.Unlock()
+	kept.schemas = nil
+}
 
 func buildAll(files fs.FS) (map[string]*schema, error) {
 	paths, err := fs.Glob(files, "bases/*.yaml")

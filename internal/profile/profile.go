@@ -11,6 +11,22 @@
 //     client_secret are an older way to authenticate, X-GitHub-Api-Version
 //     chooses the version (GitHub's REST documentation). Its clients read
 //     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN.
+//   - google-rest: the system parameters of Google's APIs, with and without a
+//     dollar sign: $httpMethod is another method, key another identity,
+//     userProject another payer, uploadType another way to read the body
+//     (Google's documentation of system parameters). X-Goog-FieldMask narrows
+//     an answer.
+//   - odata: system query options by which a read reaches further resources or
+//     has another form, with and without their dollar sign (OData 4.01, URL
+//     Conventions, section 5.1).
+//   - strict-json: strict, for upstreams that are asked with JSON bodies.
+//   - openai: Idempotency-Key and OpenAI-Beta are sent by the client libraries,
+//     which read OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY and want
+//     the version in the address. Organization and project are not forwarded:
+//     they choose who pays.
+//   - anthropic: anthropic-version is required. The client libraries read
+//     ANTHROPIC_BASE_URL or ANTHROPIC_API_URL, and send ANTHROPIC_API_KEY in
+//     x-api-key, ANTHROPIC_AUTH_TOKEN as Bearer: only one of them may be set.
 package profile
 
 import (
@@ -23,7 +39,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -32,9 +47,18 @@ import (
 type Profile struct {
 	// Scope is what the judge knows of it.
 	Scope scope.Profile
-	// Env are the client variables. A value holds {url:ENDPOINT}, in which
-	// ENDPOINT stands for the endpoint that has the profile, or {token}.
-	Env []bundle.EnvVar
+	// Env are the client variables.
+	Env []EnvVar
+}
+
+// EnvVar is a client variable. Its value holds {url:ENDPOINT}, in which
+// ENDPOINT stands for the endpoint that has the profile, or {token}.
+type EnvVar struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	// Inject says that the variable is for endpoints that take the credential
+	// this way alone: bearer or header. Empty: for all.
+	Inject string `json:"inject"`
 }
 
 //go:embed data/*.json
@@ -97,10 +121,7 @@ func readAll(files fs.FS) (map[string]Profile, error) {
 func read(text []byte) (Profile, error) {
 	var file struct {
 		Profile scope.Profile `json:"profile"`
-		Env     []struct {
-			Name  string `json:"name"`
-			Value string `json:"value"`
-		} `json:"env"`
+		Env     []EnvVar      `json:"env"`
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -108,8 +129,8 @@ func read(text []byte) (Profile, error) {
 		return Profile{}, err
 	}
 	p := Profile{Scope: file.Profile}
-	for _, v := range file.Env {
-		p.Env = append(p.Env, bundle.EnvVar{Name: v.Name, Value: v.Value})
+	if len(file.Env) > 0 {
+		p.Env = file.Env
 	}
 	return p, nil
 }

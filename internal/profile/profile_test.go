@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -20,10 +19,18 @@ func TestLookup(t *testing.T) {
 			ReserveQuery:   []string{"client_id", "client_secret"},
 			ForwardHeaders: []string{"X-GitHub-Api-Version"},
 		},
-		Env: []bundle.EnvVar{
+		Env: []EnvVar{
 			{Name: "GITHUB_API_URL", Value: "{url:ENDPOINT}"},
 			{Name: "GITHUB_TOKEN", Value: "{token}"},
 			{Name: "GH_TOKEN", Value: "{token}"},
+		},
+	}
+	openai := Profile{
+		Scope: scope.Profile{ForwardHeaders: []string{"OpenAI-Beta", "Idempotency-Key"}},
+		Env: []EnvVar{
+			{Name: "OPENAI_BASE_URL", Value: "{url:ENDPOINT}/v1"},
+			{Name: "OPENAI_API_BASE", Value: "{url:ENDPOINT}/v1"},
+			{Name: "OPENAI_API_KEY", Value: "{token}"},
 		},
 	}
 	tests := map[string]struct {
@@ -35,7 +42,9 @@ func TestLookup(t *testing.T) {
 		"strict":      {"nothing is equal, nothing extra goes upstream", "strict", Profile{}, true},
 		"default":     {"an endpoint without a profile is strict", "", Profile{}, true},
 		"github-rest": {"a change here changes what every GitHub scope allows", "github-rest", github, true},
-		"later":       {"a name of the API without data must not pass for strict", "odata", Profile{}, false},
+		"strict-json": {"a body is not the profile's business", "strict-json", Profile{}, true},
+		"openai":      {"organization and project choose who pays, and are not forwarded", "openai", openai, true},
+		"later":       {"a name of the API without data must not pass for strict", "mcp", Profile{}, false},
 		"unknown":     {"a typo must not pass for strict", "github", Profile{}, false},
 	}
 	for name, test := range tests {
@@ -73,8 +82,11 @@ func TestData(t *testing.T) {
 			}
 		}
 		for _, v := range p.Env {
-			if v.Value != "{token}" && v.Value != "{url:ENDPOINT}" {
+			if v.Value != "{token}" && !strings.HasPrefix(v.Value, "{url:ENDPOINT}") {
 				t.Errorf("%s: %s=%q holds neither token nor url", name, v.Name, v.Value)
+			}
+			if v.Inject != "" && v.Inject != "bearer" && v.Inject != "header" {
+				t.Errorf("%s: %s is for %q, which no endpoint has", name, v.Name, v.Inject)
 			}
 		}
 	}
@@ -90,6 +102,53 @@ func TestReadAllIsStrict(t *testing.T) {
 			files := fstest.MapFS{"data/x.json": {Data: []byte(test.text)}}
 			if got, err := readAll(files); err == nil {
 				t.Errorf("%s: read %v", test.why, got)
+			}
+		})
+	}
+}
+
+// TestProfilesRefuse judges requests by the profiles: an upstream would act on
+// what stands in them, however it is spelled, though no grant lists it.
+func TestProfilesRefuse(t *testing.T) {
+	tests := map[string]struct{ why, profile, target, header string }{
+		"method":           {"POST becomes GET", "google-rest", "/a?%24httpMethod=GET", ""},
+		"method, spelled":  {"names have no letter case to some", "google-rest", "/a?%24HttpMethod=GET", ""},
+		"key":              {"another identity", "google-rest", "/a?key=x", ""},
+		"callback":         {"a script", "google-rest", "/a?%24callback=x", ""},
+		"payer":            {"another project pays", "google-rest", "/a?userProject=x", ""},
+		"upload":           {"another way to read the body", "google-rest", "/a?uploadType=multipart", ""},
+		"key header":       {"another identity", "google-rest", "/a", "x-goog-api-key"},
+		"expand":           {"other resources", "odata", "/a?%24expand=messages", ""},
+		"expand, 4.01":     {"the dollar sign may be left out", "odata", "/a?Expand=messages", ""},
+		"format":           {"another form", "odata", "/a?%24format=atom", ""},
+		"method header":    {"every profile refuses it", "odata", "/a", "X-HTTP-Method"},
+		"override":         {"every profile refuses it", "openai", "/a", "X-HTTP-Method-Override"},
+		"override, strict": {"every profile refuses it", "strict-json", "/a?_method=PUT", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p, known := Lookup(test.profile)
+			if !known {
+				t.Fatal("no such profile")
+			}
+			grant := scope.Grant{Name: "all", HTTP: &scope.HTTP{Methods: []string{"GET"}, Paths: []string{"/a"}}, Query: scope.Query{UnlistedAllow: true}}
+			policy, err := scope.Compile(p.Scope, []scope.Grant{grant}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head := scope.Head{Method: "GET", Target: test.target}
+			if test.header != "" {
+				head.Fields = []scope.Field{{Name: test.header, Value: "GET"}}
+			}
+			var r scope.Request
+			if err := r.Parse(&head, &p.Scope); err != nil {
+				t.Fatal(err)
+			}
+			if d := policy.Decide(&r); d.Verdict == scope.Allow {
+				t.Errorf("%s: allowed", test.why)
+			}
+			if err := r.Parse(&scope.Head{Method: "GET", Target: "/a?page=1"}, &p.Scope); err != nil || policy.Decide(&r).Verdict != scope.Allow {
+				t.Error("an ordinary request is refused")
 			}
 		})
 	}

@@ -115,55 +115,80 @@ func (r *Request) readPath(raw string, slashes bool) *Refusal {
 		return errOrigin
 	}
 	r.buf = append(r.buf, '/')
-	start, glued, escaped := 1, false, false
-	for i := 1; i < len(raw); i++ {
-		c, separator := raw[i], raw[i] == '/'
-		if c == '%' {
-			var ok bool
-			if c, ok = triplet(raw, i); !ok {
-				return errTriplet
-			}
-			i += 2
-			escaped = true
-		} else if !separator && class[c]&pathByte == 0 {
-			return errRawPath
+	open := openSegment{start: 1}
+	for i := 1; i < len(raw); {
+		c, width, err := pathByteAt(raw, i, slashes)
+		if err != nil {
+			return err
 		}
-		switch c {
-		case '\\', '?', '#', ';':
-			return errHidden
-		case '/':
-			if !separator && !slashes {
-				return errEncodedSlash
-			}
-			if err := r.endSegment(start, glued, escaped); err != nil {
+		open.escaped = open.escaped || width > 1
+		if c == '/' {
+			if err := r.endSegment(open); err != nil {
 				return err
 			}
-			start, glued, escaped = len(r.buf)+1, !separator, false
+			open = openSegment{start: len(r.buf) + 1, glued: width > 1}
 		}
 		r.buf = append(r.buf, c)
+		i += width
 	}
-	if r.slash = start == len(r.buf) && !glued; r.slash {
-		return nil
-	}
-	return r.endSegment(start, glued, escaped)
+	return r.endPath(open)
 }
 
-// endSegment adds the segment that begins at start of r.buf.
-func (r *Request) endSegment(start int, glued, escaped bool) *Refusal {
-	s := view(r.buf[start:])
+// pathByteAt decodes the byte at raw[i] and returns how many bytes of raw
+// stand for it.
+func pathByteAt(raw string, i int, slashes bool) (c byte, width int, err *Refusal) {
+	c, width = raw[i], 1
+	if c == '%' {
+		var ok bool
+		if c, ok = triplet(raw, i); !ok {
+			return 0, 0, errTriplet
+		}
+		width = 3
+	} else if c != '/' && class[c]&pathByte == 0 {
+		return 0, 0, errRawPath
+	}
+	switch c {
+	case '\\', '?', '#', ';':
+		return 0, 0, errHidden
+	case '/':
+		if width > 1 && !slashes {
+			return 0, 0, errEncodedSlash
+		}
+	}
+	return c, width, nil
+}
+
+// openSegment is the segment of a path whose end was not read yet.
+type openSegment struct {
+	start   int // in Request.buf
+	glued   bool
+	escaped bool
+}
+
+// endPath ends the path, in a slash or in the segment s.
+func (r *Request) endPath(s openSegment) *Refusal {
+	if r.slash = s.start == len(r.buf) && !s.glued; r.slash {
+		return nil
+	}
+	return r.endSegment(s)
+}
+
+// endSegment adds the segment that begins at s.start of r.buf.
+func (r *Request) endSegment(s openSegment) *Refusal {
+	word := text.View(r.buf[s.start:])
 	switch {
-	case s == "":
+	case word == "":
 		return errEmptySegment
-	case s == "." || s == "..":
+	case word == "." || word == "..":
 		return errDotSegment
-	case escaped && text.HasTriplet(s):
+	case s.escaped && text.HasTriplet(word):
 		return errTwice
 	}
-	r.segments = append(r.segments, segment{start: start, end: len(r.buf), glued: glued})
-	if !escaped {
+	r.segments = append(r.segments, segment{start: s.start, end: len(r.buf), glued: s.glued})
+	if !s.escaped {
 		return nil // raw bytes are printable ASCII
 	}
-	return checkText(s)
+	return checkText(word)
 }
 
 // readQuery reads the pairs of a query into r.
@@ -212,7 +237,7 @@ func (r *Request) readWord(raw string, at int, end byte) (word string, next int,
 		}
 		r.buf = append(r.buf, c)
 	}
-	word = view(r.buf[start:])
+	word = text.View(r.buf[start:])
 	if !escaped {
 		return word, at, nil // raw bytes are printable ASCII
 	}

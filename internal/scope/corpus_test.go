@@ -31,6 +31,19 @@ var columns = regexp.MustCompile(`\t+| {2,}`)
 
 func readCorpus(tb testing.TB, file string) (s corpusScope, cases []corpusCase) {
 	tb.Helper()
+	s, lines := readScope(tb, file)
+	for line := range strings.Lines(lines) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			cases = append(cases, readCase(tb, line))
+		}
+	}
+	return s, cases
+}
+
+// readScope reads the scope that a file begins with, and returns the lines
+// below it.
+func readScope(tb testing.TB, file string) (s corpusScope, lines string) {
+	tb.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		tb.Fatal(err)
@@ -42,12 +55,7 @@ func readCorpus(tb testing.TB, file string) (s corpusScope, cases []corpusCase) 
 	if err := d.Decode(&s); err != nil || !ok {
 		tb.Fatalf("%s: reading the scope: %v", file, err)
 	}
-	for line := range strings.Lines(lines) {
-		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-			cases = append(cases, readCase(tb, line))
-		}
-	}
-	return s, cases
+	return s, lines
 }
 
 func readCase(tb testing.TB, line string) corpusCase {

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/field"
+	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
@@ -21,13 +24,13 @@ type grant struct {
 	unlisted bool
 	headers  []header
 	listed   nameSet
-	body     *Body
+	body     *body.Body // nil: none is allowed
 }
 
 // param is a query name that a grant lists.
 type param struct {
 	name string
-	is   *matcher
+	is   *match.Text
 }
 
 func (g *grant) param(name string) *param {
@@ -42,7 +45,7 @@ func (g *grant) param(name string) *param {
 // folds reports whether values of a query name are forwarded in lower case.
 func (g *grant) folds(name string) bool {
 	p := g.param(name)
-	return p != nil && p.is.fold
+	return p != nil && p.is.Fold
 }
 
 // refusesQuery returns why the query of r does not pass.
@@ -74,14 +77,14 @@ func (p *param) refuses(r *Request) (detail string, refused bool) {
 		if r.query[i].Name != p.name {
 			continue
 		}
-		if n++; p.is.forbidden || !p.is.match(r.query[i].Value, r) {
+		if n++; p.is.Forbidden || !p.is.Match(r.query[i].Value, &r.lower) {
 			return "the value of the query name " + shown(p.name) + " is not allowed", true
 		}
 	}
 	switch {
-	case n > 1 && !p.is.repeated:
+	case n > 1 && !p.is.Repeated:
 		return "the query name " + shown(p.name) + " occurs more than once", true
-	case n == 0 && p.is.required:
+	case n == 0 && p.is.Required:
 		return "the query name " + shown(p.name) + " is required", true
 	}
 	return "", false
@@ -126,7 +129,7 @@ func shown(name string) string {
 // Check returns what Compile would find wrong with g, with fields relative to
 // g such as where.repo.glob; none if it can be enforced.
 func (g *Grant) Check(p Profile) []*SpecError {
-	c := grantCompiler{profile: &p, policy: &Policy{root: &node{}, override: newNameSet(overriding, p.RefuseHeaders)}, spec: g}
+	c := grantCompiler{profile: &p, policy: newPolicy(&p), spec: g}
 	c.compile(0)
 	return c.found
 }
@@ -148,6 +151,7 @@ func (c *grantCompiler) compile(rank int) {
 	c.query()
 	c.headers()
 	c.body()
+	c.rest()
 	if c.spec.HTTP == nil {
 		c.add("http", "", "set http: no other kind of grant can be enforced")
 		return
@@ -194,7 +198,7 @@ func (c *grantCompiler) path(path string, t *PathTemplate) {
 		one.where = append(one.where, c.where(name, t, folded))
 	}
 	for _, w := range one.where {
-		if w.is.fold {
+		if w.is.Fold {
 			one.folds = append(one.folds, w.at)
 		}
 	}
@@ -218,7 +222,7 @@ func (c *grantCompiler) where(name string, t *PathTemplate, folded map[int]bool)
 	if m.Forbidden || m.Repeated {
 		c.add("where."+name, "", "remove forbidden and repeated: a capture is always there, once")
 	}
-	return bound{at: at, is: compileMatcher(&m, "where."+name, fold, &c.problems)}
+	return bound{at: at, is: match.CompileText(&m, "where."+name, fold, c.add)}
 }
 
 func (c *grantCompiler) query() {
@@ -228,7 +232,7 @@ func (c *grantCompiler) query() {
 		if name == "" {
 			c.add("query.params", "", "remove the empty name: no request with one is ever allowed")
 		}
-		c.out.params = append(c.out.params, param{name, compileMatcher(&m, "query.params."+name, false, &c.problems)})
+		c.out.params = append(c.out.params, param{name, match.CompileText(&m, "query.params."+name, false, c.add)})
 	}
 }
 
@@ -250,7 +254,7 @@ func (c *grantCompiler) headers() {
 		case slices.ContainsFunc(names[:i], func(other string) bool { return text.EqualName(other, name) }):
 			c.add(field, "", "list the header once: another entry is a spelling of the same name")
 		}
-		c.out.headers = append(c.out.headers, header{name, compileMatcher(&m, field, false, &c.problems)})
+		c.out.headers = append(c.out.headers, header{name, match.CompileText(&m, field, false, c.add)})
 	}
 	c.out.listed = newNameSet(names)
 }
@@ -260,12 +264,20 @@ func (c *grantCompiler) body() {
 	if b == nil {
 		return
 	}
-	if b.Media != Opaque {
-		c.add("body.media", string(b.Media), "set media to Opaque: no other can be enforced")
+	// Whoever lists the Content-Type has said which ones pass.
+	c.out.body = body.Compile(b, c.out.listed.has("Content-Type"), c.policy.reserved, c.add)
+}
+
+// rest checks what is not judged here, but accepted with the grant.
+func (c *grantCompiler) rest() {
+	if c.spec.Response != nil {
+		for _, path := range c.spec.Response.Keep {
+			if _, err := field.Parse(path); err != nil {
+				c.add("response.keep", path, err.Error())
+			}
+		}
 	}
-	if b.MaxBytes <= 0 {
-		c.add("body.maxBytes", "", "bound the body")
+	if l := c.spec.Limits; l != nil && !l.Requests.Valid() {
+		c.add("limits.requests", "", "allow 1 to 1000000 requests in 1s to 24h")
 	}
-	bound := *b
-	c.out.body = &bound
 }

@@ -3,6 +3,7 @@ package scope
 import (
 	"slices"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
@@ -69,30 +70,38 @@ func SecondSpelling(name, want string) bool {
 // header is a header that a grant lists.
 type header struct {
 	name string
-	is   *matcher
+	is   *match.Text
 }
 
 // refusesHeaders returns why the headers of r do not pass.
 func (g *grant) refusesHeaders(r *Request) (detail string, refused bool) {
-	for _, h := range g.headers {
-		n := 0
-		for _, f := range r.fields {
-			switch {
-			case !text.EqualName(f.Name, h.name):
-				continue
-			case SecondSpelling(f.Name, h.name):
-				return "the header " + h.name + " is spelled a second way", true
-			case h.is.forbidden || !isPlain(f.Value) || !h.is.match(f.Value, r):
-				return "the value of the header " + h.name + " is not allowed", true
-			}
-			n++
+	for i := range g.headers {
+		if detail, refused = g.headers[i].refuses(r); refused {
+			return detail, true
 		}
+	}
+	return "", false
+}
+
+// refuses returns why the fields of this name do not pass.
+func (h *header) refuses(r *Request) (detail string, refused bool) {
+	n := 0
+	for _, f := range r.fields {
 		switch {
-		case n > 1:
-			return "the header " + h.name + " occurs more than once", true
-		case n == 0 && h.is.required:
-			return "the header " + h.name + " is required", true
+		case !text.EqualName(f.Name, h.name):
+			continue
+		case SecondSpelling(f.Name, h.name):
+			return "the header " + h.name + " is spelled a second way", true
+		case h.is.Forbidden || !isPlain(f.Value) || !h.is.Match(f.Value, &r.lower):
+			return "the value of the header " + h.name + " is not allowed", true
 		}
+		n++
+	}
+	switch {
+	case n > 1:
+		return "the header " + h.name + " occurs more than once", true
+	case n == 0 && h.is.Required:
+		return "the header " + h.name + " is required", true
 	}
 	return "", false
 }

@@ -3,8 +3,8 @@ package scope
 import (
 	"slices"
 	"strings"
-	"unsafe"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
@@ -41,12 +41,14 @@ type Request struct {
 	query    []Param
 	fields   []Field
 	hasBody  bool
+	content  body.Header // of a request with a body
 
 	buf []byte // what path and query are views of
 
 	// What Decide needs to allocate nothing.
 	found []*route
 	names []string
+	above []string
 	lower []byte
 	onward
 }
@@ -78,7 +80,7 @@ func (r *Request) reset() {
 	clear(r.found)
 	*r = Request{
 		segments: r.segments[:0], query: r.query[:0], buf: r.buf[:0],
-		found: r.found[:0], names: r.names[:0], lower: r.lower, onward: r.onward,
+		found: r.found[:0], names: r.names[:0], above: r.above[:0], lower: r.lower, onward: r.onward,
 	}
 }
 
@@ -98,13 +100,18 @@ func (r *Request) read(h *Head, p *Profile) *Refusal {
 	for _, prefix := range p.FoldPaths {
 		r.fold(prefix)
 	}
-	r.path = view(r.buf)
+	r.path = text.View(r.buf)
 	if queried {
 		if err := r.readQuery(query); err != nil {
 			return err
 		}
 	}
 	r.method, r.fields, r.hasBody = h.Method, h.Fields, h.HasBody
+	if h.HasBody {
+		for i := range h.Fields {
+			r.content.Add(h.Fields[i].Name, h.Fields[i].Value)
+		}
+	}
 	return nil
 }
 
@@ -131,17 +138,9 @@ func (r *Request) fold(prefix string) {
 // isFoldCapture tells a capture of [Profile.FoldPaths] from a literal.
 func isFoldCapture(part string) bool { return strings.HasPrefix(part, "{") }
 
-// view returns a string that shares the memory of b. It is the one place where
-// memory is shared against Go's rules: such strings are into Request.buf and
-// its other buffers, which are written to only behind what was handed out,
-// until the next Parse ends the validity of it all.
-func view(b []byte) string {
-	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // G103: the reason stands above
-}
-
 func (r *Request) segment(i int) string {
 	s := r.segments[i]
-	return view(r.buf[s.start:s.end])
+	return text.View(r.buf[s.start:s.end])
 }
 
 // Method returns the method, in the letter case that it came with.

@@ -1,6 +1,12 @@
 package scope
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/match"
+)
 
 // This file is the scope language in resolved form: sets are inlined, the
 // profile's equivalences applied, defaults written out. It is what
@@ -18,6 +24,8 @@ type Grant struct {
 	Query    Query              `json:"query"`
 	Headers  map[string]Matcher `json:"headers,omitempty"` // keys in canonical MIME form
 	Body     *Body              `json:"body,omitempty"`    // nil: a request with a body is refused
+	Response *Response          `json:"response,omitempty"`
+	Limits   *Limits            `json:"limits,omitempty"`
 }
 
 // HTTP lists methods and path templates; a request must have one of each.
@@ -32,68 +40,73 @@ type Query struct {
 	Params        map[string]Matcher `json:"params,omitempty"`
 }
 
+// Body constrains the body of a request; see package body.
+type Body = body.Spec
+
+// Part constrains one part of a multipart body.
+type Part = body.Part
+
 // Media says how a body is read.
-type Media string
+type Media = body.Media
 
-// Opaque bodies are bounded and otherwise not looked at.
-const Opaque Media = "Opaque"
-
-// Body constrains the body of a request.
-type Body struct {
-	Media    Media `json:"media"`
-	MaxBytes int64 `json:"maxBytes"`
-}
-
-// Type is the type a value must have. Text of paths, queries, headers and
-// forms is read by the same rules as JSON scalars.
-type Type string
-
-// The types of values. The zero Type of a Matcher means String, or Integer or
-// Number where Min or Max say so; [Compile] refuses what is not listed.
+// The ways to read a body.
 const (
-	String  Type = "String"
-	Integer Type = "Integer"
-	Number  Type = "Number"
-	Boolean Type = "Boolean"
-	Object  Type = "Object"
-	Array   Type = "Array"
-	Any     Type = "Any"
+	JSON      = body.JSON
+	Form      = body.Form
+	Multipart = body.Multipart
+	Opaque    = body.Opaque
 )
 
-// Kind is a shape of text that a pattern would express badly.
-type Kind string
+// Limits bounds how often a grant is used. The judge keeps nothing between two
+// requests: it is for its caller to count.
+type Limits struct {
+	Requests Rate `json:"requests"`
+}
+
+// Rate is a bucket of Count requests that fills up evenly in Per.
+type Rate struct {
+	Count int           `json:"count"`
+	Per   time.Duration `json:"per"`
+}
+
+// Valid reports whether r can be counted.
+func (r Rate) Valid() bool {
+	return 0 < r.Count && r.Count <= 1_000_000 && time.Second <= r.Per && r.Per <= 24*time.Hour
+}
+
+// Response cuts JSON answers to the fields of these paths; none: to nothing.
+type Response struct {
+	Keep []string `json:"keep"`
+}
+
+// A Matcher bounds one value; see package match.
+type Matcher = match.Matcher
+
+// Type is the type a value must have.
+type Type = match.Type
+
+// The types of values.
+const (
+	String  = match.String
+	Integer = match.Integer
+	Number  = match.Number
+	Boolean = match.Boolean
+	Object  = match.Object
+	Array   = match.Array
+	Any     = match.Any
+)
+
+// Kind is a shape of text.
+type Kind = match.Kind
 
 // The kinds of text.
 const (
-	Path     Kind = "Path"
-	Ref      Kind = "Ref"
-	GitOID   Kind = "GitOID"
-	DateTime Kind = "DateTime"
-	UUID     Kind = "UUID"
+	Path     = match.Path
+	Ref      = match.Ref
+	GitOID   = match.GitOID
+	DateTime = match.DateTime
+	UUID     = match.UUID
 )
-
-// A Matcher bounds one value. All given keys must hold. The zero Matcher
-// matches nothing, and [Compile] refuses it.
-type Matcher struct {
-	Set       *Matcher `json:"set,omitempty"` // the named set, inlined; holds as well
-	Equals    *string  `json:"equals,omitempty"`
-	In        []string `json:"in,omitempty"`
-	Glob      *string  `json:"glob,omitempty"`
-	Pattern   *string  `json:"pattern,omitempty"`
-	Min       *string  `json:"min,omitempty"` // decimal text, inclusive
-	Max       *string  `json:"max,omitempty"`
-	MinLength *int     `json:"minLength,omitempty"` // characters
-	MaxLength *int     `json:"maxLength,omitempty"`
-	MaxItems  *int     `json:"maxItems,omitempty"`
-	Type      Type     `json:"type,omitempty"`
-	Required  bool     `json:"required,omitempty"`
-	Forbidden bool     `json:"forbidden,omitempty"`
-	Except    []string `json:"except,omitempty"` // globs
-	Kind      Kind     `json:"kind,omitempty"`
-	Under     string   `json:"under,omitempty"` // with Kind Path
-	FoldASCII bool     `json:"foldASCII,omitempty"`
-	Repeated  bool     `json:"repeated,omitempty"`
-}
 
 // Profile is what an upstream family does with a request: equivalences that
 // have one canonical spelling, refusals, and headers that go upstream. It

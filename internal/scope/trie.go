@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
@@ -17,7 +18,7 @@ type route struct {
 // bound is a matcher on the segments of a capture.
 type bound struct {
 	at span
-	is *matcher
+	is *match.Text
 }
 
 // node is a place in the trie of all paths. A request goes down every branch
@@ -61,8 +62,8 @@ type byValue struct {
 
 func (g *group) add(one *route) {
 	for _, w := range one.where {
-		if w.is.values != nil {
-			g.index(w.at, w.is.fold).add(w.is.values, one)
+		if w.is.Values != nil {
+			g.index(w.at, w.is.Fold).add(w.is.Values, one)
 			return
 		}
 	}
@@ -164,7 +165,7 @@ func (r *Request) consider(at *routes) {
 	g := at.of(r.slash)
 	for i := range g.byValue {
 		v := &g.byValue[i]
-		r.add(v.routes[r.spelled(r.text(v.at), v.fold)])
+		r.add(v.routes[match.Spelled(r.text(v.at), v.fold, &r.lower)])
 	}
 	r.add(g.others)
 }
@@ -186,19 +187,9 @@ func (r *Request) add(routes []*route) {
 	}
 }
 
-// spelled returns s as it is compared: with fold in lower case, until the next
-// call.
-func (r *Request) spelled(s string, fold bool) string {
-	if !fold || !text.HasUpper(s) {
-		return s
-	}
-	r.lower = text.AppendLower(r.lower[:0], s)
-	return view(r.lower)
-}
-
 func (one *route) matches(r *Request) bool {
 	for _, w := range one.where {
-		if !w.is.match(r.text(w.at), r) {
+		if !w.is.Match(r.text(w.at), &r.lower) {
 			return false
 		}
 	}

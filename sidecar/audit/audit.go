@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 
@@ -53,37 +54,89 @@ var ErrUnrecorded = errors.New("no audit record could be written")
 // maxKept bounds the buffer that is kept between records.
 const maxKept = 64 << 10
 
-// Log writes records, each with one write. It is safe for concurrent use.
+// Log writes records. Those that come at the same time share a write, since a
+// system call costs more than the rest of a record; [Log.Write] returns when
+// its own is written. It is safe for concurrent use.
 type Log struct {
-	mu   sync.Mutex
-	w    io.Writer
-	buf  []byte
-	torn bool // the last line is not whole
+	w io.Writer
+
+	mu      sync.Mutex
+	turn    sync.Cond // of mu: a write is over
+	pending []byte    // records that are not written yet
+	batch   *batch    // those in pending
+	writing bool      // somebody writes, or is about to
+	spare   []byte    // what was pending before
+	torn    bool      // the last line is not whole; of who writes
+}
+
+// batch is the outcome of one write.
+type batch struct {
+	over bool
+	err  error
 }
 
 // NewLog returns a Log on w, normally a file that was opened for appending or
 // the standard output.
-func NewLog(w io.Writer) *Log { return &Log{w: w} }
+func NewLog(w io.Writer) *Log {
+	l := &Log{w: w, batch: &batch{}}
+	l.turn.L = &l.mu
+	return l
+}
 
 // Write writes r. Where it fails, nothing may be done on the strength of r;
 // the error is [ErrUnrecorded].
 func (l *Log) Write(r *Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.buf = l.buf[:0]
-	if l.torn {
-		l.buf = append(l.buf, '\n') // or the rest of a line would swallow this one
+	l.pending = append(r.appendJSON(l.pending), '\n')
+	mine := l.batch
+	if !l.writing {
+		l.writing = true
+		l.mu.Unlock()
+		runtime.Gosched() // whoever is ready joins
+		l.mu.Lock()
+		l.flush()
+		return mine.err
 	}
-	l.buf = append(r.appendJSON(l.buf), '\n')
-	n, err := l.w.Write(l.buf)
-	if err == nil && n < len(l.buf) {
+	for !mine.over && l.writing {
+		l.turn.Wait()
+	}
+	if !mine.over { // it was begun while another was written
+		l.writing = true
+		l.flush()
+	}
+	return mine.err
+}
+
+// flush writes what is pending, with mu unlocked meanwhile.
+func (l *Log) flush() {
+	text, done := l.pending, l.batch
+	l.pending, l.batch = l.spare[:0], &batch{}
+	l.mu.Unlock()
+	err := l.write(text)
+	l.mu.Lock()
+	done.over, done.err = true, err
+	if l.spare = text; cap(text) > maxKept {
+		l.spare = nil
+	}
+	l.writing = false
+	l.turn.Broadcast()
+}
+
+// write writes lines. One caller at a time.
+func (l *Log) write(lines []byte) error {
+	if l.torn { // or the rest of a line would swallow the next one
+		if _, err := l.w.Write([]byte{'\n'}); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnrecorded, err)
+		}
+		l.torn = false
+	}
+	n, err := l.w.Write(lines)
+	if err == nil && n < len(lines) {
 		err = io.ErrShortWrite
 	}
-	l.torn = err != nil && (n > 0 || l.torn)
-	if cap(l.buf) > maxKept {
-		l.buf = nil
-	}
 	if err != nil {
+		l.torn = n > 0
 		return fmt.Errorf("%w: %w", ErrUnrecorded, err)
 	}
 	return nil

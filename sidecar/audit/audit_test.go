@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -105,6 +108,63 @@ func TestFailedWrite(t *testing.T) {
 	for _, text := range lines[1:] {
 		read(t, []byte(text))
 	}
+}
+
+// TestShared has many write at once: when one returns, its record is there,
+// whole and once, whoever wrote it; where the write fails, none of those that
+// shared it returns without an error.
+func TestShared(t *testing.T) {
+	const writers, each = 32, 100
+	for name, room := range map[string]int{"all": 1 << 30, "until full": 50000} {
+		t.Run(name, func(t *testing.T) {
+			s := &sharedSink{sink: sink{room: room}}
+			l := NewLog(s)
+			var failed atomic.Int64
+			var all sync.WaitGroup
+			for w := range writers {
+				all.Go(func() {
+					for i := range each {
+						id := fmt.Sprintf("%02d-%03d", w, i)
+						err := l.Write(&Record{Time: at, Event: Decision, ID: []byte(id)})
+						if there := s.holds(`"id":"` + id + `"`); err == nil && there != 1 {
+							t.Errorf("record %s is there %d times", id, there)
+						} else if err != nil {
+							failed.Add(1)
+						}
+					}
+				})
+			}
+			all.Wait()
+			lines := strings.Count(s.String(), "}\n")
+			if room == 1<<30 && (failed.Load() > 0 || lines != writers*each) {
+				t.Errorf("%d lines, %d failures", lines, failed.Load())
+			}
+			if room < 1<<30 && (failed.Load() == 0 || int64(lines)+failed.Load() < writers*each) {
+				t.Errorf("%d lines and %d failures of %d records", lines, failed.Load(), writers*each)
+			}
+			t.Logf("%d records in %d writes", writers*each, s.writes)
+		})
+	}
+}
+
+// sharedSink is a sink that may be looked at meanwhile.
+type sharedSink struct {
+	sink
+	mu     sync.Mutex
+	writes int
+}
+
+func (s *sharedSink) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	return s.sink.Write(p)
+}
+
+func (s *sharedSink) holds(text string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Count(s.Bytes(), []byte(text))
 }
 
 // mute takes nothing and says nothing.

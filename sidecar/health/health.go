@@ -78,8 +78,9 @@ func pause(ctx context.Context) {
 
 func (s *Server) serve(ctx context.Context, c net.Conn) {
 	defer s.open.Add(-1)
-	defer func() { _ = c.Close() }() // all was said
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // reading and writing report it
+	hangUp := func() { _ = c.Close() } // all was said, or reading and writing report it
+	defer hangUp()
+	stop := context.AfterFunc(ctx, hangUp)
 	defer stop()
 	r, w := http1.NewReader(c, headerBytes), http1.NewWriter(c)
 	for s.answer(c, r, w) {
@@ -92,17 +93,21 @@ func (s *Server) answer(c net.Conn, r *http1.Reader, w *http1.Writer) bool {
 		return false
 	}
 	var head http1.RequestHead
-	err := r.ReadRequest(&head)
-	status, media, body := 0, "text/plain; charset=utf-8", []byte(nil)
-	if e := (*http1.Error)(nil); errors.As(err, &e) {
-		status, body = e.Status, []byte(e.Msg+"\n")
+	e := (*http1.Error)(nil)
+	switch err := r.ReadRequest(&head); {
+	case errors.As(err, &e):
 		head.Close = true
-	} else if err != nil {
+		return write(w, &head, e.Status, plain, []byte(e.Msg+"\n"))
+	case err != nil:
 		return false
-	} else {
-		head.Close = head.Close || !head.Framing.Empty()
-		status, media, body = s.page(&head)
 	}
+	head.Close = head.Close || !head.Framing.Empty()
+	status, media, body := s.page(&head)
+	return write(w, &head, status, media, body)
+}
+
+// write writes an answer and tells whether another request may follow.
+func write(w *http1.Writer, head *http1.RequestHead, status int, media string, body []byte) bool {
 	w.Response(status, head.Method)
 	w.Field("Content-Type", media)
 	if status == 405 {
@@ -118,8 +123,9 @@ func (s *Server) answer(c net.Conn, r *http1.Reader, w *http1.Writer) bool {
 	return w.End() == nil && !head.Close
 }
 
+const plain = "text/plain; charset=utf-8"
+
 func (s *Server) page(head *http1.RequestHead) (status int, media string, body []byte) {
-	const plain = "text/plain; charset=utf-8"
 	ready := s.options.Ready()
 	if ready {
 		s.started.Store(true)

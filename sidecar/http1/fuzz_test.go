@@ -51,7 +51,7 @@ func FuzzRequest(f *testing.F) {
 		requests, err := readRequests(bytes.NewReader(raw), testLimit)
 		want := outcomeOf(requests, err)
 		for name, way := range ways {
-			if diff := cmp.Diff(want, outcomeOf(readRequests(way(bytes.NewReader(raw)), testLimit))); diff != "" {
+			if diff := cmp.Diff(want, outcomeOf(readRequests(way(bytes.NewReader(raw)), testLimit)), exported); diff != "" {
 				t.Errorf("arriving %s (-whole +got)\n%s", name, diff)
 			}
 		}
@@ -127,7 +127,7 @@ func rewriteRequests(t *testing.T, requests []request) {
 		requests[i].Framing, again[i].Framing = Framing{}, Framing{}
 		requests[i].ExpectContinue = false // it has been met
 	}
-	if diff := cmp.Diff(requests, again, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(requests, again, exported, cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("written and read again (-want +got)\n%s", diff)
 	}
 }
@@ -165,7 +165,7 @@ func FuzzResponse(f *testing.F) {
 		got, err := readResponse(bytes.NewReader(raw), method)
 		for name, way := range ways {
 			again, errAgain := readResponse(way(bytes.NewReader(raw)), method)
-			if diff := cmp.Diff(got, again); diff != "" || (err == nil) != (errAgain == nil) || err != nil && err.Error() != errAgain.Error() {
+			if diff := cmp.Diff(got, again, exported); diff != "" || (err == nil) != (errAgain == nil) || err != nil && err.Error() != errAgain.Error() {
 				t.Errorf("arriving %s: %v, whole: %v (-whole +got)\n%s", name, errAgain, err, diff)
 			}
 		}

@@ -3,12 +3,14 @@ package http1
 import (
 	"bytes"
 	"strings"
+	"unsafe"
 )
 
-// RequestHead is the header of one request. Its strings share one allocation
-// and stay valid; Fields is overwritten by the next read into the same head.
-// The zero value is ready to be read into.
+// RequestHead is the header of one request. Its strings and Fields are valid
+// until the next read into the same head, or its Release: who keeps one longer
+// clones it. The zero value is ready to be read into.
 type RequestHead struct {
+	text headText
 	// Method is a token in the letter case that it came with.
 	Method string
 	// Target is visible ASCII without spaces and is not judged further here.
@@ -40,11 +42,11 @@ type RequestHead struct {
 // the error of the read where nothing of a request had arrived, and else an
 // [*Error] to answer with. After any error no request can be read any more.
 func (r *Reader) ReadRequest(h *RequestHead) error {
-	*h = RequestHead{Fields: emptied(h.Fields)}
+	h.Release()
 	if err := r.begin(false); err != nil {
 		return err
 	}
-	text, err := r.head(r.limit, &r.request)
+	text, err := r.head(r.limit, &r.request, &h.text)
 	if err == nil {
 		err = h.parse(r, text)
 	}
@@ -53,6 +55,12 @@ func (r *Reader) ReadRequest(h *RequestHead) error {
 	}
 	r.body.start(h.Framing)
 	return nil
+}
+
+// Release gives the memory of the header back and empties h.
+func (h *RequestHead) Release() {
+	h.text.release()
+	*h = RequestHead{Fields: emptied(h.Fields)}
 }
 
 func (h *RequestHead) parse(r *Reader, text string) *Error {
@@ -144,13 +152,14 @@ func isVersion(s []byte) bool {
 		hexDigit(s[5]) < 10 && hexDigit(s[7]) < 10
 }
 
-// ResponseHead is the header of one final answer, or of 101. Its strings share
-// one allocation and stay valid; Fields is overwritten by the next read into
-// the same head. The zero value is ready to be read into.
+// ResponseHead is the header of one final answer, or of 101. Its strings and
+// Fields are valid as those of a [RequestHead] are. The zero value is ready to
+// be read into.
 //
 // There is no reason phrase: it is free text from the upstream that nobody
 // should read, and the writer has its own.
 type ResponseHead struct {
+	text headText
 	// Status is 101, or 200 to 599.
 	Status int
 	// Fields has the fields that are meant for the client, in their order.
@@ -185,12 +194,12 @@ func (r *Reader) ReadUpgrade(h *ResponseHead) error {
 }
 
 func (r *Reader) readResponse(h *ResponseHead, method string, upgrade bool) error {
-	*h = ResponseHead{Fields: emptied(h.Fields)}
+	h.Release()
 	if err := r.begin(true); err != nil {
 		return err
 	}
 	for limit := r.limit; ; {
-		text, err := r.head(limit, &r.status)
+		text, err := r.head(limit, &r.status, &h.text)
 		if err == nil {
 			err = h.parse(r, text, upgrade)
 		}
@@ -208,6 +217,12 @@ func (r *Reader) readResponse(h *ResponseHead, method string, upgrade bool) erro
 	}
 	r.body.start(framing)
 	return nil
+}
+
+// Release gives the memory of the header back and empties h.
+func (h *ResponseHead) Release() {
+	h.text.release()
+	*h = ResponseHead{Fields: emptied(h.Fields)}
 }
 
 func (h *ResponseHead) parse(r *Reader, text string, upgrade bool) *Error {
@@ -312,4 +327,26 @@ func (l *statusLine) readLine(line []byte) *Error {
 	}
 	l.code = int(n)
 	return nil
+}
+
+// headText is the memory that the strings of one header share. It comes from
+// the pool of buffers and goes back there, so that reading a header costs no
+// garbage.
+type headText struct{ buf []byte }
+
+// hold copies text and returns it as a string that is valid until the next hold
+// or release. It is the one place of this package where memory is shared against
+// Go's rules: nothing writes to the buffer in between.
+func (t *headText) hold(text []byte) string {
+	t.release()
+	t.buf = getBuffer(len(text))
+	n := copy(t.buf, text)
+	return unsafe.String(unsafe.SliceData(t.buf), n) //nolint:gosec // G103: the reason stands above
+}
+
+func (t *headText) release() {
+	if t.buf != nil {
+		putBuffer(t.buf)
+		t.buf = nil
+	}
 }

@@ -206,8 +206,8 @@ func (r *Reader) begin(answer bool) error {
 
 // head returns the text of the next header, without the empty line at its end,
 // and leaves the offsets of its lines in r.lines. first reads the first line
-// as soon as it is there.
-func (r *Reader) head(limit int, first lineReader) (string, *Error) {
+// as soon as it is there. The text lies in into.
+func (r *Reader) head(limit int, first lineReader, into *headText) (string, *Error) {
 	s := scan{limit: limit, first: first}
 	r.lines = r.lines[:0]
 	for {
@@ -216,7 +216,7 @@ func (r *Reader) head(limit int, first lineReader) (string, *Error) {
 			return "", err
 		}
 		if n > 0 {
-			text := string(r.buf[r.r : r.r+n])
+			text := into.hold(r.buf[r.r : r.r+n])
 			r.r += n
 			return text, nil
 		}

@@ -99,7 +99,7 @@ func TestReadResponse(t *testing.T) {
 	for name, test := range goodResponses {
 		t.Run(name, func(t *testing.T) {
 			got, err := readResponse(strings.NewReader(test.raw), test.method)
-			if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+			if diff := cmp.Diff(test.want, got, exported); diff != "" || err != nil {
 				t.Errorf("%s: error %v, answer (-want +got)\n%s", test.why, err, diff)
 			}
 		})

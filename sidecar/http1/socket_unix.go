@@ -16,10 +16,14 @@ import (
 type socket struct {
 	raw  syscall.RawConn
 	step func(fd uintptr) bool // s.read, bound once
+	look func(fd uintptr)      // s.peek, bound once
 	size int
 	buf  []byte
 	n    int
 	err  error
+
+	byte [1]byte // what look reads into
+	calm bool    // what it found
 }
 
 // newSocket returns nil where src is no plain socket. What merely wraps or
@@ -39,7 +43,7 @@ func newSocket(src any) *socket {
 		return nil
 	}
 	s := &socket{raw: raw}
-	s.step = s.read
+	s.step, s.look = s.read, s.peek
 	return s
 }
 
@@ -76,13 +80,13 @@ func (s *socket) read(fd uintptr) bool {
 // quiet tells whether the peer has neither closed nor sent anything. It may
 // swallow a byte: a connection that is not quiet is not used again.
 func (s *socket) quiet() bool {
-	quiet := false
-	err := s.raw.Control(func(fd uintptr) {
-		var one [1]byte
-		_, err := readFD(fd, one[:])
-		quiet = errors.Is(err, syscall.EAGAIN)
-	})
-	return quiet && err == nil
+	s.calm = false
+	return s.raw.Control(s.look) == nil && s.calm
+}
+
+func (s *socket) peek(fd uintptr) {
+	_, err := readFD(fd, s.byte[:])
+	s.calm = errors.Is(err, syscall.EAGAIN)
 }
 
 func readFD(fd uintptr, b []byte) (int, error) {

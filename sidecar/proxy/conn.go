@@ -8,7 +8,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/limit"
 )
 
 const (
@@ -42,6 +44,19 @@ type conn struct {
 	returned bool // a part of the answer may have been sent
 	unsent   bool // the answer came before the whole request was sent
 
+	// Of a body that was read before it was judged: all of it where it is
+	// whole, else its beginning.
+	body   []byte
+	memory *[]byte // of bodyMemory
+	read   bool
+	whole  bool
+
+	// What the grants that match, and those of the ceiling, keep to.
+	older, olderAbove []string // names behind the floor
+	buckets           [6][]*limit.Bucket
+	keeps             [4][]*cut.Keep // of answers; nil: all
+	cutter            cut.Cutter
+
 	random [16 * idBytes]byte // ids to come
 	left   int
 }
@@ -69,6 +84,8 @@ func (c *conn) closing() bool { return c.head.Close || c.server.closing.Load() }
 func (c *conn) serve() {
 	defer c.close()
 	for c.reader.Wait() == nil && c.exchange() {
+		c.head.Release()
+		c.answer.Release()
 		if !c.life.rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}
@@ -127,7 +144,10 @@ func (c *conn) begin() bool {
 	if c.view = c.listener.view.Load(); c.view == nil {
 		c.view = &view{withdrawn: scope.NotReady}
 	}
-	c.jti, c.path, c.returned, c.unsent = "", c.path[:0], false, false
+	c.jti, c.path, c.returned, c.unsent, c.read, c.whole = "", c.path[:0], false, false, false, false
+	for i := range c.keeps {
+		c.keeps[i] = c.keeps[i][:0]
+	}
 	if c.left == 0 {
 		_, _ = rand.Read(c.random[:]) // never fails
 		c.left = len(c.random)

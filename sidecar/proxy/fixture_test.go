@@ -282,6 +282,26 @@ func eventually(ok func() bool) bool {
 	return false
 }
 
+// awaitRest waits until no exchange is under way: an agent has read an answer
+// before the sidecar is done with it.
+func (f *fixture) awaitRest() {
+	f.t.Helper()
+	rests := func(c *conn) bool {
+		c.life.mu.Lock()
+		defer c.life.mu.Unlock()
+		return !c.life.busy
+	}
+	if !eventually(func() bool {
+		all := true
+		for _, l := range f.server.listening() {
+			l.each(func(c *conn) { all = all && rests(c) })
+		}
+		return all
+	}) {
+		f.t.Fatal("an exchange does not end")
+	}
+}
+
 // agent is a raw connection to the sidecar.
 type agent struct {
 	t testing.TB

@@ -80,7 +80,7 @@ func (c *conn) mayRepeat(up *dial.Conn, err error) bool {
 // the agent's body is a [bodyError].
 func (c *conn) send(up *dial.Conn, d *scope.Decision) error {
 	c.writeHead(up.Writer, d)
-	framing := c.head.Framing
+	framing := c.framing()
 	if framing.Kind == http1.Chunked || framing.Length > aside {
 		return c.sendLong(up)
 	}
@@ -136,9 +136,10 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	c.target = scope.AppendTarget(c.target[:0], v.target.BasePath, &c.request, d)
 	c.target = v.swap.AppendQuery(c.target, len(c.request.Query()) > 0)
 	w.Request(c.head.Method, string(c.target), v.target.Host)
+	cuts := c.cuts()
 	for i := range c.head.Fields {
 		f := &c.head.Fields[i]
-		if scope.Forwards(d, f.Name) && !v.swap.Drops(f.Name) && !v.sets(f.Name) {
+		if scope.Forwards(d, f.Name) && !v.swap.Drops(f.Name) && !v.sets(f.Name) && !(cuts && isRange(f.Name)) {
 			w.Field(f.Name, f.Value)
 		}
 	}
@@ -148,7 +149,21 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	// No coding: what comes back has to be read for the secret.
 	w.Field("Accept-Encoding", "identity")
 	v.swap.Write(w)
-	w.Body(c.head.Framing)
+	w.Body(c.framing())
+}
+
+// framing is how the body is sent: one that was judged whole by its length.
+func (c *conn) framing() http1.Framing {
+	if c.whole {
+		return http1.Framing{Kind: http1.Sized, Length: int64(len(c.body))}
+	}
+	return c.head.Framing
+}
+
+// isRange tells a field that asks for a part of an answer, which could not be
+// cut.
+func isRange(name string) bool {
+	return text.EqualFold(name, "Range") || text.EqualFold(name, "If-Range")
 }
 
 // sets tells whether the endpoint sets a field of this name itself.
@@ -169,8 +184,14 @@ func (e *bodyError) Error() string { return e.err.Error() }
 
 func (e *bodyError) Unwrap() error { return e.err }
 
-// copyBody sends the agent's body.
+// copyBody sends the agent's body: what was read of it, and the rest.
 func (c *conn) copyBody(w *http1.Writer) error {
+	if _, err := w.Write(c.body); err != nil {
+		return err
+	}
+	if c.whole {
+		return w.End()
+	}
 	if _, err := w.CopyBody(c.reader.Body()); err != nil {
 		if e := (*http1.Error)(nil); errors.As(err, &e) {
 			return &bodyError{err}
@@ -193,14 +214,18 @@ func (c *conn) sendLong(up *dial.Conn) error {
 		received <- err
 	}()
 	sent := c.copyBody(up.Writer)
-	if sent == nil {
+	bad := (*bodyError)(nil)
+	cut := errors.As(sent, &bad) && !c.life.interrupted()
+	switch {
+	case sent == nil:
 		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
-	} else if bad := (*bodyError)(nil); errors.As(sent, &bad) && !c.life.interrupted() {
-		c.life.sever() // the answer, if there is one, would be to half a request
-		<-received
-		return sent
+	case cut:
+		c.life.sever()
 	}
 	err := <-received
+	if cut {
+		return sent // the answer, if there is one, is to half a request
+	}
 	c.life.resume()
 	return c.reconcile(sent, err)
 }

@@ -2,13 +2,18 @@ package proxy
 
 import (
 	"errors"
+	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/limit"
 )
 
 // exchange reads one request, judges it, and lets it be forwarded or refused.
@@ -28,6 +33,16 @@ func (c *conn) exchange() bool {
 		return c.refuse(&d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()
+	defer c.forget()
+	if d.Verdict == scope.Undecided {
+		d, why = c.judgeBody(d)
+	}
+	if !why.is() {
+		why = c.charge(&d)
+	}
+	if why.is() {
+		return c.refuse(&d, why)
+	}
 	if c.record(audit.Decision, &d, refusal{}) != nil {
 		return c.refuseUnrecorded()
 	}
@@ -142,28 +157,185 @@ func (c *conn) authenticate(now time.Time) refusal {
 	return refusal{}
 }
 
-// decide asks the policy, and the one before it where there are two.
+// decide asks the policy, and the one before it where there are two, about the
+// head.
 func (c *conn) decide() (scope.Decision, refusal) {
-	v := c.view
-	wentBack := false
-	if v.floor != nil {
-		wentBack = v.floor.Decide(&c.request).Verdict != scope.Allow
+	older := c.askOlder(func(p *scope.Policy) scope.Decision { return p.Decide(&c.request) })
+	d := c.view.policy.Decide(&c.request)
+	if why := verdict(&d, &older); why.is() {
+		return d, why
 	}
-	d := v.policy.Decide(&c.request)
-	switch {
-	case d.Verdict != scope.Allow:
-		return d, refusal{reason: reasonOf(&d), detail: d.Detail}
-	case wentBack:
-		return d, refusal{reason: scope.VersionWentBack}
-	case c.head.Framing.Empty():
+	if older.Verdict == scope.Undecided {
+		// Both are asked again with the whole body.
+		d = scope.Decision{Verdict: scope.Undecided, Read: max(d.Read, older.Read)}
+	}
+	if c.head.Framing.Empty() {
 		return d, refusal{}
-	case d.Body == nil:
-		return d, refusal{reason: scope.ParameterRefused}
-	case c.head.Framing.Length > d.Body.MaxBytes:
+	}
+	most := d.Read
+	if d.Body != nil {
+		most = max(most, d.Body.MaxBytes)
+	}
+	if c.head.Framing.Length > most {
 		return d, refusal{reason: scope.TooLarge, close: true}
 	}
-	c.reader.Body().Limit(d.Body.MaxBytes)
+	if !c.read {
+		c.reader.Body().Limit(most)
+	}
 	return d, refusal{}
+}
+
+// decideBody asks them about the request with its body.
+func (c *conn) decideBody() (scope.Decision, refusal) {
+	ask := func(p *scope.Policy) scope.Decision { return p.DecideBody(&c.request, c.body, c.whole) }
+	older := c.askOlder(ask)
+	d := ask(c.view.policy)
+	return d, verdict(&d, &older)
+}
+
+// askOlder asks the policy before, which allows where there is none. A request
+// must pass both, and the names that it gives are kept: the other one's
+// decision makes them invalid.
+func (c *conn) askOlder(ask func(*scope.Policy) scope.Decision) scope.Decision {
+	c.older, c.olderAbove = c.older[:0], c.olderAbove[:0]
+	if c.view.floor == nil {
+		return scope.Decision{Verdict: scope.Allow}
+	}
+	d := ask(c.view.floor)
+	c.older, c.olderAbove = append(c.older, d.Grants...), append(c.olderAbove, d.Above...)
+	return d
+}
+
+// verdict is why a request is refused that one of two policies denies.
+func verdict(d, older *scope.Decision) refusal {
+	switch {
+	case d.Verdict == scope.Deny:
+		return refusal{reason: reasonOf(d), status: d.Status, detail: d.Detail, close: d.Reason == scope.Malformed || d.Reason == scope.TooLarge}
+	case older.Verdict == scope.Deny:
+		return refusal{reason: scope.VersionWentBack}
+	}
+	return refusal{}
+}
+
+// judgeBody reads the body of a request that is undecided, and decides.
+func (c *conn) judgeBody(d scope.Decision) (scope.Decision, refusal) {
+	if c.head.ExpectContinue {
+		_ = c.writer.Continue() // reading tells
+		c.head.ExpectContinue = false
+	}
+	if err := c.readBody(d.Read); err != nil {
+		return scope.Decision{}, c.blame(&bodyError{err})
+	}
+	if v := c.listener.view.Load(); v != nil && v != c.view {
+		return c.judgeAnew(v)
+	}
+	if why := c.standing(c.server.now()); why.is() {
+		return scope.Decision{}, why
+	}
+	return c.decideBody()
+}
+
+// judgeAnew judges a request whose credential has changed while its body was
+// read: a slow body must not carry an old scope past the new one.
+func (c *conn) judgeAnew(v *view) (scope.Decision, refusal) {
+	c.view = v
+	if !c.whole {
+		return scope.Decision{}, refusal{reason: scope.NotReady, detail: "the credential has changed while the request was read: send it again", close: true}
+	}
+	c.path = c.path[:0]
+	d, why := c.judge()
+	if why.is() || d.Verdict == scope.Allow && !c.head.Framing.Empty() && int64(len(c.body)) <= d.Body.MaxBytes {
+		return d, why
+	}
+	return c.decideBody()
+}
+
+// readBody reads the body into memory: all of it, or where it is longer than
+// limit, more than that of it.
+func (c *conn) readBody(limit int64) error {
+	c.memory = bodyMemory.Get().(*[]byte)
+	c.body, c.read = (*c.memory)[:0], true
+	b := c.reader.Body()
+	for int64(len(c.body)) <= limit {
+		if len(c.body) == cap(c.body) {
+			// Memory follows the bytes that come, not the length that is claimed.
+			c.body = slices.Grow(c.body, max(leastBody, len(c.body)))
+		}
+		n, err := b.Read(c.body[len(c.body):cap(c.body)])
+		c.body = c.body[:len(c.body)+n]
+		if c.whole = errors.Is(err, io.EOF); c.whole {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bodyMemory has the memory of bodies that were read.
+var bodyMemory = sync.Pool{New: func() any { return &[]byte{} }}
+
+const (
+	leastBody = 4 << 10
+	mostKept  = 64 << 10
+)
+
+// forget gives the memory of the body back.
+func (c *conn) forget() {
+	if c.memory != nil && cap(c.body) <= mostKept {
+		*c.memory = c.body[:0]
+		bodyMemory.Put(c.memory)
+	}
+	c.memory, c.body = nil, nil
+}
+
+// charge counts an allowed request against the limits of those that allow it,
+// and notes what they keep of the answer.
+func (c *conn) charge(d *scope.Decision) refusal {
+	v := c.view
+	if !v.ruled {
+		return refusal{}
+	}
+	for i, names := range [...][]string{d.Grants, d.Above, c.older, c.olderAbove} {
+		c.buckets[i], c.keeps[i] = v.rules[i].collect(names, c.buckets[i][:0], c.keeps[i][:0])
+	}
+	for i, total := range v.totals {
+		c.buckets[len(c.keeps)+i] = append(c.buckets[len(c.keeps)+i][:0], total)
+	}
+	wait, ok := c.listener.holder.counter.Take(c.server.now(), c.buckets[:]...)
+	if !ok {
+		return refusal{
+			reason: scope.RateLimited, detail: "the limit of requests is used up: wait as long as Retry-After says",
+			retryAfter: int((wait + time.Second - 1) / time.Second),
+		}
+	}
+	return refusal{}
+}
+
+// collect adds the buckets of these grants, and what they keep of an answer:
+// nothing where one of them keeps it all.
+func (r rules) collect(names []string, buckets []*limit.Bucket, keeps []*cut.Keep) ([]*limit.Bucket, []*cut.Keep) {
+	all := false
+	for _, name := range names {
+		one := r[name]
+		buckets, keeps = append(buckets, one.bucket), append(keeps, one.keep)
+		all = all || one.keep == nil
+	}
+	if all {
+		keeps = keeps[:0]
+	}
+	return buckets, keeps
+}
+
+// cuts tells whether something may be missing from the answer.
+func (c *conn) cuts() bool {
+	for _, keeps := range c.keeps {
+		if len(keeps) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // reasonOf is the reason of a denial; one without a reason is out of scope.

@@ -59,12 +59,11 @@ func (l *life) extend(until time.Time) bool {
 	return l.ended == alive
 }
 
-// bind lets the exchange use up, or none, and tells whether it may go on.
-func (l *life) bind(up *dial.Conn) bool {
+// bind lets the exchange use up, or none.
+func (l *life) bind(up *dial.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.up = up
-	return l.ended == alive
 }
 
 // rest ends an exchange.

@@ -15,6 +15,8 @@ type refusal struct {
 	status int    // 0: the usual one of the reason
 	detail string // "": the usual one of the reason
 	close  bool   // nothing more is read from the agent
+	// retryAfter is in seconds; 0: as usual for the reason.
+	retryAfter int
 }
 
 func (r refusal) is() bool { return r.reason != "" }
@@ -68,6 +70,9 @@ func answerTo(r refusal) answer {
 	if r.detail != "" {
 		a.detail = r.detail
 	}
+	if r.retryAfter != 0 {
+		a.retryAfter = r.retryAfter
+	}
 	return a
 }
 
@@ -116,7 +121,7 @@ func (c *conn) fail(why refusal) bool {
 func (c *conn) settle(why refusal) refusal {
 	framing := c.head.Framing
 	switch {
-	case why.close:
+	case why.close || c.whole:
 	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > drainable:
 		why.close = true
 	default:
@@ -139,6 +144,22 @@ func (c *conn) tell(why refusal) bool {
 	}
 	a := answerTo(why)
 	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	closing := why.close || c.closing()
+	c.tellHead(a, closing)
+	if c.head.Method != "HEAD" {
+		_, _ = c.writer.Write(c.problem) // End tells
+	}
+	if c.writer.End() != nil {
+		return false
+	}
+	if closing {
+		c.linger()
+	}
+	return !closing
+}
+
+// tellHead writes the head of a refusal.
+func (c *conn) tellHead(a answer, closing bool) {
 	w := c.writer
 	w.Response(a.status, c.head.Method)
 	w.Field("Content-Type", "application/problem+json")
@@ -149,21 +170,10 @@ func (c *conn) tell(why refusal) bool {
 	if v := c.view; a.status == 401 && v.swap != nil && v.swap.Challenge() != "" {
 		w.Field("WWW-Authenticate", v.swap.Challenge())
 	}
-	closing := why.close || c.closing()
 	if closing {
 		w.ConnectionClose()
 	}
 	w.Body(http1.Framing{Kind: http1.Sized, Length: int64(len(c.problem))})
-	if c.head.Method != "HEAD" {
-		_, _ = w.Write(c.problem) // End tells
-	}
-	if w.End() != nil {
-		return false
-	}
-	if closing {
-		c.linger()
-	}
-	return !closing
 }
 
 // appendProblem appends a problem document (RFC 9457).

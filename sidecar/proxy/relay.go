@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 )
@@ -19,30 +20,16 @@ func (c *conn) relay(up *dial.Conn) bool {
 		c.drop()
 		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream answered with a redirect, which this credential does not pass on"})
 	}
-	body := up.Reader.Body()
-	if a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized {
-		if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
-			return c.broken(os.ErrDeadlineExceeded)
-		}
+	pending := a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized
+	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
+		return c.broken(os.ErrDeadlineExceeded)
 	}
-	w := c.writer
-	w.Response(a.Status, c.head.Method)
-	for i := range a.Fields {
-		if c.view.passes(a.Fields[i].Name) {
-			w.Field(a.Fields[i].Name, a.Fields[i].Value)
-		}
+	pass := c.passWhole
+	if c.cuts() {
+		pass = c.passCut
 	}
 	closing := c.closing()
-	if closing {
-		w.ConnectionClose()
-	}
-	w.Body(a.Framing)
-	c.returned = true
-	_, err := w.CopyBody(body)
-	if err == nil {
-		err = w.End()
-	}
-	if err != nil {
+	if err := pass(up, closing); err != nil {
 		return c.broken(err)
 	}
 	if a.Close {
@@ -52,6 +39,102 @@ func (c *conn) relay(up *dial.Conn) bool {
 		c.linger()
 	}
 	return !closing
+}
+
+// passWhole passes an answer on as it comes.
+func (c *conn) passWhole(up *dial.Conn, closing bool) error {
+	c.passHead(nil, c.answer.Framing, closing)
+	if _, err := c.writer.CopyBody(up.Reader.Body()); err != nil {
+		return err
+	}
+	return c.writer.End()
+}
+
+// passHead writes the head of the answer, without the fields that are dropped.
+func (c *conn) passHead(dropped func(name string) bool, framing http1.Framing, closing bool) {
+	c.returned = true
+	a, w := &c.answer, c.writer
+	w.Response(a.Status, c.head.Method)
+	for i := range a.Fields {
+		if name := a.Fields[i].Name; c.view.passes(name) && (dropped == nil || !dropped(name)) {
+			w.Field(name, a.Fields[i].Value)
+		}
+	}
+	if closing {
+		w.ConnectionClose()
+	}
+	w.Body(framing)
+}
+
+// passCut passes on what is kept of an answer. One that cannot be cut keeps
+// its status and loses its body.
+func (c *conn) passCut(up *dial.Conn, closing bool) error {
+	kept, ok, err := c.cutAnswer(up)
+	if err != nil {
+		return err
+	}
+	framing := http1.Framing{}
+	if c.head.Method != "HEAD" { // whose length would be that of the whole
+		framing = http1.Framing{Kind: http1.Sized, Length: int64(len(kept))}
+	}
+	dropped := cut.Describes
+	if !ok {
+		dropped = cut.DescribesAny
+	}
+	c.passHead(dropped, framing, closing)
+	if _, err := c.writer.Write(kept); err != nil {
+		return err
+	}
+	return c.writer.End()
+}
+
+// cutAnswer reads the answer's body and returns what is kept of it, and
+// whether it could be cut.
+func (c *conn) cutAnswer(up *dial.Conn) (kept []byte, ok bool, err error) {
+	if c.head.Method == "HEAD" || c.answer.Status == 204 || c.answer.Status == 304 {
+		return nil, true, nil
+	}
+	if cut.IsJSON(c.answer.Fields) {
+		if kept, ok, err = c.cutJSON(up.Reader.Body()); err != nil {
+			return nil, false, err
+		}
+	}
+	if !up.Reader.Reusable() {
+		c.drop() // the rest is not worth reading
+	}
+	return kept, ok, nil
+}
+
+// cutJSON reads a body and returns what is kept of it, nothing where it is too
+// large.
+func (c *conn) cutJSON(body *http1.Body) (kept []byte, ok bool, err error) {
+	memory := bodyMemory.Get().(*[]byte)
+	text, err := body.AppendTo((*memory)[:0], c.view.limits.BodyBytes)
+	if err == nil {
+		kept, ok = c.cut(text)
+	}
+	if cap(text) <= mostKept {
+		*memory = text[:0]
+		bodyMemory.Put(memory)
+	}
+	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil {
+		err = nil // it did not break off, and nothing more is read of it
+	}
+	return kept, ok, err
+}
+
+// cut returns what each of the layers keeps of a text.
+func (c *conn) cut(text []byte) (kept []byte, ok bool) {
+	for _, keeps := range c.keeps {
+		if len(keeps) == 0 {
+			continue
+		}
+		if kept, ok = c.cutter.Cut(nil, text, keeps); !ok {
+			return nil, false
+		}
+		text = kept
+	}
+	return kept, ok
 }
 
 // isRedirect tells an answer that sends the client elsewhere.

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/sidecar/limit"
 )
 
 // Apply makes st what is served. A credential that is not in it is withdrawn,
@@ -102,13 +103,13 @@ func (s *Server) install(h *holder, a *applied) error {
 		}
 		c, older = h.held, c
 	}
-	views := make([]*view, len(h.listeners))
+	views, renewed := make([]*view, len(h.listeners)), limit.Buckets{}
 	for i, l := range h.listeners {
-		if views[i], err = s.build(l, c, older, verifier); err != nil {
+		if views[i], err = s.build(l, c, older, verifier, renewed); err != nil {
 			return h.keep(err)
 		}
 	}
-	h.held, h.last = c, versions{c.Object, c.Upstream}
+	h.held, h.last, h.buckets = c, versions{c.Object, c.Upstream}, renewed
 	newest := c
 	if older != nil {
 		newest = older // the news, though not the document

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,7 +13,9 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/limit"
 )
 
 // holder is one credential of the pod, whatever its versions.
@@ -22,12 +25,16 @@ type holder struct {
 	listeners []*listener
 
 	inFlight atomic.Int64
+	counter  limit.Counter
 	lease    atomic.Pointer[lease] // nil: over
 	stats    stats
 
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing
 	last versions           // the highest that was ever held
+	// buckets are those of what was served last. They outlive a withdrawal,
+	// which gives nothing back.
+	buckets limit.Buckets
 }
 
 // versions are those of a credential and its upstream.
@@ -74,7 +81,15 @@ type view struct {
 	policy    *scope.Policy
 	// floor is the policy of a version that is older than the one held: a
 	// request must pass it, too. nil: there is none.
-	floor    *scope.Policy
+	floor *scope.Policy
+	// totals are the buckets of all grants together, of the policy and of the
+	// floor; nil: no bound.
+	totals [2]*limit.Bucket
+	// ruled says that there is a bucket or a cut at all.
+	ruled bool
+	// rules are those of the grants and of the ceiling, and of the two behind
+	// the floor. What is allowed must hold to each of them.
+	rules    [4]rules
 	profile  scope.Profile
 	swap     *credential.Swap
 	tokens   *credential.Tokens
@@ -100,8 +115,8 @@ func keyOf(e *bundle.Endpoint, headerBytes int) targetKey {
 }
 
 // build makes the view of l from c, which is held, and older, which is an
-// earlier version that arrived later, or nil.
-func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token.Verifier) (*view, error) {
+// earlier version that arrived later, or nil. Its buckets are added to renewed.
+func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token.Verifier, renewed limit.Buckets) (*view, error) {
 	e := endpoint(c, l.endpoint)
 	if e == nil {
 		return nil, fmt.Errorf("there is no endpoint %q in its document", l.endpoint)
@@ -117,11 +132,11 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 		},
 	}
 	var err error
-	if v.policy, err = policy(e, c); err != nil {
+	if v.policy, err = v.compile(l.holder, e, c, 0, renewed); err != nil {
 		return nil, err
 	}
 	if older != nil {
-		if v.floor, err = policy(e, older); err != nil {
+		if v.floor, err = v.compile(l.holder, e, older, olderRules, renewed); err != nil {
 			return nil, err
 		}
 		v.expires = sooner(v.expires, older.ExpiresAt)
@@ -168,6 +183,67 @@ func policy(e *bundle.Endpoint, c *bundle.Credential) (*scope.Policy, error) {
 		return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
 	}
 	return p, nil
+}
+
+// rules are what is kept to beside the judgement, by the name of the grant.
+type rules map[string]rule
+
+// rule is that of one grant. The zero rule bounds nothing and cuts nothing.
+type rule struct {
+	bucket *limit.Bucket
+	keep   *cut.Keep // nil: all of it
+}
+
+// olderRules is where in [view.rules] those of the floor begin.
+const olderRules = 2
+
+// compile makes the policy of c, and from a place on the rules of its grants
+// and of its ceiling.
+func (v *view) compile(h *holder, e *bundle.Endpoint, c *bundle.Credential, at int, renewed limit.Buckets) (*scope.Policy, error) {
+	p, err := policy(e, c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Requests != nil && !c.Requests.Valid() {
+		return nil, errors.New("its limit of requests cannot be counted")
+	}
+	v.totals[at/olderRules] = h.counter.Renew(renewed, h.buckets, strconv.Itoa(at), c.Requests)
+	v.ruled = v.ruled || c.Requests != nil
+	if err := v.addRules(h, of(e, c.Grants), at, renewed); err != nil {
+		return nil, err
+	}
+	if c.Ceiling == nil {
+		return p, nil
+	}
+	return p, v.addRules(h, of(e, c.Ceiling.Grants), at+1, renewed)
+}
+
+func (v *view) addRules(h *holder, grants []scope.Grant, at int, renewed limit.Buckets) error {
+	v.rules[at] = rules{}
+	for i := range grants {
+		one, err := newRule(h, &grants[i], at, renewed)
+		if err != nil {
+			return fmt.Errorf("grant %s: %w", grants[i].Name, err)
+		}
+		if one != (rule{}) {
+			v.rules[at][grants[i].Name] = one
+			v.ruled = true
+		}
+	}
+	return nil
+}
+
+func newRule(h *holder, g *scope.Grant, at int, renewed limit.Buckets) (rule, error) {
+	var one rule
+	if g.Limits != nil {
+		one.bucket = h.counter.Renew(renewed, h.buckets, strconv.Itoa(at)+"/"+g.Endpoint+"/"+g.Name, &g.Limits.Requests)
+	}
+	if g.Response == nil {
+		return one, nil
+	}
+	var err error
+	one.keep, err = cut.Compile(g.Response.Keep)
+	return one, err
 }
 
 // of returns the grants of an endpoint, perhaps none.

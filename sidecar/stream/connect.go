@@ -79,6 +79,7 @@ func (c *client) connect(ctx context.Context) (served bool, after time.Duration,
 	if err != nil {
 		return false, 0, err
 	}
+	request.Header.Set("Sallyport-Applied", c.acked.Digest)
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return false, 0, fmt.Errorf("opening stream: %w", err)
@@ -155,7 +156,6 @@ func (c *client) request(ctx context.Context, path, token string, body io.Reader
 	request.Header.Set("User-Agent", "sallyport-sidecar")
 	request.Header.Set("Sallyport-Version", c.Version)
 	request.Header.Set("Sallyport-Document", strconv.Itoa(bundle.Version))
-	request.Header.Set("Sallyport-Applied", c.acked.Digest)
 	return request, nil
 }
 

@@ -65,24 +65,41 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	failures := 0
-	for ctx.Err() == nil {
+	for failures := 0; ctx.Err() == nil; failures++ {
 		served, after, err := c.connect(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if served {
 			failures = 0
 		}
-		delay := max(jitter(failures), rand.N(after+1))
-		failures++
-		c.Log.Warn("stream to the broker ended", "error", err, "retryIn", delay.String())
-		timer := time.NewTimer(delay)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
+		c.pause(ctx, max(jitter(failures), rand.N(after+1)), err)
+	}
+	return nil
+}
+
+// pause lets time pass until the next attempt, and says why there has to be
+// one.
+func (c *client) pause(ctx context.Context, delay time.Duration, why error) {
+	if ctx.Err() != nil {
+		return
+	}
+	c.Log.Warn("stream to the broker ended", "error", why, "retryIn", delay.String())
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// complete fills in what may be left out, and refuses where something else is.
+func (o *Options) complete() error {
+	if o.TokenFile == "" || o.Apply == nil || o.Revoke == nil || o.Extend == nil {
+		return errors.New("making stream: an option is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return nil
 }
@@ -92,14 +109,8 @@ func newClient(o Options) (*client, error) {
 	if err != nil || host == "" {
 		return nil, fmt.Errorf("reading address of broker %q: write host:port", o.Broker)
 	}
-	if o.TokenFile == "" || o.Apply == nil || o.Revoke == nil || o.Extend == nil {
-		return nil, errors.New("making stream: an option is missing")
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if err := o.complete(); err != nil {
+		return nil, err
 	}
 	c := &client{Options: o, host: host, roots: o.Roots, held: map[string]string{}}
 	if saved := o.Store.roots(); saved != "" {

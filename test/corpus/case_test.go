@@ -37,6 +37,7 @@ type testCase struct {
 	Raw       string
 	Grow      *growth `yaml:"raw_gen"`
 	HalfClose bool    `yaml:"half_close"`
+	piece     int     // length of the writes; 0: all in one
 	Setup     *setup
 	Then      *then
 

@@ -136,7 +136,7 @@ func (u *upstream) serve(conn net.Conn) {
 		}
 		u.mu.Lock()
 		u.requests = append(u.requests, r)
-		body := `{"mark":"` + u.mark + `"}`
+		body := `{"id":"` + u.mark + `","mark":"` + u.mark + `"}` // id: what is kept where an answer is cut
 		u.mu.Unlock()
 		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil || r.defect != "" {
 			return

@@ -46,9 +46,10 @@ func TestScopeChange(t *testing.T) {
 	}
 }
 
-// TestRefusedScope leaves the last accepted scope in force, and says so.
+// TestRefusedScope leaves the last accepted scope in force, and says so: in a
+// running sidecar, after a restart of the manager, and in a pod that starts
+// afterwards.
 func TestRefusedScope(t *testing.T) {
-	t.Parallel()
 	p := newProbe("refused").start(t)
 	p.until(t, "GET", readable, http.StatusOK, "main")
 
@@ -66,6 +67,25 @@ func TestRefusedScope(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.until(t, "GET", readable, http.StatusOK, "main")
+
+	restart(t, "sallyport-system", "deployment/sallyport-controller")
+	p.until(t, "GET", readable, http.StatusOK, "main")
+	restart(t, p.Namespace, "deployment/agent")
+	p.until(t, "GET", readable, http.StatusOK, "main")
+	p.until(t, "GET", readable+"/branches", http.StatusForbidden, "OutOfScope")
+}
+
+// restart replaces every pod of a Deployment and waits for the new ones.
+func restart(t *testing.T, namespace, name string) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"rollout", "restart", "-n", namespace, name},
+		{"rollout", "status", "-n", namespace, name, "--timeout=180s"},
+	} {
+		if _, err := world.Cluster.Run(t.Context(), args...); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestDeletion cuts access, and leaves the listener to say why.
@@ -129,14 +149,7 @@ func TestManagerRestart(t *testing.T) {
 		}
 		statuses <- all
 	}()
-	for _, args := range [][]string{
-		{"rollout", "restart", "-n", "sallyport-system", "deployment/sallyport-controller"},
-		{"rollout", "status", "-n", "sallyport-system", "deployment/sallyport-controller", "--timeout=180s"},
-	} {
-		if _, err := world.Cluster.Run(t.Context(), args...); err != nil {
-			t.Error(err)
-		}
-	}
+	restart(t, "sallyport-system", "deployment/sallyport-controller")
 	stop()
 	all := <-statuses
 	if i := slices.IndexFunc(all, func(s string) bool { return s != "200" }); i >= 0 {

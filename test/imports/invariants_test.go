@@ -2,6 +2,7 @@ package imports
 
 import (
 	"os"
+	"os/exec"
 	"path"
 	"regexp"
 	"strings"
@@ -27,9 +28,10 @@ func testNames(t *testing.T, name string) {
 		t.Fatalf("%s names no test", name)
 	}
 	for _, n := range named {
-		found := git(t, root, "grep", "--untracked", "-lE", `^func `+n[2]+`\(`, "--", n[1]+"/*_test.go")
-		if found == "" {
-			t.Errorf("%s names %s in %s, which is not there", name, n[2], n[1])
+		cmd := exec.CommandContext(t.Context(), "git", "grep", "--untracked", "-qE", `^func `+n[2]+`\(`, "--", n[1]+"/*_test.go")
+		cmd.Dir = root
+		if err := cmd.Run(); err != nil {
+			t.Errorf("%s names %s in %s, which is not there: %v", name, n[2], n[1], err)
 		}
 	}
 	// A promise without a test is none.

@@ -35,7 +35,7 @@ func TestRemoval(t *testing.T) {
 		t.Fatal("there is no guarded pod: the other end-to-end tests come first")
 	}
 	run(t, c, "delete", "mutatingwebhookconfiguration", "agent.sallyport.dev")
-	run(t, c, "delete", "-k", overlay, "--timeout="+limit.String())
+	run(t, c, "delete", "--ignore-not-found", "-k", overlay, "--timeout="+limit.String())
 
 	if after := run(t, c, "get", "pods", guarded, "-l", "app=agent", "-o", "jsonpath={.items[*].metadata.uid}"); after != before {
 		t.Errorf("the guarded pod is another one: %s, then %s", before, after)

@@ -100,10 +100,10 @@ push() {
 
 # note NAME writes a ConfigMap: by apply, then whole.
 note() {
-	object='{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"'$1'"},"data":{"agent":"was here"}}'
+	object='{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"'$1'"},"data":{"agent":"was '
 	cluster PATCH "$configmaps/$1?fieldManager=agent" \
-		--header 'Content-Type: application/apply-patch+yaml' --data-binary "$object"
-	cluster PUT "$configmaps/$1" --header 'Content-Type: application/json' --data-binary "$object"
+		--header 'Content-Type: application/apply-patch+yaml' --data-binary "${object}here\"}}"
+	cluster PUT "$configmaps/$1" --header 'Content-Type: application/json' --data-binary "${object}here again\"}}"
 }
 
 # branches PREFIX prints the branches of the answer that begin with it.

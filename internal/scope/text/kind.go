@@ -17,12 +17,7 @@ func IsPath(s string) bool {
 // IsRef reports whether `git check-ref-format` accepts s: a full name such as
 // refs/heads/main, of at least two components.
 func IsRef(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= 0x20 || c == 0x7f || strings.IndexByte("~^:?*[\\", c) >= 0 {
-			return false
-		}
-	}
-	if strings.Contains(s, "..") || strings.Contains(s, "@{") || strings.HasSuffix(s, ".") {
+	if !onlyRefBytes(s) || strings.Contains(s, "..") || strings.Contains(s, "@{") || strings.HasSuffix(s, ".") {
 		return false
 	}
 	components := 0
@@ -33,6 +28,16 @@ func IsRef(s string) bool {
 		components++
 	}
 	return components > 1
+}
+
+// onlyRefBytes reports whether s has none of the bytes that git forbids in refs.
+func onlyRefBytes(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= 0x20 || c == 0x7f || strings.IndexByte("~^:?*[\\", c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // IsGitOID reports whether s is an object name of git: 40 or 64 lower-case
@@ -63,29 +68,31 @@ func isLowerHex(s string) bool {
 // liberties that it leaves we take none: T and Z are in upper case, and there
 // is no leap second, since readers differ on both.
 func IsDateTime(s string) bool {
-	if len(s) < len("2006-01-02T15:04:05Z") ||
-		s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' {
+	if len(s) < len("2006-01-02T15:04:05Z") || s[10] != 'T' || s[16] != ':' {
 		return false
 	}
-	year, month, day := number(s[:4]), number(s[5:7]), number(s[8:10])
-	if year < 0 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
-		return false
+	zone, ok := cutFraction(s[19:])
+	return ok && isDate(s[:10]) && isClock(s[11:16]) && within(number(s[17:19]), 59) && isZone(zone)
+}
+
+// isDate reports whether s, ten bytes, is a day of the calendar.
+func isDate(s string) bool {
+	year, month, day := number(s[:4]), number(s[5:7]), number(s[8:])
+	return s[4] == '-' && s[7] == '-' && year >= 0 && 1 <= month && month <= 12 && 1 <= day && day <= daysIn(year, month)
+}
+
+// cutFraction cuts a fraction of a second off the beginning of s. It is not ok
+// where a point has no digits behind it.
+func cutFraction(s string) (rest string, ok bool) {
+	digits, found := strings.CutPrefix(s, ".")
+	if !found {
+		return s, true
 	}
-	if !isClock(s[11:16]) || !within(number(s[17:19]), 59) {
-		return false
+	n := 0
+	for n < len(digits) && isDigit(digits[n]) {
+		n++
 	}
-	rest := s[19:]
-	if rest[0] == '.' {
-		digits := 1
-		for digits < len(rest) && isDigit(rest[digits]) {
-			digits++
-		}
-		if digits == 1 {
-			return false
-		}
-		rest = rest[digits:]
-	}
-	return isZone(rest)
+	return digits[n:], n > 0
 }
 
 func isZone(s string) bool {

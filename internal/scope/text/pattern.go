@@ -22,6 +22,9 @@ func CompilePattern(pattern string, fold bool) (*regexp.Regexp, error) {
 	if hasGroupFlags(pattern) {
 		return nil, errors.New("remove the flags: (?:...) is the only special group")
 	}
+	if hasLooseBrace(pattern) {
+		return nil, errors.New(`write a count such as {1,6}, or \{ for a brace: some readers take any other for a mistake`)
+	}
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, fmt.Errorf("write a pattern that RE2 accepts: %w", err)
@@ -49,6 +52,62 @@ func hasGroupFlags(pattern string) bool {
 		backslashes = 0
 	}
 	return false
+}
+
+// count is a brace that repeats what stands before it.
+var count = regexp.MustCompile(`^\{[0-9]+(,[0-9]*)?\}`)
+
+// hasLooseBrace reports whether an opening brace stands for itself without
+// being escaped: more likely it is a count that was not finished, and the
+// pattern would never match. Braces of classes and of \p{...}, \x{...} and \Q
+// are none.
+func hasLooseBrace(pattern string) bool {
+	for rest := pattern; rest != ""; {
+		switch c := rest[0]; {
+		case c == '\\':
+			rest = skipEscape(rest)
+		case c == '[':
+			rest = skipClass(rest)
+		case c == '{' && !count.MatchString(rest):
+			return true
+		default:
+			rest = rest[1:]
+		}
+	}
+	return false
+}
+
+// skipEscape cuts the escape that s begins with.
+func skipEscape(s string) string {
+	if len(s) < 2 {
+		return ""
+	}
+	if s[1] == 'Q' {
+		_, rest, _ := strings.Cut(s, `\E`)
+		return rest
+	}
+	if strings.IndexByte("pPx", s[1]) >= 0 && strings.HasPrefix(s[2:], "{") {
+		_, rest, _ := strings.Cut(s, "}")
+		return rest
+	}
+	return s[2:]
+}
+
+// skipClass cuts the class that s begins with. A bracket that stands first in
+// it is part of it.
+func skipClass(s string) string {
+	s = strings.TrimPrefix(s[1:], "^")
+	for first := true; s != "" && (first || s[0] != ']'); first = false {
+		switch {
+		case s[0] == '\\':
+			s = skipEscape(s)
+		case strings.HasPrefix(s, "[:") && strings.Contains(s, ":]"):
+			_, s, _ = strings.Cut(s, ":]")
+		default:
+			s = s[1:]
+		}
+	}
+	return strings.TrimPrefix(s, "]")
 }
 
 func checkPattern(tree *syntax.Regexp, fold bool) error {

@@ -1,0 +1,73 @@
+package json_test
+
+import (
+	stdjson "encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-dev/sallyport/internal/scope/json"
+)
+
+// chat is a text of about 4 KiB as language models are asked with: long
+// strings, a few of them with escapes.
+func chat() []byte {
+	var b strings.Builder
+	b.WriteString(`{"model":"small-1","max_tokens":256,"temperature":0.7,"stream":true,"messages":[`)
+	for i := 0; b.Len() < 3900; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"role":"user","content":"message %d: please read the report of last week,\nand tell me \"what\" has changed since then in the three repositories."}`, i)
+	}
+	b.WriteString(`]}`)
+	return []byte(b.String())
+}
+
+// records is a text of about 4 KiB as other APIs are asked with: many short
+// keys and values.
+func records() []byte {
+	var b strings.Builder
+	b.WriteString(`{"items":[`)
+	for i := 0; b.Len() < 4000; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id": %d, "name": "item-%d", "labels": ["bug", "urgent"], "open": true, "weight": 1.5, "parent": null}`, i, i)
+	}
+	b.WriteString(`]}`)
+	return []byte(b.String())
+}
+
+var texts = map[string][]byte{"chat": chat(), "records": records()}
+
+func BenchmarkParse(b *testing.B) {
+	for name, text := range texts {
+		b.Run(name, func(b *testing.B) {
+			var d json.Document
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := d.Parse(text); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkYardstick reads the same texts with the standard library.
+func BenchmarkYardstick(b *testing.B) {
+	for name, text := range texts {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var m map[string]any
+				if err := stdjson.Unmarshal(text, &m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,67 @@
+package imports
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// reveals lists where the text of a secret.Value is taken out, how often, and
+// why. To add a place, say here why it has to be.
+var reveals = map[string]struct {
+	calls int
+	why   string
+}{
+	"sidecar/credential/swap.go":        {3, "the credential is rendered once, and written into the upstream request"},
+	"internal/bundle/codec.go":          {1, "the document carries it to the sidecar"},
+	"controllers/secretwatch/secret.go": {1, "the manager's own keys are read from a Secret, too"},
+	"controllers/tokenkey/keys.go":      {3, "the key of the HMAC that names a secret's version, and what is named"},
+	"cmd/sallyport/ledger.go":           {1, "the same name, under a key of the process"},
+	"internal/secret/secret.go":         {2, "comparing, in constant time"},
+}
+
+// TestReveal holds down where secrets leave their Values. Whoever takes the
+// method without calling it is found as well.
+func TestReveal(t *testing.T) {
+	root := strings.TrimSpace(git(t, ".", "rev-parse", "--show-toplevel"))
+	want, got := map[string]int{}, map[string]int{}
+	for name, place := range reveals {
+		want[name] = place.calls
+	}
+	for name := range strings.FieldsSeq(git(t, root, "ls-files", "--cached", "--others", "--exclude-standard", "*.go")) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		if n := selections(t, path.Join(root, name), "Reveal"); n > 0 {
+			got[name] = n
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("a secret is revealed elsewhere (-listed +found):\n%s", diff)
+	}
+}
+
+// selections counts where a field or method of this name is selected in file.
+func selections(t *testing.T, file, name string) int {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if os.IsNotExist(err) {
+		return 0 // deleted, not yet committed
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	ast.Inspect(f, func(node ast.Node) bool {
+		if s, ok := node.(*ast.SelectorExpr); ok && s.Sel.Name == name {
+			n++
+		}
+		return true
+	})
+	return n
+}
