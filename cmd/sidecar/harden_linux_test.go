@@ -31,14 +31,14 @@ func beSidecar() {
 		once.Do(standing)
 		return os.Getenv(name)
 	}, os.Stdout, os.Stderr)
-	fmt.Println("ended:", err)
+	fmt.Fprintln(os.Stdout, "ended:", err)
 }
 
 func standing() {
 	dumpable, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_GET_DUMPABLE, 0, 0)
 	var cores syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_CORE, &cores)
-	fmt.Println("dumpable:", dumpable, int(errno), "cores:", cores.Cur, cores.Max, err)
+	fmt.Fprintln(os.Stdout, "dumpable:", dumpable, int(errno), "cores:", cores.Cur, cores.Max, err)
 	var owned []string
 	for _, name := range []string{"mem", "environ", "maps"} {
 		info, err := os.Stat(filepath.Join("/proc/self", name))
@@ -46,7 +46,7 @@ func standing() {
 			owned = append(owned, fmt.Sprint(name, "=", info.Sys().(*syscall.Stat_t).Uid))
 		}
 	}
-	fmt.Println("owners:", strings.Join(owned, " "))
+	fmt.Fprintln(os.Stdout, "owners:", strings.Join(owned, " "))
 }
 
 // TestRunHardens runs the sidecar as a process: before it reads anything its
