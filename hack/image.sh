@@ -3,6 +3,7 @@
 # install them: image.sh registry/name:tag pushes registry/name-manager:tag and
 # registry/name-sidecar:tag. Credentials are those of the Docker configuration.
 # A second argument names the overlay below bin/, which is install by default.
+# EARLIER holds the sidecars, by digest, of releases whose pods still run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 img=${1:-} out=${2:-install}
@@ -15,5 +16,6 @@ push() {
 }
 manager=$(push manager)
 sidecar=$(push sidecar)
-hack/overlay.sh "$manager" "$sidecar" "$out"
+read -ra earlier <<<"${EARLIER:-}"
+hack/overlay.sh "$manager" "$sidecar" "$out" "${earlier[@]}"
 printf "\nInstall it with\n\n    kubectl apply -k bin/%s\n" "$out"

@@ -14,6 +14,12 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 )
 
+// Flags that both roles have: what one puts into pods, the other looks for.
+const (
+	defaultBroker = "sallyport-broker.sallyport-system.svc:9443"
+	tolerateUsage = "let containers beside a sidecar have this power, as NET_ADMIN or hostPath, by which they could reach its keys; may be repeated, and is to be given to both roles"
+)
+
 // command returns the command line: one verb for each role.
 func command(stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{

@@ -47,6 +47,20 @@ type controllerOptions struct {
 	brokerAddress  string
 	healthAddress  string
 	metricsAddress string
+	images         []string
+	trust          inject.Trust // without authorities
+}
+
+// complete reads what flags are no types for, and says what is wrong.
+func (o *controllerOptions) complete() error {
+	for _, image := range o.images {
+		release, err := inject.ParseRelease(image)
+		if err != nil {
+			return fmt.Errorf("reading --sidecar-image: %w", err)
+		}
+		o.trust.Releases = append(o.trust.Releases, release)
+	}
+	return o.trust.Validate()
 }
 
 func controllerCommand() *cobra.Command {
@@ -55,11 +69,21 @@ func controllerCommand() *cobra.Command {
 		Use:   "controller",
 		Short: "Accept our kinds and stream to sidecars",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return runController(c.Context(), o) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.complete(); err != nil {
+				return err
+			}
+			return runController(c.Context(), o)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.namespace, "namespace", "sallyport-system", "namespace of the manager: what was accepted, its keys and its lease")
 	f.StringVar(&o.brokerAddress, "broker-address", ":9443", "address that sidecars connect to")
+	f.StringArrayVar(&o.images, "sidecar-image", nil,
+		"image by digest of a sidecar that may run, that of the webhook first; repeat it for earlier releases whose pods still run; more digests of the same release may follow, each after a comma")
+	f.StringVar(&o.trust.Broker, "broker", defaultBroker, "host:port that sidecars connect to, as the webhook is told")
+	f.StringArrayVar(&o.trust.Env, "tolerate-env", nil, "name of a variable that others may add to sidecars; may be repeated")
+	f.StringArrayVar(&o.trust.Tolerate, "dangerously-tolerate", nil, tolerateUsage)
 	f.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
 	return c
@@ -174,14 +198,21 @@ func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, cl
 		return nil, fmt.Errorf("reading the UID of %s: %w", metav1.NamespaceSystem, err)
 	}
 	return broker.New(broker.Options{
-		Client:      mgr.GetClient(),
-		APIReader:   mgr.GetAPIReader(),
-		Records:     &record.Store{Meta: mgr.GetClient(), Bodies: mgr.GetAPIReader(), Namespace: o.namespace},
-		Secrets:     secrets,
-		Keys:        keys,
-		Reviewer:    identity.New(clients.AuthenticationV1().TokenReviews(), issuer, time.Now),
-		Issuer:      "sallyport:" + string(system.UID),
-		Roots:       leaf.Roots,
+		Client:    mgr.GetClient(),
+		APIReader: mgr.GetAPIReader(),
+		Records:   &record.Store{Meta: mgr.GetClient(), Bodies: mgr.GetAPIReader(), Namespace: o.namespace},
+		Secrets:   secrets,
+		Keys:      keys,
+		Reviewer:  identity.New(clients.AuthenticationV1().TokenReviews(), issuer, time.Now),
+		Issuer:    "sallyport:" + string(system.UID),
+		Roots:     leaf.Roots,
+		Trust: func() (inject.Trust, error) {
+			trust := o.trust
+			var err error
+			trust.RootsPEM, err = leaf.Authorities()
+			return trust, err
+		},
+		Events:      mgr.GetEventRecorder("sallyport"),
 		Certificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf.Get(h) },
 		Address:     o.brokerAddress,
 	})

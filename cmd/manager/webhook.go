@@ -33,9 +33,10 @@ func webhookCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&o.Image, "sidecar-image", "", "image of the sidecar, by digest")
-	f.StringVar(&o.Broker, "broker", "sallyport-broker.sallyport-system.svc:9443", "host:port that sidecars connect to")
+	f.StringVar(&o.Broker, "broker", defaultBroker, "host:port that sidecars connect to")
 	f.StringVar(&o.CertDir, "cert-dir", "/etc/sallyport/webhook-tls", "directory of tls.crt, tls.key and ca.crt")
 	f.IntVar(&o.Port, "port", 9443, "port to serve on")
+	f.StringArrayVar(&o.Tolerate, "dangerously-tolerate", nil, tolerateUsage)
 	f.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	return c
 }

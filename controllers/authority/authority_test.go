@@ -89,3 +89,43 @@ func TestNoConfigurationIsMade(t *testing.T) {
 		t.Errorf("made %d configurations, %v: it must stay removed", len(list.Items), err)
 	}
 }
+
+// TestLostSecret loses the authority's Secret: sidecars that were told of the
+// one that was in it are still ours, since the webhook's Secret tells of it.
+// Without both, they are not.
+func TestLostSecret(t *testing.T) {
+	client := fake.NewClientset()
+	k := &Keeper{Client: client, Namespace: namespace, WebhookNames: []string{name}}
+	secrets := client.CoreV1().Secrets(namespace)
+	known := func() (bundle, past string) {
+		t.Helper()
+		if err := k.Keep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s, err := secrets.Get(t.Context(), SecretName, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(s.Data[keyBundle]), string(s.Data[keyPast])
+	}
+	lose := func(names ...string) {
+		t.Helper()
+		for _, name := range names {
+			if err := secrets.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	first, past := known()
+	if past != "" {
+		t.Errorf("the first authority has a past:\n%s", past)
+	}
+	lose(SecretName)
+	if second, past := known(); second == first || past != first {
+		t.Errorf("the past of the second authority is\n%q, want\n%q", past, first)
+	}
+	lose(SecretName, WebhookSecret)
+	if third, past := known(); third == first || past != "" {
+		t.Errorf("what was disowned is remembered:\n%s", past)
+	}
+}

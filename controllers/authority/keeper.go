@@ -34,6 +34,7 @@ const (
 	keyNextCert    = "next.crt"
 	keyNextKey     = "next.key"
 	keyBundle      = "ca.crt"
+	keyPast        = "past.crt"
 )
 
 // Bounds of the time between two looks: a Secret that was deleted and a
@@ -94,7 +95,17 @@ func (k *Keeper) keepAuthorities(ctx context.Context, now time.Time) (certs.Auth
 	if err != nil {
 		return certs.Authorities{}, err
 	}
-	kept, err := certs.Keep(decode(data(stored)), now)
+	known := decode(data(stored))
+	if stored == nil {
+		// Pods that were made before the Secret was lost are still ours. Who wants
+		// to disown them deletes both.
+		published, err := k.read(ctx, WebhookSecret)
+		if err != nil {
+			return certs.Authorities{}, err
+		}
+		known.Bundle = data(published)[keyBundle]
+	}
+	kept, err := certs.Keep(known, now)
 	if err != nil {
 		return certs.Authorities{}, err
 	}
@@ -198,6 +209,7 @@ func decode(data map[string][]byte) certs.Authorities {
 		Current: certs.Pair{Cert: data[keyCurrentCert], Key: data[keyCurrentKey]},
 		Next:    certs.Pair{Cert: data[keyNextCert], Key: data[keyNextKey]},
 		Bundle:  data[keyBundle],
+		Past:    data[keyPast],
 	}
 }
 
@@ -205,6 +217,9 @@ func encode(a certs.Authorities) map[string][]byte {
 	data := map[string][]byte{keyCurrentCert: a.Current.Cert, keyCurrentKey: a.Current.Key, keyBundle: a.Bundle}
 	if len(a.Next.Cert) > 0 {
 		data[keyNextCert], data[keyNextKey] = a.Next.Cert, a.Next.Key
+	}
+	if len(a.Past) > 0 {
+		data[keyPast] = a.Past
 	}
 	return data
 }

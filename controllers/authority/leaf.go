@@ -51,6 +51,21 @@ func (l *Leaf) Roots() string {
 	return string(bundle)
 }
 
+// Authorities returns all that sidecars were ever told to trust, in PEM: those
+// of today, and those before them. An error says that it is not known now.
+func (l *Leaf) Authorities() (string, error) {
+	s, err := l.secrets.Get(l.name)
+	if err != nil {
+		return "", err
+	}
+	bundle, ok := s.Bytes(keyBundle)
+	if !ok {
+		return "", fmt.Errorf("reading Secret %s: it holds no %s", l.name, keyBundle)
+	}
+	past, _ := s.Bytes(keyPast)
+	return string(bundle) + string(past), nil
+}
+
 // Get returns the certificate for a handshake; it fits tls.Config. There is
 // none until the leader has made the authority.
 func (l *Leaf) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {

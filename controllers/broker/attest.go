@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,36 +9,29 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
 
-// attest tells whether the live pod still is what injection made of it, as far
-// as is looked at: it was injected, it runs or is about to, our container is
-// the native sidecar and the only one of its name, and nobody looks into it.
-// It returns the names of the credentials that were planned for the pod.
-func attest(pod *corev1.Pod, now time.Time) ([]string, error) {
-	if err := running(pod, now); err != nil {
-		return nil, err
-	}
-	plan, injected, err := inject.Injected(pod)
+// attest tells whether the live pod may be served: it runs or is about to, it
+// is the one of the token, and it still is what injection makes of it. It
+// returns the names of the credentials that were planned for the pod and that
+// it asks for, or the flaw that cuts it off. An error says that this cannot be
+// known now.
+func (b *Broker) attest(pod *corev1.Pod, id identity.Identity) (names []string, flaw, err error) {
+	trust, err := b.trust()
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("attesting pod %s: %w", id.Pod, err)
 	}
-	if !injected {
-		return nil, errors.New("it was not injected: create it again")
+	if flaw := running(pod, b.now()); flaw != nil {
+		return nil, flaw, nil
 	}
-	asked, err := inject.ParseAnnotations(pod.Annotations)
-	if err != nil {
-		return nil, err
+	if flaw := bound(pod, id); flaw != nil {
+		return nil, flaw, nil
 	}
-	if err := guarded(&pod.Spec, plan); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(asked.Credentials, func(name string) bool {
-		_, planned := plan.Handles[name]
-		return !planned
-	}), nil
+	names, flaw = inject.Attest(pod, trust)
+	return names, flaw, nil
 }
 
 // running refuses a pod that has ended. A pod that is being deleted may end its
@@ -54,43 +46,13 @@ func running(pod *corev1.Pod, now time.Time) error {
 	return nil
 }
 
-// guarded tells whether the sidecar is where only we would put it, and alone.
-func guarded(spec *corev1.PodSpec, plan inject.Plan) error {
-	return cmp.Or(apart(spec), native(spec, plan.Image), unobserved(spec))
-}
-
-// apart refuses a pod in which others than the sidecar could reach into it.
-func apart(spec *corev1.PodSpec) error {
+// bound compares the pod with what the API server says of the token.
+func bound(pod *corev1.Pod, id identity.Identity) error {
 	switch {
-	case spec.HostNetwork || spec.HostPID || spec.HostIPC:
-		return errors.New("it shares a namespace with its node: set hostNetwork, hostPID and hostIPC to false")
-	case spec.ShareProcessNamespace != nil && *spec.ShareProcessNamespace:
-		return errors.New("its containers share their processes: set shareProcessNamespace to false")
-	}
-	return nil
-}
-
-// native refuses a pod whose sidecar is not the container that was planned.
-func native(spec *corev1.PodSpec, image string) error {
-	i := slices.IndexFunc(spec.InitContainers, func(c corev1.Container) bool { return c.Name == inject.ContainerName })
-	if i < 0 {
-		return fmt.Errorf("it has no init container %s: create it again", inject.ContainerName)
-	}
-	switch sidecar := &spec.InitContainers[i]; {
-	case sidecar.RestartPolicy == nil || *sidecar.RestartPolicy != corev1.ContainerRestartPolicyAlways:
-		return fmt.Errorf("container %s is no native sidecar: create the pod again", inject.ContainerName)
-	case sidecar.Image != image:
-		return fmt.Errorf("container %s has another image than was planned: create the pod again", inject.ContainerName)
-	}
-	return nil
-}
-
-// unobserved refuses a pod with a container that shares the sidecar's processes.
-func unobserved(spec *corev1.PodSpec) error {
-	for i := range spec.EphemeralContainers {
-		if spec.EphemeralContainers[i].TargetContainerName == inject.ContainerName {
-			return fmt.Errorf("ephemeral container %s looks into the sidecar: create the pod again", spec.EphemeralContainers[i].Name)
-		}
+	case account(pod) != id.ServiceAccount:
+		return fmt.Errorf("spec.serviceAccountName is %s, and the token's %s", account(pod), id.ServiceAccount)
+	case pod.Spec.NodeName != id.Node:
+		return fmt.Errorf("spec.nodeName is %q, and the token's %q", pod.Spec.NodeName, id.Node)
 	}
 	return nil
 }

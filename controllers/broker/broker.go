@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,6 +31,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
+	"github.com/sallyport-dev/sallyport/internal/inject"
 )
 
 // Records tells what of a live object is in force: what was accepted of it, or
@@ -55,6 +57,11 @@ type Options struct {
 	// Roots returns the authorities of the broker in PEM. See
 	// [Broker.RootsChanged].
 	Roots func() string
+	// Trust returns what a sidecar may be made of, with all authorities that
+	// the broker has ever had. An error says that it is not known now.
+	Trust func() (inject.Trust, error)
+	// Events tells of pods that are not what injection made of them.
+	Events events.EventRecorder
 	// Certificate is the broker's, for its Service's name.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Address to listen on, as ":9443".
@@ -73,6 +80,7 @@ type Broker struct {
 	reviewer    *identity.Reviewer
 	issuer      string
 	roots       func() string
+	trust       func() (inject.Trust, error)
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	address     string
 	clock       clock.Clock
@@ -100,8 +108,8 @@ func New(o Options) (*Broker, error) {
 	}
 	return &Broker{
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
-		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, certificate: o.Certificate, address: o.Address, clock: o.Clock,
-		index: newIndex(), conditions: newConditions(o.Client),
+		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
+		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		limits: limits{perSecond: streamsPerSecond, burst: streamBurst}, frameTimeout: writeTimeout,
 		byPod: map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
 	}, nil
@@ -115,7 +123,7 @@ func (o *Options) check() error {
 	}{
 		{"Client", o.Client != nil}, {"APIReader", o.APIReader != nil}, {"Records", o.Records != nil},
 		{"Secrets", o.Secrets != nil}, {"Keys", o.Keys != nil}, {"Reviewer", o.Reviewer != nil},
-		{"Issuer", o.Issuer != ""}, {"Roots", o.Roots != nil}, {"Certificate", o.Certificate != nil},
+		{"Issuer", o.Issuer != ""}, {"Roots", o.Roots != nil}, {"Trust", o.Trust != nil}, {"Events", o.Events != nil}, {"Certificate", o.Certificate != nil},
 	} {
 		if !required.given {
 			return fmt.Errorf("making broker: %s is missing", required.name)
@@ -189,11 +197,12 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (b *Broker) now() time.Time { return b.clock.Now() }
 
 // pod returns the live pod that id was made for, or errGone. A cache that
-// trails is helped by one live read.
+// trails is helped by one live read, and so is one that lost sight of the pod,
+// since it selects by our label.
 func (b *Broker) pod(ctx context.Context, id identity.Identity) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
 	err := b.client.Get(ctx, id.Pod, pod)
-	if apierrors.IsNotFound(err) || (err == nil && pod.UID != id.UID) {
+	if apierrors.IsNotFound(err) || (err == nil && (pod.UID != id.UID || pod.Spec.NodeName != id.Node)) {
 		pod = &corev1.Pod{}
 		err = b.apiReader.Get(ctx, id.Pod, pod)
 	}
@@ -202,7 +211,7 @@ func (b *Broker) pod(ctx context.Context, id identity.Identity) (*corev1.Pod, er
 		return nil, errGone
 	case err != nil:
 		return nil, fmt.Errorf("reading pod %s: %w", id.Pod, err)
-	case pod.UID != id.UID || pod.Spec.NodeName != id.Node || account(pod) != id.ServiceAccount:
+	case pod.UID != id.UID:
 		return nil, errGone
 	}
 	return pod, nil

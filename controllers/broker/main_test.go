@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -255,6 +256,8 @@ func (w *world) newBroker(edit ...func(*Broker)) {
 		Reviewer: identity.New(clients.AuthenticationV1().TokenReviews(), w.issuer(), time.Now),
 		Issuer:   "sallyport:test", Roots: func() string { return roots },
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &leaf, nil },
+		Trust:       func() (inject.Trust, error) { return settings().Trust(), nil },
+		Events:      events.NewFakeRecorder(1000),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -317,6 +320,11 @@ func (w *world) token(account string, pod *corev1.Pod, audience string) string {
 	return got.Status.Token
 }
 
+// settings are those of the webhook that would have made the pods.
+func settings() inject.Settings {
+	return inject.Settings{Image: "sidecar@sha256:" + fmt.Sprintf("%064d", 0), Broker: "broker:9443", RootsPEM: roots}
+}
+
 // pod creates a pod as admission would have made it.
 func (w *world) pod(name, account string, edit func(*corev1.Pod), credentials ...string) *corev1.Pod {
 	w.t.Helper()
@@ -336,8 +344,7 @@ func (w *world) pod(name, account string, edit func(*corev1.Pod), credentials ..
 			Containers: []corev1.Container{{Name: "agent", Image: "agent"}},
 		},
 	}
-	settings := inject.Settings{Image: "sidecar@sha256:" + fmt.Sprintf("%064d", 0), Broker: "broker:9443", RootsPEM: roots}
-	plan, _, err := inject.NewPlan(pod, settings, planned)
+	plan, _, err := inject.NewPlan(pod, settings(), planned)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -4,17 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"golang.org/x/time/rate"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 )
 
 // How conditions are written: what soon changes again is not written at all.
@@ -30,6 +36,8 @@ const (
 // It is safe for concurrent use.
 type conditions struct {
 	client client.Client
+	live   client.Reader // finds a pod that lost our label
+	events events.EventRecorder
 	queue  workqueue.TypedRateLimitingInterface[types.UID]
 	rate   *rate.Limiter
 
@@ -44,9 +52,9 @@ type wantedCondition struct {
 	condition corev1.PodCondition
 }
 
-func newConditions(c client.Client) *conditions {
+func newConditions(c client.Client, live client.Reader, events events.EventRecorder) *conditions {
 	return &conditions{
-		client: c, rate: rate.NewLimiter(writesSecond, writeBurst),
+		client: c, live: live, events: events, rate: rate.NewLimiter(writesSecond, writeBurst),
 		wanted: map[types.UID]wantedCondition{}, written: map[types.UID]corev1.PodCondition{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.UID]()),
 	}
@@ -113,7 +121,11 @@ func (c *conditions) process(ctx context.Context, uid types.UID) {
 // fail for another pod of that name.
 func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition) error {
 	pod := &corev1.Pod{}
-	if err := c.client.Get(ctx, w.pod, pod); err != nil {
+	err := c.client.Get(ctx, w.pod, pod)
+	if apierrors.IsNotFound(err) {
+		err = c.live.Get(ctx, w.pod, pod)
+	}
+	if err != nil {
 		return err
 	}
 	if pod.UID != uid {
@@ -122,6 +134,7 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if c.shown(uid, &w.condition, pod) {
 		return nil
 	}
+	before := slices.Clone(pod.Status.Conditions) // the answer to the patch comes into pod
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": uid},
 		"status":   map[string]any{"conditions": []corev1.PodCondition{w.condition}},
@@ -132,10 +145,31 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if err := c.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, patch)); err != nil {
 		return fmt.Errorf("writing condition of pod %s: %w", w.pod, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.written[uid] = w.condition
+	c.announce(pod, before, w.condition)
 	return nil
+}
+
+// announce remembers what was written, and emits an Event where it names a flaw
+// that nobody knew of before.
+func (c *conditions) announce(pod *corev1.Pod, before []corev1.PodCondition, written corev1.PodCondition) {
+	c.mu.Lock()
+	before = append(before, c.written[pod.UID])
+	c.written[pod.UID] = written
+	c.mu.Unlock()
+	text := flaw(written)
+	if text == "" || slices.ContainsFunc(before, func(old corev1.PodCondition) bool { return flaw(old) == text }) {
+		return
+	}
+	c.events.Eventf(pod, nil, corev1.EventTypeWarning, v1alpha1.ReasonAttestationFailed, "Attest", "%s", text)
+}
+
+// flaw is what a condition says is wrong with a pod; empty, if nothing is.
+func flaw(c corev1.PodCondition) string {
+	if c.Type != ConditionScopeEnforced || c.Reason != v1alpha1.ReasonAttestationFailed {
+		return ""
+	}
+	_, human, _ := strings.Cut(c.Message, "; ")
+	return human
 }
 
 // shown tells whether the pod shows wanted already, and sets since when wanted

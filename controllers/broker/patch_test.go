@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -23,7 +24,7 @@ func TestStaleCache(t *testing.T) {
 			return nil // the cache does not show it
 		},
 	}).Build()
-	c := newConditions(trailing)
+	c := newConditions(trailing, trailing, events.NewFakeRecorder(1))
 	write := func(status corev1.ConditionStatus, want int) {
 		t.Helper()
 		w := wantedCondition{client.ObjectKeyFromObject(pod), corev1.PodCondition{Type: ConditionScopeEnforced, Status: status}}
@@ -64,7 +65,7 @@ func TestServeFails(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b := &Broker{conditions: newConditions(admin)}
+	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1))}
 	if err := b.Serve(t.Context(), listener); err == nil {
 		t.Error("no error")
 	}

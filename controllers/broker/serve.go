@@ -154,15 +154,19 @@ func (b *Broker) vouch(ctx context.Context, id identity.Identity) error {
 	case err != nil:
 		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the pod cannot be read")
 	}
-	if _, err := attest(pod, b.now()); err != nil {
-		b.conditions.want(id.Pod, id.UID, failedAttestation(err), false)
-		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, err.Error())
+	_, flaw, err := b.attest(pod, id)
+	switch {
+	case err != nil:
+		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "what a sidecar may be made of is not known yet")
+	case flaw != nil:
+		b.conditions.want(id.Pod, id.UID, failedAttestation(flaw), false)
+		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, flaw.Error())
 	}
 	return nil
 }
 
-func failedAttestation(err error) corev1.PodCondition {
-	r := report{attestation: err.Error()}
+func failedAttestation(flaw error) corev1.PodCondition {
+	r := report{attestation: flaw.Error()}
 	condition, _ := r.condition()
 	return condition
 }

@@ -200,14 +200,18 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 	if err != nil {
 		return err
 	}
-	flaw := ""
-	if names, err := attest(pod, now); err != nil {
-		flaw = err.Error()
-		s.deny(scope.Revoked, "the pod is not what injection made of it: "+flaw)
+	names, flaw, err := s.b.attest(pod, s.id)
+	if err != nil {
+		return err
+	}
+	text := ""
+	if flaw != nil {
+		text = flaw.Error()
+		s.deny(scope.Revoked, "the pod is not what injection made of it: "+text)
 	} else {
 		s.hold(ctx, d, pod, names, now)
 	}
-	s.tell(func(r *report) { r.attestation = flaw })
+	s.tell(func(r *report) { r.attestation = text })
 	return nil
 }
 

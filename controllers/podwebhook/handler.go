@@ -60,7 +60,13 @@ func (h *Handler) inject(ctx context.Context, namespace string, pod *corev1.Pod)
 	}
 	warnings = append(append(warnings, more...), inject.Warnings(pod, plan)...)
 	after := pod.DeepCopy()
-	return after, warnings, inject.Sidecar(after, plan)
+	if err := inject.Sidecar(after, plan); err != nil {
+		return nil, nil, err
+	}
+	// What the broker will ask of the live pod. Nobody is helped by a pod that
+	// starts and is cut off.
+	_, err = inject.Attest(after, settings.Trust())
+	return after, warnings, err
 }
 
 // refuse tells what the author can change from what only time or an operator

@@ -100,7 +100,7 @@ func testSettings() (inject.Settings, error) {
 	return inject.Settings{
 		Image:    "sidecar@sha256:" + strings.Repeat("ab", 32),
 		Broker:   "sallyport-broker.sallyport-system.svc:9443",
-		RootsPEM: "roots", UID: defaultUID,
+		RootsPEM: "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", UID: defaultUID,
 	}, nil
 }
 
@@ -175,6 +175,7 @@ func TestHandle(t *testing.T) {
 		"not accepted":     {"it may be by the time the pod runs", pod, with(unaccepted, upstream()), with(), true, 200, "not accepted"},
 		"no holder":        {"the broker will refuse; the author should know", pod, with(stranger, upstream()), with(), true, 200, "no holder"},
 		"host network":     {"its loopback is the node's", pod + "  hostNetwork: true\n", full, with(), false, 403, "spec.hostNetwork"},
+		"capability":       {"the broker would cut it off", pod + "  - {name: tool, securityContext: {capabilities: {add: [SYS_PTRACE]}}}\n", full, with(), false, 403, "container tool"},
 		"api server away":  {"what is not known is not guessed", pod, with(), away, false, 500, "ScopedCredential agents/release-notes"},
 		"cache broken":     {"what is not known is not guessed", pod, away, full, false, 500, "ScopedCredential agents/release-notes"},
 		"bad list":         {"nothing is repaired", strings.ReplaceAll(pod, "release-notes}", `"release-notes, b"}`), full, with(), false, 403, "sallyport.dev/credentials"},
@@ -196,6 +197,23 @@ func TestHandle(t *testing.T) {
 				t.Errorf("%s: the pod comes in without a sidecar", test.why)
 			}
 		})
+	}
+}
+
+// TestTolerated holds that the operator may take a risk.
+func TestTolerated(t *testing.T) {
+	full := &store{objects: []client.Object{credential(), upstream()}}
+	h := handler(full, full)
+	h.settings = func() (inject.Settings, error) {
+		s, err := testSettings()
+		s.Tolerate = []string{"NET_ADMIN"}
+		return s, err
+	}
+	for power, allowed := range map[string]bool{"NET_ADMIN": true, "SYS_ADMIN": false} {
+		got := review(t, h, jsonOf(t, pod+"  - {name: tool, securityContext: {capabilities: {add: ["+power+"]}}}\n"))
+		if got.Allowed != allowed {
+			t.Errorf("%s: allowed %v, %q", power, got.Allowed, got.Result.Message)
+		}
 	}
 }
 

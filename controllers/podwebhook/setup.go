@@ -62,12 +62,14 @@ type Options struct {
 	CertDir string
 	// Port to serve on.
 	Port int
+	// Tolerate is that of [inject.Settings]. The broker has to tolerate the same.
+	Tolerate []string
 }
 
 // Validate says what is wrong with o.
 func (o Options) Validate() error {
 	const any = "any" // the authorities come with the first pod
-	if err := (inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: any}).Validate(); err != nil {
+	if err := (inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: any, Tolerate: o.Tolerate}).Validate(); err != nil {
 		return err
 	}
 	if o.CertDir == "" {
@@ -135,7 +137,7 @@ func user(config *rest.Config) (int64, error) {
 
 func settings(o Options, uid int64) (inject.Settings, error) {
 	roots, _, err := readRoots(o)
-	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: roots, UID: uid}, err
+	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: roots, UID: uid, Tolerate: o.Tolerate}, err
 }
 
 // readRoots reads the authorities; a text without any would make sidecars that

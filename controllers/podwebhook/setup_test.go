@@ -29,6 +29,7 @@ func TestValidate(t *testing.T) {
 		"broker":  func(o *Options) { o.Broker = "" },
 		"no dir":  func(o *Options) { o.CertDir = "" },
 		"no port": func(o *Options) { o.Port = 0 },
+		"power":   func(o *Options) { o.Tolerate = []string{"everything"} },
 	} {
 		o := good
 		change(&o)

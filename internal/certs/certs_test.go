@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"strings"
 	"testing"
 	"time"
 )
@@ -146,4 +147,32 @@ func verify(bundle, leaf []byte, now time.Time) error {
 	}
 	_, err = cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, DNSName: name})
 	return err
+}
+
+// TestPastIsRemembered walks twenty years: a pod that was told to trust an
+// authority is ours for a decade, also where all was expired for a while.
+func TestPastIsRemembered(t *testing.T) {
+	var a Authorities
+	var order []string
+	for now := epoch; now.Before(epoch.Add(20 * AuthorityLife)); now = now.Add(AuthorityLife / 20) {
+		if year := now.Sub(epoch) / AuthorityLife; year == 5 || year == 6 {
+			continue // nobody looked
+		}
+		var err error
+		if a, err = Keep(a, now); err != nil {
+			t.Fatal(err)
+		}
+		if signs := string(a.Current.Cert); len(order) == 0 || order[len(order)-1] != signs {
+			order = append(order, signs)
+		}
+		known := string(a.Bundle) + string(a.Past)
+		for _, cert := range order[max(0, len(order)-maxPast):] {
+			if strings.Count(known, cert) != 1 {
+				t.Fatalf("%v: an authority is there %d times", now, strings.Count(known, cert))
+			}
+		}
+	}
+	if n := bytes.Count(a.Past, []byte("BEGIN CERTIFICATE")); n != maxPast || len(order) <= maxPast {
+		t.Errorf("%d of %d authorities are remembered, want %d", n, len(order), maxPast)
+	}
 }

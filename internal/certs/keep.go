@@ -15,12 +15,32 @@ type Authorities struct {
 	Current Pair   // signs
 	Next    Pair   // published, does not sign yet; may be absent
 	Bundle  []byte // every authority that readers have to trust, PEM
+	Past    []byte // those that were in Bundle once, newest first, PEM: who still names one names ours
 }
+
+// maxPast bounds Past: ten years of authorities.
+const maxPast = 16
 
 // Keep returns what is to be stored at now in place of a, which may be empty,
 // expired or unreadable: then it starts anew. Keeping what Keep returned, at
 // the same time, changes nothing.
 func Keep(a Authorities, now time.Time) (Authorities, error) {
+	kept, err := renew(a, now)
+	if err != nil {
+		return Authorities{}, err
+	}
+	left := maxPast
+	kept.Past = collect(func(der []byte, _ *x509.Certificate) bool {
+		in := holds(kept.Bundle, der)
+		if !in {
+			left--
+		}
+		return !in && left >= 0
+	}, a.Bundle, a.Past)
+	return kept, nil
+}
+
+func renew(a Authorities, now time.Time) (Authorities, error) {
 	current, err := parseAuthority(a.Current)
 	if err != nil || now.After(current.cert.NotAfter) {
 		return start(now)
@@ -46,6 +66,11 @@ func start(now time.Time) (Authorities, error) {
 
 // bundle joins the certificates of all texts that have not expired, each once.
 func bundle(now time.Time, texts ...[]byte) []byte {
+	return collect(func(_ []byte, cert *x509.Certificate) bool { return !now.After(cert.NotAfter) }, texts...)
+}
+
+// collect joins the certificates of all texts that are wanted, each once.
+func collect(wanted func(der []byte, cert *x509.Certificate) bool, texts ...[]byte) []byte {
 	var out []byte
 	seen := map[string]bool{}
 	for rest := bytes.Join(texts, nil); ; {
@@ -54,12 +79,18 @@ func bundle(now time.Time, texts ...[]byte) []byte {
 			return out
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || seen[string(block.Bytes)] || now.After(cert.NotAfter) {
+		if err != nil || seen[string(block.Bytes)] || !wanted(block.Bytes, cert) {
 			continue
 		}
 		seen[string(block.Bytes)] = true
 		out = append(out, pem.EncodeToMemory(block)...)
 	}
+}
+
+// holds reports whether a text has that certificate.
+func holds(text, der []byte) bool {
+	found := collect(func(d []byte, _ *x509.Certificate) bool { return bytes.Equal(d, der) }, text)
+	return len(found) > 0
 }
 
 // KeepLeaf returns the leaf for names that is to be stored at now in place of

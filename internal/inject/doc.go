@@ -25,7 +25,9 @@
 // containers share a user; our container can read it in each of the three.
 //
 // Every field that the API server would fill in is written out, so that a live
-// container can be compared with a rendered one.
+// container can be compared with a rendered one. [Attest] does: it takes off a
+// live pod what injection puts on, puts it on again, and names the first
+// difference. What the plan says it holds to a [Trust], which is the operator's.
 //
 // # What it refuses
 //
@@ -33,9 +35,10 @@
 // names the annotation, the field and the remedy; nothing is repaired and
 // nothing is skipped, since a pod that starts without its sidecar fails where
 // nobody looks. Refused are namespaces shared with the node or between
-// containers, Windows, containers, volumes, mounts, labels and annotations that
-// bear our names without being ours, tokens for our audience, ports that are
-// taken, and annotations of our domain that are unknown or malformed.
+// containers, powers by which a container could reach the sidecar or the node,
+// Windows, containers, volumes, mounts, labels and annotations that bear our
+// names without being ours, tokens for our audience, ports that are taken, and
+// annotations of our domain that are unknown or malformed.
 //
 // A container of ours that differs from what the plan says is rendered again,
 // in its place. Nothing of anybody else is ever changed or removed: a variable

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -47,6 +46,7 @@ type Plan struct {
 	Broker    string          `json:"-"` // host:port
 	RootsPEM  string          `json:"-"` // the authorities of the broker
 	Variables []bundle.EnvVar `json:"-"` // filled in, in the order of Env
+	Tolerate  []string        `json:"-"` // see Settings
 }
 
 // Listener is a loopback port of the sidecar.
@@ -62,6 +62,10 @@ type Settings struct {
 	Broker   string // host:port
 	RootsPEM string // the authorities of the broker; what sidecars trust
 	UID      int64  // see Plan
+	// Tolerate names powers that containers beside a sidecar may have all the
+	// same: hostPath, privileged, ALL, or a capability that would reach the
+	// node or the sidecar's memory. None by default.
+	Tolerate []string
 }
 
 // Credential is what a plan needs to know of one that a pod asks for.
@@ -79,8 +83,8 @@ func (s Settings) Validate() error {
 	if !byDigest.MatchString(s.Image) {
 		return fmt.Errorf("image %q: name the sidecar's image by digest, as in registry/sidecar@sha256:<64 hexadecimal digits>", s.Image)
 	}
-	if host, port, err := net.SplitHostPort(s.Broker); err != nil || host == "" || port == "" {
-		return fmt.Errorf("broker %q: write host:port", s.Broker)
+	if err := validBroker(s.Broker); err != nil {
+		return err
 	}
 	if s.RootsPEM == "" {
 		return fmt.Errorf("no authorities for the broker: wait until the controller has written them")
@@ -88,7 +92,14 @@ func (s Settings) Validate() error {
 	if s.UID < 0 {
 		return fmt.Errorf("user %d: set 0 or more", s.UID)
 	}
-	return nil
+	return validPowers(s.Tolerate)
+}
+
+// Trust is what a pod of s, and no other, is made of.
+func (s Settings) Trust() Trust {
+	return Trust{
+		Releases: []Release{{imageDigest.FindString(s.Image)}}, Broker: s.Broker, RootsPEM: s.RootsPEM, Tolerate: s.Tolerate,
+	}
 }
 
 // NewPlan decides what pod gets: credentials are those that its annotation
@@ -112,7 +123,7 @@ func NewPlan(pod *corev1.Pod, s Settings, credentials []Credential) (Plan, []str
 	p := Plan{
 		Version: planVersion, Image: s.Image, Client: ClientBaseURL, UID: s.UID,
 		Containers: served, Handles: map[string]string{}, Env: []string{},
-		Broker: s.Broker, RootsPEM: s.RootsPEM, Roots: digest(s.RootsPEM),
+		Broker: s.Broker, RootsPEM: s.RootsPEM, Roots: digest(s.RootsPEM), Tolerate: s.Tolerate,
 	}
 	for _, c := range credentials {
 		p.Handles[c.Name] = c.Handle

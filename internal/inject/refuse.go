@@ -20,6 +20,7 @@ func admissible(pod *corev1.Pod, plan Plan, marked bool) error {
 	for _, check := range []func() error{
 		func() error { return sharing(&pod.Spec) },
 		func() error { return platform(pod) },
+		func() error { return reaches(pod, plan.Tolerate) },
 		func() error { return reservedKeys(pod.Annotations) },
 		func() error { return reservedNames(&pod.Spec, marked) },
 		func() error { return reservedMounts(pod, marked) },
@@ -51,6 +52,62 @@ func sharing(spec *corev1.PodSpec) error {
 		}
 	}
 	return nil
+}
+
+// powers are what lets a container reach the node or the memory of others, and
+// so at what the sidecar holds.
+var powers = []string{
+	"privileged", "hostPath", "ALL",
+	"SYS_PTRACE", "SYS_ADMIN", "NET_ADMIN", "BPF",
+	"PERFMON", "SYS_MODULE", "SYS_RAWIO", "DAC_READ_SEARCH", // as good as root on the node
+}
+
+func validPowers(tolerated []string) error {
+	for _, name := range tolerated {
+		if !slices.Contains(powers, name) {
+			return fmt.Errorf("power %q cannot be tolerated: name one of %s", name, strings.Join(powers, ", "))
+		}
+	}
+	return nil
+}
+
+// reaches refuses powers that the operator does not tolerate.
+func reaches(pod *corev1.Pod, tolerated []string) error {
+	forbidden := func(name string) bool { return slices.Contains(powers, name) && !slices.Contains(tolerated, name) }
+	for _, v := range pod.Spec.Volumes {
+		if v.HostPath != nil && forbidden("hostPath") {
+			return &Refusal{"volume " + v.Name, "is a directory of the node, by hostPath", "use another kind of volume, " + takeOff}
+		}
+	}
+	all := containers(pod)
+	for i := range pod.Spec.EphemeralContainers {
+		c := corev1.Container(pod.Spec.EphemeralContainers[i].EphemeralContainerCommon)
+		all = append(all, &c)
+	}
+	for _, c := range all {
+		for _, power := range has(c.SecurityContext) {
+			if forbidden(power) {
+				return &Refusal{"container " + c.Name, "is given " + power + ", by which it could reach into the sidecar or the node", "take that off, " + takeOff}
+			}
+		}
+	}
+	return nil
+}
+
+// has names the powers that a container is given.
+func has(s *corev1.SecurityContext) (all []string) {
+	if s == nil {
+		return nil
+	}
+	if s.Privileged != nil && *s.Privileged {
+		all = append(all, "privileged")
+	}
+	if s.Capabilities != nil {
+		for _, c := range s.Capabilities.Add {
+			all = append(all, strings.TrimPrefix(strings.ToUpper(string(c)), "CAP_")) // as runtimes read it
+		}
+	}
+	return all
 }
 
 func platform(pod *corev1.Pod) error {

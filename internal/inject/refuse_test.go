@@ -54,6 +54,13 @@ func TestRefuses(t *testing.T) {
 		"profile": {"an author must not loosen the sidecar", func(p *corev1.Pod) {
 			p.Annotations["container.apparmor.security.beta.kubernetes.io/sallyport-sidecar"] = "unconfined"
 		}, "apparmor"},
+		"hostPath": {"files of the node", func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
+		}, "volume node"},
+		"privileged": {"it has the node", func(p *corev1.Pod) {
+			p.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: &yes}
+		}, "container agent"},
+		"capability":  {"memory of others", capability("SYS_PTRACE"), "container agent"},
 		"port":        {"only one can listen", func(p *corev1.Pod) { listen(p, 14400) }, "container agent"},
 		"health port": {"only one can listen", func(p *corev1.Pod) { listen(p, 14399) }, "container agent"},
 		"our label":   {"it says that the pod was injected", func(p *corev1.Pod) { p.Labels = map[string]string{LabelInjected: "true"} }, "label " + LabelInjected},

@@ -30,7 +30,12 @@ const (
 
 	// tokenSeconds is the least that Kubernetes issues.
 	tokenSeconds = 600
+
+	variableRoots = "SALLYPORT_ROOTS"
 )
+
+// ownVariables are those of the sidecar's container.
+var ownVariables = []string{"POD_NAME", "POD_NAMESPACE", "POD_UID", variableRoots, "GOMEMLIMIT"}
 
 var volumeNames = []string{volumeIdentity, volumePrivate, volumeAgent}
 
@@ -86,7 +91,7 @@ func environment(plan Plan, asked Asked) []corev1.EnvVar {
 		field("POD_NAME", "metadata.name"),
 		field("POD_NAMESPACE", "metadata.namespace"),
 		field("POD_UID", "metadata.uid"),
-		{Name: "SALLYPORT_ROOTS", Value: plan.RootsPEM},
+		{Name: variableRoots, Value: plan.RootsPEM},
 		{Name: "GOMEMLIMIT", Value: strconv.FormatInt(memory, 10)},
 	}
 }

@@ -150,17 +150,20 @@ func (r *Request) Method() string { return r.method }
 // that were taken.
 func (r *Request) Query() []Param { return r.query }
 
-// TakeQuery removes every pair of this exact name and returns the value of
-// the last and their number, so that more than one can be refused.
+// TakeQuery removes every pair of this exact name and returns the value of the
+// last, and the number of pairs of this or a name that some servers take for
+// it, so that more than one can be refused.
 func (r *Request) TakeQuery(name string) (value string, n int) {
 	kept := r.query[:0]
 	for _, q := range r.query {
+		if sameParam(q.Name, name) {
+			n++
+		}
 		if q.Name != name {
 			kept = append(kept, q)
 			continue
 		}
 		value = q.Value
-		n++
 	}
 	r.query = kept
 	return value, n

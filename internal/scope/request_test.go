@@ -109,7 +109,9 @@ func TestTakeQuery(t *testing.T) {
 		"first":      {"/?key=x&q=1", "x", 1, []scope.Param{{"q", "1"}}},
 		"in between": {"/?q=1&k%65y=x&r=2", "x", 1, []scope.Param{{"q", "1"}, {"r", "2"}}},
 		"twice":      {"/?key=x&q=1&key=y", "y", 2, []scope.Param{{"q", "1"}}},
-		"missing":    {"/?Key=x&key%5B%5D=y", "", 0, []scope.Param{{"Key", "x"}, {"key[]", "y"}}},
+		"beside":     {"/?key=x&KEY=y&key%5B%5D=z", "x", 3, []scope.Param{{"KEY", "y"}, {"key[]", "z"}}}, // which some take for it
+		"missing":    {"/?Key=x&key%5B%5D=y", "", 2, []scope.Param{{"Key", "x"}, {"key[]", "y"}}},
+		"other":      {"/?key2=x&ke=y", "", 0, []scope.Param{{"key2", "x"}, {"ke", "y"}}},
 		"no query":   {"/", "", 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

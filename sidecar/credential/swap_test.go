@@ -93,6 +93,7 @@ func TestTakeRefuses(t *testing.T) {
 		"twice":               {"which one?", "bearer", "/x", []scope.Field{{Name: "Authorization", Value: "Bearer tok"}, {Name: "authorization", Value: "Bearer tok"}}, ErrAmbiguous},
 		"second spelling":     {"some servers read _ as -", "header", "/x", []scope.Field{{Name: "X-Api-Key", Value: "tok"}, {Name: "X_Api_Key", Value: "tok"}}, ErrAmbiguous},
 		"query twice":         {"which one?", "query", "/x?api_key=tok&api_key=tok", nil, ErrAmbiguous},
+		"query spelled":       {"some servers know no letter case", "query", "/x?api_key=tok&API_KEY=x", nil, ErrAmbiguous},
 		"query empty":         {"an empty token", "query", "/x?api_key=", nil, ErrMissing},
 		"elsewhere":           {"the place is the query", "query", "/x", []scope.Field{{Name: "Authorization", Value: "Bearer tok"}}, ErrMissing},
 		"no Base64":           {"it is no pair", "basic", "/x", []scope.Field{{Name: "Authorization", Value: "Basic ???"}}, ErrMissing},

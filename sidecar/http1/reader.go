@@ -2,10 +2,13 @@ package http1
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"net"
+	"os"
 	"sync"
+	"time"
 )
 
 // maxFields bounds the header fields of one message.
@@ -32,6 +35,7 @@ type Reader struct {
 	answer bool   // reading answers: refusals are the upstream's fault
 	lines  []int32
 	body   Body
+	probe  [1]byte
 
 	// The first line of the message, read before the rest has arrived.
 	request requestLine
@@ -89,16 +93,36 @@ func (r *Reader) HasPrefix(prefix string) (bool, error) {
 // and it has sent nothing unasked. Only a connection with a socket below is
 // ever reusable. An answer that arrives before its request would be given to
 // somebody else's question.
+//
+// It sets the read deadline of a connection with TLS, and leaves none.
 func (r *Reader) Reusable() bool {
 	if r.bad != nil || r.err != nil || !r.body.done() || r.Buffered() > 0 {
 		return false
 	}
-	if r.under == nil || !r.under.quiet() {
+	if r.under == nil || !r.under.quiet() || !r.drained() {
 		r.bad = errNotIdle // and a byte may be lost
 		return false
 	}
 	return true
 }
+
+// drained tells whether nothing lies in the layer above the socket: what the
+// peer sent unasked may have come with the last answer, and TLS holds it then. A
+// read that may not wait finds it.
+func (r *Reader) drained() bool {
+	if r.sock != nil {
+		return true // there is no such layer
+	}
+	c, ok := r.src.(interface{ SetReadDeadline(t time.Time) error })
+	if !ok || c.SetReadDeadline(longAgo) != nil {
+		return false
+	}
+	n, err := r.src.Read(r.probe[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
+}
+
+// longAgo is a deadline that lets no read wait.
+var longAgo = time.Unix(1, 0)
 
 // Tunnel gives up reading messages: the Body returned carries every byte that
 // follows, as after 101 or a preface of HTTP/2.

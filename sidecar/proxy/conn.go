@@ -52,7 +52,8 @@ type conn struct {
 	whole  bool
 
 	// What the grants that match, and those of the ceiling, keep to.
-	older, olderAbove []string // names behind the floor
+	floor             scope.Decision // of the floor, if there is one
+	older, olderAbove []string       // names behind the floor
 	buckets           [6][]*limit.Bucket
 	keeps             [4][]*cut.Keep // of answers; nil: all
 	cutter            cut.Cutter

@@ -39,7 +39,7 @@ func (c *conn) forward(d *scope.Decision) bool {
 func (c *conn) upstream() (*dial.Conn, error) {
 	up := c.life.up // an exchange is under way: nobody takes it
 	if up != nil {
-		if c.view.target.Owns(up) && up.Reader.Reusable() {
+		if c.view.target.Owns(up) && c.life.reusable(up) {
 			up.Used = true
 			return up, nil
 		}
@@ -139,7 +139,7 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	cuts := c.cuts()
 	for i := range c.head.Fields {
 		f := &c.head.Fields[i]
-		if scope.Forwards(d, f.Name) && !v.swap.Drops(f.Name) && !v.sets(f.Name) && !(cuts && isRange(f.Name)) {
+		if c.forwards(d, f.Name) && !(cuts && isRange(f.Name)) {
 			w.Field(f.Name, f.Value)
 		}
 	}
@@ -150,6 +150,14 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	w.Field("Accept-Encoding", "identity")
 	v.swap.Write(w)
 	w.Body(c.framing())
+}
+
+// forwards tells whether a field of the agent goes upstream: one that every
+// version asked lets pass, and that is not the endpoint's own.
+func (c *conn) forwards(d *scope.Decision, name string) bool {
+	v := c.view
+	return scope.Forwards(d, name) && (v.floor == nil || scope.Forwards(&c.floor, name)) &&
+		!v.swap.Drops(name) && !v.sets(name)
 }
 
 // framing is how the body is sent: one that was judged whole by its length.

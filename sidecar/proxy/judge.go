@@ -94,18 +94,24 @@ func (c *conn) judge() (scope.Decision, refusal) {
 
 // standing refuses while the credential is not to be used at all.
 func (c *conn) standing(now time.Time) refusal {
-	v := c.view
-	switch {
+	switch v := c.view; {
 	case v.withdrawn != "":
 		return refusal{reason: v.withdrawn}
 	case v.policy == nil:
 		return refusal{reason: scope.NotReady}
-	case !v.expires.IsZero() && !now.Before(v.expires):
-		return refusal{reason: scope.Expired}
-	case v.leased && c.listener.holder.lease.Load().over(now):
-		return refusal{reason: scope.LeaseExpired}
 	}
-	return refusal{}
+	return refusal{reason: c.view.over(c.listener.holder, now)}
+}
+
+// over is why the time of a credential is over, if it is.
+func (v *view) over(h *holder, now time.Time) scope.Reason {
+	switch {
+	case !v.expires.IsZero() && !now.Before(v.expires):
+		return scope.Expired
+	case v.leased && h.lease.Load().over(now):
+		return scope.LeaseExpired
+	}
+	return ""
 }
 
 func unparsed(err error) refusal {
@@ -165,6 +171,7 @@ func (c *conn) decide() (scope.Decision, refusal) {
 	if why := verdict(&d, &older); why.is() {
 		return d, why
 	}
+	d.Body = shorter(d.Body, older.Body)
 	if older.Verdict == scope.Undecided {
 		// Both are asked again with the whole body.
 		d = scope.Decision{Verdict: scope.Undecided, Read: max(d.Read, older.Read)}
@@ -190,20 +197,30 @@ func (c *conn) decideBody() (scope.Decision, refusal) {
 	ask := func(p *scope.Policy) scope.Decision { return p.DecideBody(&c.request, c.body, c.whole) }
 	older := c.askOlder(ask)
 	d := ask(c.view.policy)
+	d.Body = shorter(d.Body, older.Body)
 	return d, verdict(&d, &older)
+}
+
+// shorter returns the bound of a body that both policies allow. Where one of
+// them has none, the other decides alone.
+func shorter(a, b *scope.Body) *scope.Body {
+	if a != nil && b != nil && b.MaxBytes < a.MaxBytes {
+		return b
+	}
+	return a
 }
 
 // askOlder asks the policy before, which allows where there is none. A request
 // must pass both, and the names that it gives are kept: the other one's
 // decision makes them invalid.
 func (c *conn) askOlder(ask func(*scope.Policy) scope.Decision) scope.Decision {
-	c.older, c.olderAbove = c.older[:0], c.olderAbove[:0]
+	c.older, c.olderAbove, c.floor = c.older[:0], c.olderAbove[:0], scope.Decision{}
 	if c.view.floor == nil {
 		return scope.Decision{Verdict: scope.Allow}
 	}
-	d := ask(c.view.floor)
-	c.older, c.olderAbove = append(c.older, d.Grants...), append(c.olderAbove, d.Above...)
-	return d
+	c.floor = ask(c.view.floor)
+	c.older, c.olderAbove = append(c.older, c.floor.Grants...), append(c.olderAbove, c.floor.Above...)
+	return c.floor
 }
 
 // verdict is why a request is refused that one of two policies denies.

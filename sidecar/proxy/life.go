@@ -66,6 +66,14 @@ func (l *life) bind(up *dial.Conn) {
 	l.up = up
 }
 
+// reusable tells whether up may carry another request. To find out touches
+// the deadlines of up, so that nobody may end the life meanwhile.
+func (l *life) reusable(up *dial.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended == alive && up.Reader.Reusable()
+}
+
 // rest ends an exchange.
 func (l *life) rest(now time.Time) bool {
 	l.mu.Lock()

@@ -99,7 +99,7 @@ func (c *conn) cutAnswer(up *dial.Conn) (kept []byte, ok bool, err error) {
 			return nil, false, err
 		}
 	}
-	if !up.Reader.Reusable() {
+	if !c.life.reusable(up) {
 		c.drop() // the rest is not worth reading
 	}
 	return kept, ok, nil

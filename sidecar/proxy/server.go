@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
@@ -77,6 +78,7 @@ type listener struct {
 	authority string
 
 	view atomic.Pointer[view]
+	over bool // for the watchdog: the time of the credential was over when it looked
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -249,6 +251,7 @@ func (s *Server) watch() {
 		case now := <-t.C:
 			for _, l := range s.listening() {
 				l.sweep(now)
+				l.expire(s.now())
 			}
 		}
 	}
@@ -272,6 +275,19 @@ func (l *listener) sweep(now time.Time) {
 	if v != nil && v.target != nil {
 		v.target.Sweep(now)
 	}
+}
+
+// expire cuts what is under way when the time of the credential ends. Once is
+// enough: what begins later is refused.
+func (l *listener) expire(now time.Time) {
+	why := scope.Reason("")
+	if v := l.view.Load(); v != nil && v.withdrawn == "" {
+		why = v.over(l.holder, now)
+	}
+	if why != "" && !l.over {
+		l.each(func(c *conn) { c.life.endBusy(why) })
+	}
+	l.over = why != ""
 }
 
 func (l *listener) each(do func(*conn)) {

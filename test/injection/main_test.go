@@ -18,9 +18,11 @@ import (
 
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -33,6 +35,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/podwebhook"
+	"github.com/sallyport-dev/sallyport/internal/inject"
 	cluster "github.com/sallyport-dev/sallyport/test/envtest"
 )
 
@@ -42,9 +45,10 @@ var (
 	image  = "registry.example/sallyport-sidecar@sha256:" + strings.Repeat("ab", 32)
 	scheme = runtime.NewScheme()
 
-	api      client.Client // speaks to the API server itself
-	warnings = &collected{}
-	roots    string
+	api       client.Client // speaks to the API server itself, as its administrator
+	developer client.Client // may do everything with pods, and bypass no policy
+	warnings  = &collected{}
+	roots     string
 )
 
 func TestMain(m *testing.M) {
@@ -120,22 +124,63 @@ func prepare(ctx context.Context, config *rest.Config) (err error) {
 	if api, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	for _, namespace := range []string{"agents", "platform"} {
+	for _, namespace := range []string{"agents", "platform", "golden"} {
 		n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-		n.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+		if namespace != "golden" { // whose pods are of all kinds
+			n.Labels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+		}
 		if err := api.Create(ctx, n); err != nil {
 			return fmt.Errorf("creating namespace: %w", err)
 		}
 	}
-	for _, namespace := range []string{"agents", "kube-system"} {
-		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "agent"}}
-		if err := api.Create(ctx, account); err != nil {
+	for _, account := range []types.NamespacedName{
+		{Namespace: "agents", Name: "agent"}, {Namespace: "kube-system", Name: "agent"},
+		{Namespace: "golden", Name: "agent"}, {Namespace: "golden", Name: "default"}, {Namespace: "golden", Name: "release-notes-agent"},
+	} {
+		o := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: account.Name}}
+		if err := api.Create(ctx, o); err != nil {
 			return fmt.Errorf("creating service account: %w", err)
 		}
+	}
+	if err := restrict(ctx, config); err != nil {
+		return err
 	}
 	return within(ctx, func() (bool, error) {
 		err := api.Create(ctx, agent("missing"), client.DryRunAll)
 		return apierrors.IsForbidden(err), nil
+	})
+}
+
+// restrict installs our policies, and waits until they hold the developer.
+func restrict(ctx context.Context, config *rest.Config) (err error) {
+	config = rest.CopyConfig(config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: "dora", Groups: []string{"developers"}}
+	if developer, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	policies, err := cluster.Policies(image[strings.Index(image, "sha256:"):])
+	if err != nil {
+		return err
+	}
+	for _, o := range append(policies,
+		&rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "core"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"*"}, Verbs: []string{"*"}},
+		}},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: "developers"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "core"},
+			Subjects:   []rbacv1.Subject{{Kind: "Group", Name: "developers"}},
+		},
+	) {
+		if err := api.Create(ctx, o); err != nil {
+			return fmt.Errorf("creating %T: %w", o, err)
+		}
+	}
+	return within(ctx, func() (bool, error) {
+		pod := agent("")
+		pod.Spec.Containers[0].Name = inject.ContainerName
+		err := developer.Create(ctx, pod, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'sallyport-pods'"), nil
 	})
 }
 

@@ -40,7 +40,7 @@ func TestRemoval(t *testing.T) {
 	if after := run(t, c, "get", "pods", guarded, "-l", "app=agent", "-o", "jsonpath={.items[*].metadata.uid}"); after != before {
 		t.Errorf("the guarded pod is another one: %s, then %s", before, after)
 	}
-	if out := run(t, c, "get", "crd,clusterrole,clusterrolebinding,priorityclass,namespace", "-o", "name"); strings.Contains(out, "sallyport-") || strings.Contains(out, "sallyport.dev") {
+	if out := run(t, c, "get", "crd,clusterrole,clusterrolebinding,priorityclass,namespace,validatingadmissionpolicy,validatingadmissionpolicybinding", "-o", "name"); strings.Contains(out, "sallyport-") || strings.Contains(out, "sallyport.dev") {
 		t.Errorf("something is left:\n%s", out)
 	}
 	refused(t, c)

@@ -10,10 +10,12 @@ import (
 // The zero place lets nothing pass but an empty object.
 type place struct {
 	path string       // as its author wrote it
+	name string       // of a member
 	is   *match.Value // nil: only places below it are listed
 	// children are the listed members, and folded the one spelling of each
 	// name by which second ones are found.
 	children map[string]*place
+	list     []*place // of children, where they are few
 	folded   map[string]struct{}
 	// item is every element of an array; nil: none is listed.
 	item *place
@@ -88,7 +90,7 @@ func (p *place) wrong(how string) Refusal {
 func (p *place) members(v json.Value, b *Reading) Refusal {
 	required := 0
 	for key, member := range v.Members {
-		child := p.children[key]
+		child := p.child(key)
 		if child == nil {
 			if why := p.other(key, b); why.Reason != Passes {
 				return why
@@ -109,6 +111,22 @@ func (p *place) members(v json.Value, b *Reading) Refusal {
 		return p.lacks(v)
 	}
 	return Refusal{}
+}
+
+// few children are found by looking at each.
+const few = 8
+
+// child returns the place of a member, nil where it is not listed.
+func (p *place) child(key string) *place {
+	if len(p.children) > few {
+		return p.children[key]
+	}
+	for _, c := range p.list {
+		if c.name == key {
+			return c
+		}
+	}
+	return nil
 }
 
 // other judges a member that is not listed.

@@ -47,8 +47,9 @@ func (p *place) down(steps []field.Step) *place {
 				if p.children == nil {
 					p.children = map[string]*place{}
 				}
-				next = &place{path: below(p.path, step.Name)}
+				next = &place{name: step.Name, path: below(p.path, step.Name)}
 				p.children[step.Name] = next
+				p.list = append(p.list, next)
 			}
 			p = next
 		}

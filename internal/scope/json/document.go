@@ -41,6 +41,11 @@ const (
 type Document struct {
 	src   []byte
 	nodes []node
+
+	// While the text is read: what is read next, and how many arrays and
+	// objects are open.
+	i, depth int
+
 	// plain holds the keys that were written with escapes, without them, and
 	// decoded where each of them stands.
 	plain   []byte
@@ -70,8 +75,7 @@ func (d *Document) Parse(src []byte) error {
 		return errLarge
 	}
 	d.src = src
-	s := scanner{d: d, src: src}
-	if err := s.document(); err != nil {
+	if err := d.scan(); err != nil {
 		d.Reset()
 		return err
 	}
@@ -84,6 +88,7 @@ const keptNodes = 4 << 10
 // Reset lets go of the text.
 func (d *Document) Reset() {
 	d.src, d.nodes, d.plain, d.decoded = nil, d.nodes[:0], d.plain[:0], d.decoded[:0]
+	d.i, d.depth = 0, 0
 	if max(cap(d.nodes), cap(d.plain), cap(d.decoded)) > keptNodes {
 		d.nodes, d.plain, d.decoded = nil, nil, nil
 	}

@@ -6,6 +6,9 @@ import "hash/maphash"
 type object struct {
 	at   uint32 // its node
 	keys int
+	// seen has a bit for each key, by a few of its bytes: most keys that are
+	// new are known to be by that.
+	seen uint64
 }
 
 // few keys are held against each other; more are looked up.
@@ -16,7 +19,10 @@ const few = 8
 func (d *Document) unique(o *object, i uint32) bool {
 	o.keys++
 	if o.keys <= few {
-		return !d.among(o, i)
+		bit := bitOf(d.key(i))
+		known := o.seen&bit != 0
+		o.seen |= bit
+		return !known || !d.among(o, i)
 	}
 	if o.keys == few+1 {
 		for k := o.at + 1; k < i; k = d.nodes[k+1].next {
@@ -24,6 +30,14 @@ func (d *Document) unique(o *object, i uint32) bool {
 		}
 	}
 	return d.keys.add(d, o.at, i)
+}
+
+func bitOf(key string) uint64 {
+	n := len(key)
+	if n == 0 {
+		return 1
+	}
+	return 1 << ((uint(n) + 5*uint(key[0]) + 3*uint(key[n-1])) % 64)
 }
 
 // among looks for the key that node i is among those before it.

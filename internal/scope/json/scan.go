@@ -23,212 +23,210 @@ var (
 	errTwice        = errors.New("an object has a key twice")
 )
 
-// scanner reads a text into a document.
-type scanner struct {
-	d   *Document
-	src []byte
-	i   int // what is read next
-	// depth counts the arrays and objects that are open.
-	depth int
-}
-
-func (s *scanner) document() error {
-	if len(s.src) >= 3 && string(s.src[:3]) == "\xef\xbb\xbf" {
+// scan reads the text of d.
+func (d *Document) scan() error {
+	if len(d.src) >= 3 && string(d.src[:3]) == "\xef\xbb\xbf" {
 		return errMark
 	}
-	s.space()
-	if s.i == len(s.src) {
+	d.space()
+	if d.i == len(d.src) {
 		return errEmpty
 	}
-	if err := s.value(); err != nil {
+	if err := d.value(); err != nil {
 		return err
 	}
-	if s.space(); s.i < len(s.src) {
+	if d.space(); d.i < len(d.src) {
 		return errBehind
 	}
 	return nil
 }
 
 // space skips the four characters that JSON calls white space.
-func (s *scanner) space() {
-	for s.i < len(s.src) {
-		if c := s.src[s.i]; c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+func (d *Document) space() {
+	for d.i < len(d.src) {
+		if c := d.src[d.i]; c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
 			return
 		}
-		s.i++
+		d.i++
 	}
 }
 
 // value reads the value that begins here.
-func (s *scanner) value() error {
-	if s.i == len(s.src) {
+func (d *Document) value() error {
+	if d.i == len(d.src) {
 		return errEnd
 	}
-	switch c := s.src[s.i]; c {
+	switch c := d.src[d.i]; c {
 	case '"':
-		return s.string()
+		return d.string()
 	case '{':
-		return s.nested(Object, s.members)
+		return d.nested(Object)
 	case '[':
-		return s.nested(Array, s.items)
+		return d.nested(Array)
 	case 't':
-		return s.literal(Boolean, "true")
+		return d.literal(Boolean, "true")
 	case 'f':
-		return s.literal(Boolean, "false")
+		return d.literal(Boolean, "false")
 	case 'n':
-		return s.literal(Null, "null")
+		return d.literal(Null, "null")
 	default:
-		return s.number(c)
+		return d.number(c)
 	}
 }
 
 // add adds a node for the text from start to what is read next.
-func (s *scanner) add(kind Kind, start int) {
-	s.d.nodes = append(s.d.nodes, node{kind: kind, start: uint32(start), end: uint32(s.i), next: uint32(len(s.d.nodes) + 1)})
+func (d *Document) add(kind Kind, start int) {
+	d.nodes = append(d.nodes, node{kind: kind, start: uint32(start), end: uint32(d.i), next: uint32(len(d.nodes) + 1)})
 }
 
-func (s *scanner) literal(kind Kind, word string) error {
-	rest := s.src[s.i:]
+func (d *Document) literal(kind Kind, word string) error {
+	rest := d.src[d.i:]
 	if len(rest) < len(word) || string(rest[:len(word)]) != word {
 		return errSyntax
 	}
-	s.i += len(word)
-	s.add(kind, s.i-len(word))
+	d.i += len(word)
+	d.add(kind, d.i-len(word))
 	return nil
 }
 
-// nested reads an array or an object, whose inside is read by inner.
-func (s *scanner) nested(kind Kind, inner func(at int) error) error {
-	if s.depth++; s.depth > maxDepth {
+// nested reads an array or an object.
+func (d *Document) nested(kind Kind) error {
+	if d.depth++; d.depth > maxDepth {
 		return errDeep
 	}
-	at := len(s.d.nodes)
-	s.add(kind, s.i)
-	s.i++
-	if err := inner(at); err != nil {
+	at := len(d.nodes)
+	d.add(kind, d.i)
+	d.i++
+	var err error
+	if kind == Object {
+		err = d.members(at)
+	} else {
+		err = d.items()
+	}
+	if err != nil {
 		return err
 	}
-	s.depth--
-	s.d.nodes[at].end, s.d.nodes[at].next = uint32(s.i), uint32(len(s.d.nodes))
+	d.depth--
+	d.nodes[at].end, d.nodes[at].next = uint32(d.i), uint32(len(d.nodes))
 	return nil
 }
 
 // items reads the elements of an array up to its end.
-func (s *scanner) items(int) error {
-	if s.space(); s.closes(']') {
+func (d *Document) items() error {
+	if d.space(); d.closes(']') {
 		return nil
 	}
 	for {
-		s.space()
-		if err := s.value(); err != nil {
+		d.space()
+		if err := d.value(); err != nil {
 			return err
 		}
-		if s.space(); s.closes(']') {
+		if d.space(); d.closes(']') {
 			return nil
 		}
-		if !s.closes(',') {
-			return s.missing()
+		if !d.closes(',') {
+			return d.missing()
 		}
 	}
 }
 
 // members reads the members of the object that node at is, up to its end.
-func (s *scanner) members(at int) error {
-	if s.space(); s.closes('}') {
+func (d *Document) members(at int) error {
+	if d.space(); d.closes('}') {
 		return nil
 	}
 	o := object{at: uint32(at)}
 	for {
-		if s.space(); s.i == len(s.src) || s.src[s.i] != '"' {
-			return s.missing()
+		if d.space(); d.i == len(d.src) || d.src[d.i] != '"' {
+			return d.missing()
 		}
-		if err := s.key(&o); err != nil {
+		if err := d.readKey(&o); err != nil {
 			return err
 		}
-		if s.space(); !s.closes(':') {
-			return s.missing()
+		if d.space(); !d.closes(':') {
+			return d.missing()
 		}
-		s.space()
-		if err := s.value(); err != nil {
+		d.space()
+		if err := d.value(); err != nil {
 			return err
 		}
-		if s.space(); s.closes('}') {
+		if d.space(); d.closes('}') {
 			return nil
 		}
-		if !s.closes(',') {
-			return s.missing()
+		if !d.closes(',') {
+			return d.missing()
 		}
 	}
 }
 
-// key reads a key, and holds it against those before it.
-func (s *scanner) key(o *object) error {
-	at := len(s.d.nodes)
-	if err := s.string(); err != nil {
+// readKey reads a key, and holds it against those before it.
+func (d *Document) readKey(o *object) error {
+	at := len(d.nodes)
+	if err := d.string(); err != nil {
 		return err
 	}
-	if n := &s.d.nodes[at]; n.escaped {
-		from := len(s.d.plain)
-		s.d.plain = appendUnescaped(s.d.plain, s.src[n.start:n.end])
-		n.next = uint32(len(s.d.decoded))
-		s.d.decoded = append(s.d.decoded, span{uint32(from), uint32(len(s.d.plain))})
+	if n := &d.nodes[at]; n.escaped {
+		from := len(d.plain)
+		d.plain = appendUnescaped(d.plain, d.src[n.start:n.end])
+		n.next = uint32(len(d.decoded))
+		d.decoded = append(d.decoded, span{uint32(from), uint32(len(d.plain))})
 	}
-	if !s.d.unique(o, uint32(at)) {
+	if !d.unique(o, uint32(at)) {
 		return errTwice
 	}
 	return nil
 }
 
 // closes takes c where it stands next.
-func (s *scanner) closes(c byte) bool {
-	if s.i == len(s.src) || s.src[s.i] != c {
+func (d *Document) closes(c byte) bool {
+	if d.i == len(d.src) || d.src[d.i] != c {
 		return false
 	}
-	s.i++
+	d.i++
 	return true
 }
 
 // missing tells a text that breaks off from one that goes on differently.
-func (s *scanner) missing() error {
-	if s.i == len(s.src) {
+func (d *Document) missing() error {
+	if d.i == len(d.src) {
 		return errEnd
 	}
 	return errSyntax
 }
 
 // number reads the number that begins with c.
-func (s *scanner) number(c byte) error {
-	start := s.i
-	if !isDigit(c) && !s.closes('-') {
+func (d *Document) number(c byte) error {
+	start := d.i
+	if !isDigit(c) && !d.closes('-') {
 		return errSyntax
 	}
-	if zero := s.closes('0'); !zero && !s.digits() {
+	if zero := d.closes('0'); !zero && !d.digits() {
 		return errNumber
 	}
-	if s.closes('.') && !s.digits() {
+	if d.closes('.') && !d.digits() {
 		return errNumber
 	}
-	if (s.closes('e') || s.closes('E')) && !s.exponent() {
+	if (d.closes('e') || d.closes('E')) && !d.exponent() {
 		return errNumber
 	}
-	s.add(Number, start)
+	d.add(Number, start)
 	return nil
 }
 
-func (s *scanner) exponent() bool {
-	if !s.closes('+') {
-		s.closes('-')
+func (d *Document) exponent() bool {
+	if !d.closes('+') {
+		d.closes('-')
 	}
-	return s.digits()
+	return d.digits()
 }
 
 // digits takes at least one digit.
-func (s *scanner) digits() bool {
-	start := s.i
-	for s.i < len(s.src) && isDigit(s.src[s.i]) {
-		s.i++
+func (d *Document) digits() bool {
+	start := d.i
+	for d.i < len(d.src) && isDigit(d.src[d.i]) {
+		d.i++
 	}
-	return s.i > start
+	return d.i > start
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -242,22 +240,22 @@ var plain = func() (p [256]bool) {
 }()
 
 // string reads the string that begins here.
-func (s *scanner) string() error {
-	start, escaped := s.i+1, false
+func (d *Document) string() error {
+	start, escaped := d.i+1, false
 	for i := start; ; {
-		i = skipPlain(s.src, i)
-		if i == len(s.src) {
+		i = skipPlain(d.src, i)
+		if i == len(d.src) {
 			return errEnd
 		}
-		switch c := s.src[i]; {
+		switch c := d.src[i]; {
 		case c == '"':
-			s.i = i
-			s.add(String, start)
-			s.d.nodes[len(s.d.nodes)-1].escaped = escaped
-			s.i++
+			d.i = i
+			d.add(String, start)
+			d.nodes[len(d.nodes)-1].escaped = escaped
+			d.i++
 			return nil
 		case c == '\\':
-			n, err := escape(s.src[i:])
+			n, err := escape(d.src[i:])
 			if err != nil {
 				return err
 			}
@@ -266,7 +264,7 @@ func (s *scanner) string() error {
 		case c < ' ':
 			return errControl
 		default:
-			n, err := character(s.src[i:])
+			n, err := character(d.src[i:])
 			if err != nil {
 				return err
 			}

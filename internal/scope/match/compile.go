@@ -1,6 +1,8 @@
 package match
 
 import (
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -213,7 +215,7 @@ func (c *compiler) oneOf(key string, values []string) func(string) bool {
 		c.canonical(key, v)
 		set[c.spelling(v)] = struct{}{}
 	}
-	one := func(s string) bool { _, ok := set[s]; return ok }
+	one := among(set)
 	if c.typ != Number {
 		c.out.Values = set
 		return one
@@ -224,6 +226,16 @@ func (c *compiler) oneOf(key string, values []string) func(string) bool {
 		}
 		return one(s)
 	}
+}
+
+// among returns the check for values, few of which are looked at one by one.
+func among(set map[string]struct{}) func(string) bool {
+	const few = 4
+	if len(set) > few {
+		return func(s string) bool { _, ok := set[s]; return ok }
+	}
+	list := slices.Collect(maps.Keys(set))
+	return func(s string) bool { return slices.Contains(list, s) }
 }
 
 // canonical refuses values that the type does not have, and other spellings of
@@ -291,10 +303,34 @@ func (c *compiler) number(parse func(string) (text.Decimal, bool)) func(string) 
 	if atLeast && atMost && least.Compare(greatest) > 0 {
 		c.refuse("min", *c.spec.Min, "let min be at most max")
 	}
-	return func(s string) bool {
+	return c.small(func(s string) bool {
 		d, ok := parse(s)
 		return ok && (!atLeast || d.Compare(least) >= 0) && (!atMost || d.Compare(greatest) <= 0)
+	})
+}
+
+// small puts a quicker check for small integers before one for all numbers.
+func (c *compiler) small(check func(string) bool) func(string) bool {
+	from, fromSmall := smallBound(c.spec.Min, math.MinInt64)
+	to, toSmall := smallBound(c.spec.Max, math.MaxInt64)
+	if !fromSmall || !toSmall {
+		return check
 	}
+	return func(s string) bool {
+		if n, ok := text.ParseSmall(s); ok {
+			return from <= n && n <= to
+		}
+		return check(s)
+	}
+}
+
+// smallBound returns a bound that can be compared as a machine's number, the
+// given one where there is none.
+func smallBound(bound *string, none int64) (n int64, ok bool) {
+	if bound == nil {
+		return none, true
+	}
+	return text.ParseSmall(*bound)
 }
 
 func (c *compiler) decimal(key string, s *string) (text.Decimal, bool) {

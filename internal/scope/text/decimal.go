@@ -48,6 +48,25 @@ func ParseInteger(s string) (Decimal, bool) {
 	return d, d.Compare(leastInteger) >= 0 && d.Compare(greatestInteger) <= 0
 }
 
+// ParseSmall is [ParseInteger] for up to 18 digits, which are most: it is not ok
+// for any other text.
+func ParseSmall(s string) (n int64, ok bool) {
+	digits := strings.TrimPrefix(s, "-")
+	if digits == "" || len(digits) > 18 || digits[0] == '0' && len(s) > 1 {
+		return 0, false
+	}
+	for i := 0; i < len(digits); i++ {
+		if !isDigit(digits[i]) {
+			return 0, false
+		}
+		n = n*10 + int64(digits[i]-'0')
+	}
+	if len(digits) < len(s) {
+		n = -n
+	}
+	return n, true
+}
+
 // Compare returns -1, 0 or 1 for d less than, equal to or greater than e. It
 // compares digits, so nothing is rounded.
 func (d Decimal) Compare(e Decimal) int {

@@ -2,6 +2,7 @@ package text
 
 import (
 	"regexp/syntax"
+	"strconv"
 	"testing"
 )
 
@@ -20,4 +21,21 @@ func TestLooseBrace(t *testing.T) {
 			t.Errorf("%s: %v", pattern, err)
 		}
 	}
+}
+
+// FuzzParseSmall: what is small is read as any other integer is.
+func FuzzParseSmall(f *testing.F) {
+	for _, seed := range []string{"0", "-0", "00", "1", "-1", "-01", "123456789012345678", "1234567890123456789", "-", "", "+1", "1.0", "1e1", "--1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, small := ParseSmall(s)
+		d, ok := ParseInteger(s)
+		if small && (!ok || d.String() != strconv.FormatInt(n, 10)) {
+			t.Errorf("%q is %d, and %v as an integer", s, n, d)
+		}
+		if !small && ok && len(s) < 18 {
+			t.Errorf("%q is an integer and not small", s)
+		}
+	})
 }
