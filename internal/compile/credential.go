@@ -115,7 +115,7 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
 		proveAll(p, spec, out, space, never)
-		(&examples{p, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }

@@ -318,6 +318,24 @@ func (s *Space) Any(a *Region) (Request, bool) {
 	return s.sample(a.endpoint, s.dims(a, namesOf(a)))
 }
 
+// Passes reports whether some headers and some body pass that r asks for,
+// whatever its method, path and query.
+func (s *Space) Passes(r *Region) bool {
+	var out Request
+	var last body
+	for _, d := range s.dims(r, namesOf(r)) {
+		switch d := d.(type) {
+		case field:
+			if !d.show(s, &out) {
+				return false
+			}
+		case body:
+			last = d
+		}
+	}
+	return last.write(s, &out)
+}
+
 func (s *Space) sample(endpoint string, x []dim) (Request, bool) {
 	r := Request{Endpoint: endpoint}
 	var last body // it depends on the headers
