@@ -138,3 +138,12 @@ func (s *Space) spell(of written) string {
 	}
 	return fmt.Sprintf("%t %q", folds, texts)
 }
+
+// LetsAllPass reports whether m, of a capture of so many segments, lets every
+// text pass; 0 is a tail.
+func (s *Space) LetsAllPass(m *scope.Matcher, width int) bool {
+	at := placeOf(width)
+	j := s.Matcher(m, value.Spell(m), at, false)
+	text := lang.NewText(s.Cased(j.Set, j.Fold, Ceiling), j.Least, j.Most)
+	return s.WithinText(lang.NewText(value.All(at).Set, 0, -1), text, s.Within)
+}

@@ -214,17 +214,21 @@ func (s *Space) segments(a *route, part *scope.PathPart, r Reading) *lang.Set {
 
 // capture returns what a capture may be, where or not.
 func (s *Space) capture(a *route, part *scope.PathPart) value.Judged {
-	at := value.Segment
-	switch part.Width {
-	case 0:
-		at = value.Tail
-	case 2:
-		at = value.Pair
-	}
+	at := placeOf(part.Width)
 	if m, bound := a.where.matchers[part.Capture]; bound {
 		return s.Matcher(&m, a.where.spelled[part.Capture], at, part.Fold)
 	}
 	return value.All(at)
+}
+
+func placeOf(width int) value.Place {
+	switch width {
+	case 0:
+		return value.Tail
+	case 2:
+		return value.Pair
+	}
+	return value.Segment
 }
 
 // openFolds returns the fold paths of the profile that a may match a beginning
