@@ -63,8 +63,8 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	a := Answer{Endpoint: endpoint.Name}
 	var request scope.Request
 	head := scope.Head{Method: q.Method, Target: q.Target, Fields: q.Fields, HasBody: q.Body != nil || q.AnyBody}
-	if err := request.Parse(&head, &endpoint.Profile); err != nil {
-		a.Reason, a.Detail = scope.Malformed, err.Error()
+	if a.Detail = unreadable(&request, &head, &endpoint.Profile); a.Detail != "" {
+		a.Reason = scope.Malformed
 		return a, nil
 	}
 	grants := at(endpoint.Name, c.Grants)
@@ -92,6 +92,14 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	})
 	a.Nearest = a.Nearest[:min(len(a.Nearest), mostNear)]
 	return a, nil
+}
+
+// unreadable reads the request, and says why it cannot be read.
+func unreadable(r *scope.Request, h *scope.Head, p *scope.Profile) string {
+	if err := r.Parse(h, p); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func (a *Answer) allow(request *scope.Request, d *scope.Decision, q *Request) {

@@ -54,26 +54,34 @@ func constraints(m *scope.Matcher) []string {
 
 func sizes(m *scope.Matcher) []string {
 	var out []string
-	switch {
-	case m.Min != nil && m.Max != nil:
-		out = append(out, fmt.Sprintf("a number from %s to %s", *m.Min, *m.Max))
-	case m.Min != nil:
-		out = append(out, fmt.Sprintf("a number from %s on", *m.Min))
-	case m.Max != nil:
-		out = append(out, fmt.Sprintf("a number up to %s", *m.Max))
-	case m.Type != "" && m.Type != scope.String:
-		out = append(out, "of type "+string(m.Type))
+	if text := number(m); text != "" {
+		out = append(out, text)
 	}
-	if m.MinLength != nil && *m.MinLength > 0 {
-		out = append(out, fmt.Sprintf("at least %d characters", *m.MinLength))
-	}
-	if m.MaxLength != nil {
-		out = append(out, fmt.Sprintf("at most %d characters", *m.MaxLength))
-	}
-	if m.MaxItems != nil {
-		out = append(out, fmt.Sprintf("at most %d elements", *m.MaxItems))
+	for _, bound := range []struct {
+		is     *int
+		format string
+	}{
+		{m.MinLength, "at least %d characters"}, {m.MaxLength, "at most %d characters"}, {m.MaxItems, "at most %d elements"},
+	} {
+		if bound.is != nil && !(bound.is == m.MinLength && *bound.is == 0) {
+			out = append(out, fmt.Sprintf(bound.format, *bound.is))
+		}
 	}
 	return out
+}
+
+func number(m *scope.Matcher) string {
+	switch {
+	case m.Min != nil && m.Max != nil:
+		return fmt.Sprintf("a number from %s to %s", *m.Min, *m.Max)
+	case m.Min != nil:
+		return fmt.Sprintf("a number from %s on", *m.Min)
+	case m.Max != nil:
+		return fmt.Sprintf("a number up to %s", *m.Max)
+	case m.Type != "" && m.Type != scope.String:
+		return "of type " + string(m.Type)
+	}
+	return ""
 }
 
 func values(list []string) string {

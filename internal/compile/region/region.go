@@ -32,6 +32,7 @@
 package region
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -293,24 +294,34 @@ func (s *Space) Outside(a *Region, others []*Region) (Request, bool) {
 
 // Common returns a request that is in both a and b, and whether there is one.
 // Where the work is exceeded, that there is none means nothing.
-func (s *Space) Common(a, b *Region) (Request, bool) {
+func (s *Space) Common(a, b *Region) (Request, bool) { return s.CommonOutside(a, b, nil) }
+
+// CommonOutside returns a request that is in both a and b and in none of the
+// others, and whether there is one. Where the work is exceeded, that there is
+// none means nothing.
+func (s *Space) CommonOutside(a, b *Region, others []*Region) (Request, bool) {
 	if !s.near(a, b) {
 		return Request{}, false
 	}
-	n := namesOf(a, b)
-	x, y := s.dims(a, n), s.dims(b, n)
+	var close []*Region
+	for _, o := range others {
+		if s.near(a, o) && s.near(b, o) {
+			close = append(close, o)
+		}
+	}
+	n := namesOf(append(slices.Clip(close), a, b)...)
+	x, y := slices.Clone(s.dims(a, n)), s.dims(b, n)
 	if !s.meet(x, y) {
 		return Request{}, false
 	}
-	x = slices.Clone(x)
 	for i := range x {
 		x[i] = x[i].and(s, y[i])
 	}
-	endpoint := a.endpoint
-	if endpoint == "" {
-		endpoint = b.endpoint
+	var lists [][]dim
+	for _, o := range close {
+		lists = append(lists, s.dims(o, n))
 	}
-	return s.sample(endpoint, x)
+	return s.outside(cmp.Or(a.endpoint, b.endpoint), x, lists)
 }
 
 // Any returns a request of a, and whether there is one.
