@@ -58,6 +58,16 @@ func Upstream(up *v1alpha1.UpstreamSecret) error {
 	return p.err()
 }
 
+// CeilingOf returns the endpoints of up, and the ceiling at them; nil where it
+// has none. The error is a *Refused.
+func CeilingOf(up *v1alpha1.UpstreamSecret) ([]bundle.Endpoint, *bundle.Ceiling, error) {
+	var p problems
+	spec := field.NewPath("spec")
+	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
+	above := ceiling(&p, spec.Child("ceiling"), up, endpoints)
+	return endpoints, above, p.err()
+}
+
 // upstreamEndpoints compiles the endpoints and collects what is wrong.
 func upstreamEndpoints(p *problems, path *field.Path, up *v1alpha1.UpstreamSecret) []bundle.Endpoint {
 	var endpoints []bundle.Endpoint
