@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/ask"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
@@ -24,12 +25,18 @@ const (
 // report prints err and returns the exit status that it stands for.
 func report(err error, stderr io.Writer) int {
 	var ended *commandEnded
+	var asked *ask.Ended
 	var refused manifest.Errors
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &ended):
 		return ended.status // the COMMAND has said why
+	case errors.As(err, &asked):
+		if asked.Err != nil {
+			_ = report(asked.Err, stderr)
+		}
+		return asked.Status
 	case errors.As(err, &refused):
 		_, _ = fmt.Fprintln(stderr, refused)
 		return exitRefused

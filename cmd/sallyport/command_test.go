@@ -10,7 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/ask"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
 func TestClientEnviron(t *testing.T) {
@@ -123,5 +125,29 @@ func TestWatcher(t *testing.T) {
 	}
 	if !w.changed() {
 		t.Error("a file that is gone is a change")
+	}
+}
+
+// TestReport: what a verb has for an answer is not taken for a failure.
+func TestReport(t *testing.T) {
+	for name, test := range map[string]struct {
+		why    string
+		err    error
+		status int
+		stderr string
+	}{
+		"done":         {"nothing is to be said", nil, 0, ""},
+		"answer":       {"the status is the answer", &ask.Ended{Status: 2}, 2, ""},
+		"trouble":      {"what went wrong is told", &ask.Ended{Status: 3, Err: errors.New("no file")}, 3, "sallyport: no file\n"},
+		"bad manifest": {"each line is told", &ask.Ended{Status: 3, Err: manifest.Errors{{File: "a.yaml", Line: 4, Msg: "bad"}}}, 3, "a.yaml:4: bad\n"},
+		"command":      {"it has said why", &commandEnded{7}, 7, ""},
+		"failure":      {"what went wrong is told", errors.New("no"), exitFailed, "sallyport: no\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			if got := report(test.err, &stderr); got != test.status || stderr.String() != test.stderr {
+				t.Errorf("%s: status %d and %q", test.why, got, stderr.String())
+			}
+		})
 	}
 }

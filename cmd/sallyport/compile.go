@@ -1,60 +1,17 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
-
-// readFiles returns the objects of the files. The file "-" has the text stdin.
-func readFiles(ctx context.Context, files []string, stdin []byte) ([]manifest.Object, error) {
-	var objects []manifest.Object
-	var refused manifest.Errors
-	for _, file := range files {
-		text := stdin
-		if file != "-" {
-			var err error
-			if text, err = os.ReadFile(file); err != nil {
-				return nil, fmt.Errorf("reading manifests: %w", err)
-			}
-		}
-		found, err := manifest.Read(ctx, file, text)
-		var complaints manifest.Errors
-		if errors.As(err, &complaints) {
-			refused = append(refused, complaints...)
-		}
-		objects = append(objects, found...)
-	}
-	if err := refused.Err(); err != nil {
-		return nil, err
-	}
-	return objects, manifest.Unique(objects)
-}
-
-// readStdin reads standard input where a file is "-": once, since it can be
-// read only once.
-func readStdin(files []string, stdin io.Reader) ([]byte, error) {
-	for _, file := range files {
-		if file == "-" {
-			text, err := io.ReadAll(stdin)
-			if err != nil {
-				return nil, fmt.Errorf("reading standard input: %w", err)
-			}
-			return text, nil
-		}
-	}
-	return nil, nil
-}
 
 // loaded is one ScopedCredential of the manifests.
 type loaded struct {
@@ -165,16 +122,6 @@ func (w *world) credential(o manifest.Object, sc *v1alpha1.ScopedCredential) loa
 
 // complain adds the problems of a refusal, at their lines.
 func (w *world) complain(o manifest.Object, err error) (refused bool) {
-	var problems *compile.Refused
-	if !errors.As(err, &problems) {
-		return err != nil
-	}
-	for _, p := range problems.Problems {
-		msg := p.Msg
-		if p.Value != "" {
-			msg = fmt.Sprintf("%q: %s", p.Value, p.Msg)
-		}
-		w.complaints = append(w.complaints, o.ErrorAt(p.Field, msg))
-	}
-	return true
+	w.complaints = append(w.complaints, load.Complaints(o, err)...)
+	return err != nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
@@ -58,7 +59,7 @@ func writeManifest(t *testing.T, from, to string) string {
 // compiled compiles the files; all that is wrong is one error.
 func compiled(t *testing.T, files ...string) ([]loaded, error) {
 	t.Helper()
-	objects, err := readFiles(t.Context(), files, nil)
+	objects, err := load.Objects(t.Context(), files, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func TestSplitFiles(t *testing.T) {
 	if _, err := compiled(t, files[0]+".none"); !errors.As(err, &missing) {
 		t.Errorf("a missing file: %v", err)
 	}
-	objects, err := readFiles(t.Context(), []string{"-"}, []byte(manifestText))
+	objects, err := load.Objects(t.Context(), []string{"-"}, []byte(manifestText))
 	if diff := cmp.Diff(3, len(objects)); diff != "" || err != nil {
 		t.Errorf("standard input: %v %s", err, diff)
 	}

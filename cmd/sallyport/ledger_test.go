@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -17,7 +18,7 @@ var epoch = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 // reading compiles manifestText with changes, given in pairs.
 func reading(t *testing.T, changes ...string) []loaded {
 	t.Helper()
-	objects, err := readFiles(t.Context(), []string{"-"}, []byte(strings.NewReplacer(changes...).Replace(manifestText)))
+	objects, err := load.Objects(t.Context(), []string{"-"}, []byte(strings.NewReplacer(changes...).Replace(manifestText)))
 	if err != nil {
 		t.Fatal(err)
 	}

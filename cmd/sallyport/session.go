@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
@@ -53,10 +54,10 @@ func (o *runOptions) run(ctx context.Context, environ []string) error {
 
 // load reads the manifests for the first time, when all must be fine.
 func (o *runOptions) load(ctx context.Context) (all []loaded, stdin []byte, err error) {
-	if stdin, err = readStdin(o.files, o.stdin); err != nil {
+	if stdin, err = load.Stdin(o.files, o.stdin); err != nil {
 		return nil, nil, err
 	}
-	objects, err := readFiles(ctx, o.files, stdin)
+	objects, err := load.Objects(ctx, o.files, stdin)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -214,7 +215,7 @@ func (s *session) serve(ctx context.Context, environ []string) error {
 // reload reads the manifests again. Whatever is wrong with them is returned,
 // and what is not is in force.
 func (s *session) reload(ctx context.Context) error {
-	objects, err := readFiles(ctx, s.o.files, s.stdin)
+	objects, err := load.Objects(ctx, s.o.files, s.stdin)
 	if err != nil {
 		return fmt.Errorf("%w\nthe last scope stays in force", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 )
 
 // observation is all that a decision is made from. judge fills in the second
@@ -25,6 +26,7 @@ type observation struct {
 
 	refused error              // why the spec is not accepted; nil: it is
 	inForce *bundle.Credential // what is served; nil: nothing
+	wider   string             // what the spec allows that the one accepted before did not; empty: nothing
 }
 
 // judge compiles sc, and where it is refused what was accepted before: that may
@@ -40,6 +42,9 @@ func judge(sc *v1alpha1.ScopedCredential, o *observation) {
 	if err == nil {
 		o.inForce = &doc
 	}
+	if o.refused == nil && o.previous != nil && o.previous.Generation != sc.Generation {
+		o.wider = wider(o.previous, o.upstream, &doc)
+	}
 }
 
 // decide writes what o means into the status of sc.
@@ -48,7 +53,7 @@ func decide(sc *v1alpha1.ScopedCredential, o observation, now time.Time) {
 	s.ObservedGeneration = sc.Generation
 	s.ScopeHash, s.Reach = "", nil
 	if o.inForce != nil {
-		reach := compile.Reach(o.inForce.Grants)
+		reach := measure.Reach(o.inForce.Grants)
 		s.ScopeHash, s.Reach = o.inForce.ScopeHash, &reach
 	}
 	withdrawn := withdrawn(sc, o, now)
@@ -60,18 +65,18 @@ func decide(sc *v1alpha1.ScopedCredential, o observation, now time.Time) {
 	s.Sidecars = counts(all)
 	s.Revocation = revocation(sc, o, all, now)
 	condition.Write(&s.Conditions, sc.Generation, []condition.Named{
-		{Type: v1alpha1.ConditionAccepted, Outcome: accepted(o)},
+		{Type: v1alpha1.ConditionAccepted, Outcome: accepted(sc, o)},
 		{Type: v1alpha1.ConditionResolvedRefs, Outcome: resolved(sc, o)},
 		{Type: v1alpha1.ConditionEnforced, Outcome: enforced(all)},
 	}, withdrawn)
 }
 
 // accepted speaks of the spec. Without an UpstreamSecret it cannot be judged.
-func accepted(o observation) condition.Outcome {
+func accepted(sc *v1alpha1.ScopedCredential, o observation) condition.Outcome {
 	var refused *compile.Refused
 	switch {
 	case o.refused == nil:
-		return condition.Met("the scope can be enforced")
+		return condition.Met(enforceable(sc, o))
 	case o.upstream == nil:
 		return condition.Pending("the scope is judged when its UpstreamSecret is there; every request is refused until then")
 	case !errors.As(o.refused, &refused):

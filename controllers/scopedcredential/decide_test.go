@@ -36,7 +36,7 @@ func credential(edit ...func(*v1alpha1.ScopedCredential)) *v1alpha1.ScopedCreden
 }
 
 func refusable(sc *v1alpha1.ScopedCredential) {
-	sc.Spec.Never = []v1alpha1.Never{{}} // not enforced by this release
+	sc.Spec.Mode = v1alpha1.ModeObserve // not enforced by this release
 }
 
 func upstream() *v1alpha1.UpstreamSecret {

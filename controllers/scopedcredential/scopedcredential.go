@@ -48,6 +48,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, sc *v1alpha1.ScopedCredentia
 		if _, err := r.Records.Accept(ctx, record.ScopedCredential, sc, &sc.Spec); err != nil {
 			return ctrl.Result{}, err
 		}
+		announceWider(r.Events, sc, o) // from now on this generation is the one before
 	}
 	now := r.Now()
 	decide(sc, o, now)

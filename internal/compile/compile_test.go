@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -129,7 +130,7 @@ func TestCredential(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	reach := v1alpha1.Reach{Reads: 2, Writes: 1, Deletes: 1, Opaque: 2, Summary: "R2 W1 D1"}
-	if diff := cmp.Diff(reach, Reach(got.Grants)); diff != "" {
+	if diff := cmp.Diff(reach, measure.Reach(got.Grants)); diff != "" {
 		t.Errorf("reach (-want +got):\n%s", diff)
 	}
 }
@@ -191,7 +192,7 @@ func TestCredentialRefuses(t *testing.T) {
 		"mcp":          {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
 		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
 		"websocket":    {"not enforced yet", read, "websocket: {path: /ws}", v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
-		"never":        {"not proved yet", "  grants:", "  never: [{http: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never: "},
+		"never":        {"not proved yet", "  grants:", "  never: [{git: {fetch: true}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].git: "},
 		"observe":      {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
 	}
 	for name, test := range tests {
@@ -228,7 +229,9 @@ func TestUpstreamRefuses(t *testing.T) {
 		"two injections":   {"two places, one checked", "{bearer: {}}", "{bearer: {}, query: {name: k}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},
 		"app":              {"not enforced yet", "secretRef: {name: key, key: token}", "githubApp: {appID: 1}", v1alpha1.ReasonUnsupported, "spec.source.githubApp: "},
 		"no source":        {"there is no key", "secretRef: {name: key, key: token}", "", v1alpha1.ReasonInvalid, "spec.source: "},
-		"ceiling":          {"not proved yet", "  consumers:", "  ceiling: {grants: []}\n  consumers:", v1alpha1.ReasonUnsupported, "spec.ceiling: "},
+		"ceiling of none":  {"it would allow nothing", "  consumers:", "  ceiling: {grants: []}\n  consumers:", v1alpha1.ReasonInvalid, "spec.ceiling.grants: "},
+		"ceiling of git":   {"not proved yet", "  consumers:", "  ceiling: {grants: [{name: a, git: {fetch: true}}]}\n  consumers:", v1alpha1.ReasonUnsupported, "spec.ceiling.grants[0].git: "},
+		"ceiling's set":    {"it would bound nothing", "  consumers:", "  ceiling: {sets: [{name: a, glob: '**a'}], grants: [{name: a, http: {endpoint: rest, methods: [GET], paths: [/a]}}]}\n  consumers:", v1alpha1.ReasonInvalid, `spec.ceiling.sets[0].glob: "**a": `},
 		"clear text":       {"the key would be readable", "https://api", "http://api", v1alpha1.ReasonInvalid, `spec.endpoints[0].url: "http://api.github.com": http:// sends the key`},
 		"user information": {"another reader takes it for the host", "https://api.github.com", "https://a@api.github.com", v1alpha1.ReasonInvalid, "spec.endpoints[0].url: "},
 		"query":            {"paths would land in it", "https://api.github.com", "https://api.github.com/?a=b", v1alpha1.ReasonInvalid, "spec.endpoints[0].url: "},

@@ -9,6 +9,8 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
+	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 )
 
@@ -67,7 +69,6 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 	if err := p.err(); err != nil {
 		return bundle.Credential{}, err
 	}
-	out.ScopeHash = ScopeHash(out.Endpoints, out.Grants)
 	return out, nil
 }
 
@@ -108,9 +109,13 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 	}
 	g.badSets = len(p.list) > before
 	out.Grants = g.all(spec.Child("grants"), sc.Spec.Grants)
-	p.unsupported(len(sc.Spec.Never) > 0, spec.Child("never"), "")
-	if len(p.list) == 0 { // what would be decided otherwise when corrected is not decided
-		(&examples{p, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+	never := g.never(spec.Child("never"), sc.Spec.Never)
+	out.Ceiling = ceiling(p, spec.Child("upstream"), up, out.Endpoints) // it was accepted: nothing is wrong with it
+	if len(p.list) == 0 {                                               // what would be decided otherwise when corrected is not decided
+		space := prove.NewSpace()
+		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
+		proveAll(p, spec, out, space, never)
+		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }

@@ -18,6 +18,10 @@
 // endpoint rest that allows GET of /repos/{repo=*/*} where repo is acme/docs,
 // with no query, no header of its own and no body.
 //
+// What is resolved is then proved: every grant to lie within the ceiling of the
+// UpstreamSecret, and none to allow what never names. The proofs are in prove,
+// on the algebras of region and lang; a proof that fails shows a request.
+//
 // Everything is pure: no clock, no API server, no Secret. The operator, the
 // broker and the command line get the same document from the same objects.
 //
@@ -25,6 +29,7 @@
 //
 //   - to accept what is not enforced: a feature that this release lacks makes
 //     the object not accepted, with the field named;
+//   - to accept what was not proved because it takes too much work;
 //   - to stop at the first problem: all are returned, in the order of the
 //     manifest, each with field, value and remedy;
 //   - to guess: a capture, set or endpoint that does not exist is no reason to

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 )
 
 func Example() {
@@ -37,7 +38,7 @@ func Example() {
 
 	sc.Spec.Sets = []v1alpha1.NamedSet{{Name: "docs", Constraint: v1alpha1.Constraint{In: []string{"acme/docs"}}}}
 	doc, err := compile.Credential(sc, up)
-	fmt.Println(doc.Grants[0].Endpoint, compile.Reach(doc.Grants).Summary, err)
+	fmt.Println(doc.Grants[0].Endpoint, measure.Reach(doc.Grants).Summary, err)
 	// Output:
 	// spec.grants[0].where[repo].set: "docs": there is no set of this name: declare it in sets, or correct the name
 	// rest R1 W0 D0 <nil>

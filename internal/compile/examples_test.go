@@ -18,6 +18,9 @@ func TestExamples(t *testing.T) {
   - name: impossible
     http: {endpoint: files, methods: [GET], paths: [/impossible]}
     headers: {X-Tenant: {required: true, equals: a, in: [b]}}
+  - name: doubling
+    http: {endpoint: files, methods: [GET], paths: [/doubling]}
+    headers: {X-Tenant: {required: true, pattern: "(?:a|b)*a(?:a|b){40}", except: ["*"]}}
   - name: body
     http: {endpoint: files, methods: [POST], paths: [/body]}
     body: {fields: {a.b: {required: true, type: Integer, min: 7}, c: {required: true, glob: x/y}, "d[].e": {required: true, type: Boolean}, f: {required: true, type: Object}}}
@@ -43,7 +46,7 @@ func TestExamples(t *testing.T) {
 		"with form fields":   {"some form passes", "allow", "files POST /form", "", ""},
 		"with parts":         {"some parts pass", "allow", "files POST /parts", "", ""},
 		"not denied, body":   {"some body passes", "deny", "files POST /body", v1alpha1.ReasonExampleFailed, `spec.examples.deny[0]: "files POST /body": it is allowed by the grant body`},
-		"not known of body":  {"a guess would be no answer", "allow", "files POST /nobody", v1alpha1.ReasonUnsupported, `spec.examples.allow[0]: "files POST /nobody": whether the required body field a can pass`},
+		"with a pattern":     {"some body passes", "allow", "files POST /nobody", "", ""},
 		"denied":             {"nothing grants it", "deny", "rest DELETE /repos/acme/docs", "", ""},
 		"denied query":       {"the query does not pass", "deny", "rest GET /repos/acme/docs?page=0", "", ""},
 		"malformed":          {"it never passes", "deny", "rest GET /repos/acme/docs/../web", "", ""},
@@ -53,8 +56,11 @@ func TestExamples(t *testing.T) {
 		"not allowed at all": {"a malformed request never passes", "allow", "rest GET /repos//docs", v1alpha1.ReasonExampleFailed, `spec.examples.allow[0]: "rest GET /repos//docs": it is refused, since`},
 		"not denied":         {"the grant is named", "deny", "files DELETE /blobs/x", v1alpha1.ReasonExampleFailed, `spec.examples.deny[0]: "files DELETE /blobs/x": it is allowed by the grant put`},
 		"not denied, header": {"some headers pass", "deny", "files GET /tenant", v1alpha1.ReasonExampleFailed, `spec.examples.deny[0]: "files GET /tenant": it is allowed by the grant tenant`},
-		"not known":          {"a guess would be no answer", "allow", "files GET /trace", v1alpha1.ReasonUnsupported, `spec.examples.allow[0]: "files GET /trace": whether the required header X-Trace can pass`},
-		"not known either":   {"nor is it in the other list", "deny", "files GET /impossible", v1alpha1.ReasonUnsupported, `spec.examples.deny[0]: "files GET /impossible": whether the required header X-Tenant`},
+		"a pattern":          {"some header passes", "allow", "files GET /trace", "", ""},
+		"impossible":         {"no header passes", "deny", "files GET /impossible", "", ""},
+		"not possible":       {"the author is told why", "allow", "files GET /impossible", v1alpha1.ReasonExampleFailed, `spec.examples.allow[0]: "files GET /impossible": it is refused, since no header or body passes that the grant impossible requires`},
+		"not known":          {"a guess would be no answer", "allow", "files GET /doubling", v1alpha1.ReasonUnsupported, `spec.examples.allow[0]: "files GET /doubling": whether the headers and the body`},
+		"not known either":   {"nor is it in the other list", "deny", "files GET /doubling", v1alpha1.ReasonUnsupported, `spec.examples.deny[0]: "files GET /doubling": whether the headers and the body`},
 		"which endpoint":     {"there are two", "allow", "GET /repos/acme/docs", v1alpha1.ReasonInvalid, `spec.examples.allow[0]: "GET /repos/acme/docs": write it as`},
 		"no such endpoint":   {"a typo must not pass for a denial", "deny", "git GET /user", v1alpha1.ReasonInvalid, `spec.examples.deny[0]: "git GET /user": write it as`},
 	}

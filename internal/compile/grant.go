@@ -22,6 +22,7 @@ type grants struct {
 	endpoints []bundle.Endpoint
 	badSets   bool
 	bodyBytes int64
+	ceiling   bool // a path may match whatever the upstream has
 }
 
 func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
@@ -82,6 +83,9 @@ func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, o
 		return out, false
 	}
 	checkGrant(g.p, path, g.endpoints[endpoint].Profile, &out, g.badSets)
+	if !g.ceiling {
+		checkReach(g.p, path.Child("http", "paths"), &out)
+	}
 	return out, len(g.p.list) == before
 }
 

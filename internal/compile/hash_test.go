@@ -17,18 +17,26 @@ func TestScopeHash(t *testing.T) {
 		why, from, to string
 		same          bool
 	}{
-		"order of values": {"a set has no order", "in: [acme/docs]", "in: [acme/docs, acme/docs]", true},
-		"name of a set":   {"sets are put in place of their names", "docs", "papers", true},
-		"order of paths":  {"a request needs one of them", `"/repos/{repo=*/*}", "/repos/{repo=*/*}/{rest...}"`, `"/repos/{repo=*/*}/{rest...}", "/repos/{repo=*/*}"`, true},
-		"order of verbs":  {"the same", "[PUT, DELETE]", "[DELETE, PUT]", true},
-		"holders":         {"who holds it is no matter of the scope", "[agent]", "[other]", true},
-		"spelling":        {"header names have no letter case", "x-trace", "X-TRACE", true},
-		"method":          {"less is another scope", "[PUT, DELETE]", "[PUT]", false},
-		"value":           {"so is another value", "page: {min: 1}", "page: {min: 2}", false},
-		"required":        {"so is another presence", "page: {min: 1}", "page: {min: 1, required: true}", false},
-		"fold":            {"so is another comparison", ", fold: ASCII", "", false},
-		"body":            {"so is another bound", "{media: Opaque}", "{media: Opaque, maxBytes: 5}", false},
+		"order of values":     {"a set has no order", "in: [acme/docs]", "in: [acme/docs, acme/docs]", true},
+		"name of a set":       {"sets are put in place of their names", "docs", "papers", true},
+		"order of paths":      {"a request needs one of them", `"/repos/{repo=*/*}", "/repos/{repo=*/*}/{rest...}"`, `"/repos/{repo=*/*}/{rest...}", "/repos/{repo=*/*}"`, true},
+		"order of verbs":      {"the same", "[PUT, DELETE]", "[DELETE, PUT]", true},
+		"holders":             {"who holds it is no matter of the scope", "[agent]", "[other]", true},
+		"spelling":            {"header names have no letter case", "x-trace", "X-TRACE", true},
+		"method":              {"less is another scope", "[PUT, DELETE]", "[PUT]", false},
+		"value":               {"so is another value", "page: {min: 1}", "page: {min: 2}", false},
+		"required":            {"so is another presence", "page: {min: 1}", "page: {min: 1, required: true}", false},
+		"fold":                {"so is another comparison", "in: [open]", "in: [open], fold: ASCII", false},
+		"fold of the profile": {"where the profile folds, the matcher need not", ", fold: ASCII", "", true},
+		"equals":              {"a list of one", "in: [acme/docs]", "equals: acme/docs", true},
+		"pattern":             {"the same values as a pattern", "in: [acme/docs]", "pattern: \"acme/(?:docs|doc[s])\"", true},
+		"bounds":              {"a type that was implied", "page: {min: 1}", "page: {type: Integer, min: 1}", true},
+		"capture":             {"names of captures say nothing", "{id}", "{number}", true},
+		"any segment":         {"what a capture matches without where", "    body: {media: Opaque}", "    where: {id: {type: String}}\n    body: {media: Opaque}", true},
+		"other values":        {"a hole", "state: {in: [open]}", "state: {in: [open], except: [\"o*\"]}", false},
+		"body":                {"so is another bound", "{media: Opaque}", "{media: Opaque, maxBytes: 5}", false},
 	}
+	base := strings.Replace(credentialText, "page: {min: 1}", "page: {min: 1}, state: {in: [open]}", 1)
 	of := func(text string) string {
 		sc := credentialOf(t, text)
 		got, err := Credential(sc, upstreamOf(t, upstreamText))
@@ -39,25 +47,25 @@ func TestScopeHash(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			text := strings.ReplaceAll(credentialText, test.from, test.to)
+			text := strings.ReplaceAll(base, test.from, test.to)
 			if name == "name of a set" {
 				text = strings.ReplaceAll(text, "acme/papers", "acme/docs")
 			}
-			if text == credentialText {
+			if text == base {
 				t.Fatal("nothing was changed")
 			}
-			if same := of(text) == of(credentialText); same != test.same {
+			if same := of(text) == of(base); same != test.same {
 				t.Errorf("%s: equal %v", test.why, same)
 			}
 		})
 	}
-	sc := credentialOf(t, credentialText)
+	sc := credentialOf(t, base)
 	sc.Spec.Grants[0], sc.Spec.Grants[1] = sc.Spec.Grants[1], sc.Spec.Grants[0]
-	if swapped, err := Credential(sc, upstreamOf(t, upstreamText)); err != nil || swapped.ScopeHash != of(credentialText) {
+	if swapped, err := Credential(sc, upstreamOf(t, upstreamText)); err != nil || swapped.ScopeHash != of(base) {
 		t.Errorf("grants have no order, and the hash changed: %v", err)
 	}
-	elsewhere, err := Credential(credentialOf(t, credentialText), upstreamOf(t, strings.Replace(upstreamText, "files.example", "other.example", 1)))
-	if err != nil || elsewhere.ScopeHash == of(credentialText) {
+	elsewhere, err := Credential(credentialOf(t, base), upstreamOf(t, strings.Replace(upstreamText, "files.example", "other.example", 1)))
+	if err != nil || elsewhere.ScopeHash == of(base) {
 		t.Errorf("the same grants at another host are another scope: %v", err)
 	}
 }
@@ -73,6 +81,9 @@ func TestScopeHashOfBodies(t *testing.T) {
 		"defaults":         {"they are written out", fields, "{media: JSON, unlisted: Deny, maxBytes: 1048576, fields: {a.b: {in: [x, z]}, c: {type: Any}}}", true},
 		"bound above":      {"what is read whole has one bound", fields, "{maxBytes: 99999999, fields: {a.b: {in: [x, z]}, c: {type: Any}}}", true},
 		"unlisted":         {"more is another scope", fields, "{unlisted: Allow, fields: {a.b: {in: [x, z]}, c: {type: Any}}}", false},
+		"field's words":    {"the same values", fields, "{fields: {a.b: {pattern: '[xz]'}, c: {type: Any}}}", true},
+		"field's value":    {"another value", fields, "{fields: {a.b: {pattern: '[xyz]'}, c: {type: Any}}}", false},
+		"field's type":     {"another type", fields, "{fields: {a.b: {in: [x, z], type: Any}, c: {type: Any}}}", false},
 		"field":            {"so is less", fields, "{fields: {a.b: {in: [x, z]}}}", false},
 		"value":            {"so is another value", fields, "{fields: {a.b: {in: [x]}, c: {type: Any}}}", false},
 		"medium":           {"a form is no JSON", "{media: Form, fields: {a: {in: [x]}}}", "{fields: {a: {in: [x]}}}", false},

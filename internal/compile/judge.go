@@ -27,7 +27,6 @@ func checkGrant(p *problems, path *field.Path, profile scope.Profile, g *scope.G
 		seen[*e] = true
 		p.invalid(grantField(path, e, g), e.Value, e.Msg)
 	}
-	checkReach(p, path.Child("http", "paths"), g)
 }
 
 // grantField is the field that the judge means; it names a list and a value of
@@ -60,17 +59,6 @@ func checkReach(p *problems, path *field.Path, g *scope.Grant) {
 			p.invalid(path.Index(i), template, "it matches whatever the upstream has: write a literal segment, or bound a capture by where")
 		}
 	}
-}
-
-// openTail tells whether a path ends in a capture that matches any segments.
-func openTail(template string, where map[string]scope.Matcher) bool {
-	t, err := scope.ParsePath(template)
-	names := t.Captures()
-	if err != nil || len(names) == 0 || !strings.HasSuffix(template, "...}") {
-		return false
-	}
-	_, bound := where[names[len(names)-1]]
-	return !bound
 }
 
 // checkSet adds what the judge has against the matcher of a set, wherever it

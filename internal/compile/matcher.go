@@ -104,6 +104,7 @@ func (g *grants) body(path *field.Path, in *v1alpha1.Body) *scope.Body {
 		MaxBytes:      or(in.MaxBytes, g.bodyBytes),
 		UnlistedAllow: in.Unlisted == v1alpha1.UnlistedAllow,
 		Fields:        g.sets.matchers(g.p, path.Child("fields"), in.Fields),
+		Parts:         g.parts(path.Child("parts"), in.Parts),
 	}
 	if in.Media == "" {
 		out.Media = scope.JSON
@@ -111,11 +112,16 @@ func (g *grants) body(path *field.Path, in *v1alpha1.Body) *scope.Body {
 	if out.Media != scope.Opaque { // what is read whole is bounded for every grant
 		out.MaxBytes = min(out.MaxBytes, g.bodyBytes)
 	}
-	if len(in.Parts) > 0 {
-		out.Parts = make(map[string]scope.Part, len(in.Parts))
+	return out
+}
+
+func (g *grants) parts(path *field.Path, in map[string]v1alpha1.Part) map[string]scope.Part {
+	if len(in) == 0 {
+		return nil
 	}
-	for _, name := range sortedKeys(in.Parts) {
-		out.Parts[name] = g.part(path.Child("parts").Key(name), in.Parts[name])
+	out := make(map[string]scope.Part, len(in))
+	for _, name := range sortedKeys(in) {
+		out[name] = g.part(path.Key(name), in[name])
 	}
 	return out
 }

@@ -45,7 +45,7 @@ func MayConsume(up *v1alpha1.UpstreamSecret, namespace string) bool {
 func Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problems
 	spec := field.NewPath("spec")
-	upstreamEndpoints(&p, spec.Child("endpoints"), up)
+	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
 	source := spec.Child("source")
 	p.unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
 	p.unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
@@ -54,8 +54,18 @@ func Upstream(up *v1alpha1.UpstreamSecret) error {
 	if up.Spec.Source == (v1alpha1.Source{}) {
 		p.invalid(source, "", "set secretRef: without a source there is no key to use")
 	}
-	p.unsupported(up.Spec.Ceiling != nil, spec.Child("ceiling"), "")
+	ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.err()
+}
+
+// CeilingOf returns the endpoints of up, and the ceiling at them; nil where it
+// has none. The error is a *Refused.
+func CeilingOf(up *v1alpha1.UpstreamSecret) ([]bundle.Endpoint, *bundle.Ceiling, error) {
+	var p problems
+	spec := field.NewPath("spec")
+	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
+	above := ceiling(&p, spec.Child("ceiling"), up, endpoints)
+	return endpoints, above, p.err()
 }
 
 // upstreamEndpoints compiles the endpoints and collects what is wrong.

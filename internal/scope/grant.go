@@ -15,6 +15,9 @@ import (
 // another identity, or answer in a form that a browser runs.
 var reserved = []string{"_method", "access_token", "oauth_token", "callback"}
 
+// ReservedQuery returns the query names that UnlistedAllow does not admit.
+func (p *Profile) ReservedQuery() []string { return slices.Concat(reserved, p.ReserveQuery) }
+
 // grant is a compiled [Grant].
 type grant struct {
 	name     string
@@ -214,15 +217,11 @@ func (c *grantCompiler) where(name string, t *PathTemplate, folded map[int]bool)
 			at = s
 		}
 	}
-	fold := at.to != toEnd
-	for i := at.from; i < at.to; i++ {
-		fold = fold && folded[i]
-	}
 	m := c.spec.Where[name]
 	if m.Forbidden || m.Repeated {
 		c.add("where."+name, "", "remove forbidden and repeated: a capture is always there, once")
 	}
-	return bound{at: at, is: match.CompileText(&m, "where."+name, fold, c.add)}
+	return bound{at: at, is: match.CompileText(&m, "where."+name, at.in(folded), c.add)}
 }
 
 func (c *grantCompiler) query() {
@@ -237,6 +236,9 @@ func (c *grantCompiler) query() {
 }
 
 func (c *grantCompiler) headers() {
+	if len(c.spec.Headers) == 0 {
+		return
+	}
 	never := newNameSet(unlistable)
 	names := slices.Sorted(maps.Keys(c.spec.Headers))
 	for i, name := range names {

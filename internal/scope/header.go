@@ -13,6 +13,9 @@ var forwarded = []string{
 	"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
 }
 
+// ForwardedHeaders returns the headers that go upstream unlisted.
+func (p *Profile) ForwardedHeaders() []string { return slices.Concat(forwarded, p.ForwardHeaders) }
+
 // overriding are headers by which some servers take another method, path or
 // host than the request line says.
 var overriding = []string{

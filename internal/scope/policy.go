@@ -68,8 +68,8 @@ func newPolicy(p *Profile) *Policy {
 	return &Policy{
 		root:     &node{},
 		override: newNameSet(overriding, p.RefuseHeaders),
-		forward:  newNameSet(forwarded, p.ForwardHeaders),
-		reserved: slices.Concat(reserved, p.ReserveQuery),
+		forward:  newNameSet(p.ForwardedHeaders()),
+		reserved: p.ReservedQuery(),
 	}
 }
 

@@ -162,6 +162,33 @@ func isCaptureName(s string) bool {
 	return s != ""
 }
 
+// A PathPart is one piece of a template, as it is compared under a profile.
+type PathPart struct {
+	Literals []string // one of them; none: a capture
+	Capture  string
+	Width    int  // of a capture, in segments; 0: all that are left, at least one
+	Fold     bool // the whole of the capture is compared without letter case
+}
+
+// Parts returns the pieces of t under a profile, in their order, for those who
+// have to prove what t matches.
+func (t PathTemplate) Parts(p *Profile) []PathPart {
+	var out []PathPart
+	folded := t.folded(p.FoldPaths)
+	for piece, at := range t.spans {
+		one := PathPart{Literals: piece.literals, Capture: piece.capture, Width: piece.width, Fold: at.in(folded)}
+		if one.Fold && len(piece.literals) > 0 {
+			one.Literals = lowered(piece.literals)
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
+// EndsInSlash reports whether t matches only paths that end in a slash; the
+// root does.
+func (t PathTemplate) EndsInSlash() bool { return t.slash }
+
 // span is a range of segments. The last one of a tail is not known before the
 // request is.
 type span struct{ from, to int }
@@ -170,6 +197,16 @@ type span struct{ from, to int }
 const toEnd = -1
 
 func (s span) holds(i int) bool { return s.from <= i && (i < s.to || s.to == toEnd) }
+
+// in reports whether all segments are among those of a set.
+func (s span) in(set map[int]bool) bool {
+	for i := s.from; i < s.to; i++ {
+		if !set[i] {
+			return false
+		}
+	}
+	return s.to != toEnd
+}
 
 // spans calls yield for each part with the segments that it stands for.
 func (t *PathTemplate) spans(yield func(p *part, at span) bool) {

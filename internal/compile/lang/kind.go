@@ -73,8 +73,21 @@ var (
 	Plain = kind(func(w *Work) *Set { return w.Repeat(printable, 0, -1) })
 	// ASCII is the texts of printable ASCII: those of a header.
 	ASCII = kind(func(w *Work) *Set { return w.Repeat([]Span{{' ', '~'}}, 0, -1) })
-	// Scalars is all texts: those of a document.
-	Scalars = kind(func(w *Work) *Set { return w.Repeat([]Span{{0, 0xd7ff}, {0xe000, utf8.MaxRune}}, 0, -1) })
+	// Scalars is all texts.
+	Scalars = kind(func(w *Work) *Set { return w.Repeat(scalars, 0, -1) })
+	// JSONStrings is the texts that a string of JSON can be: without code points
+	// that are no characters.
+	JSONStrings = kind(func(w *Work) *Set { return w.Repeat(characters, 0, -1) })
+	// FormValues is the texts of a form: of several lines, perhaps.
+	FormValues = kind(func(w *Work) *Set { return w.Repeat(lines, 0, -1) })
+	// PartValues is the texts that a part of a multipart body can be.
+	PartValues = kind(func(w *Work) *Set { return w.Repeat([]Span{{1, 0xd7ff}, {0xe000, utf8.MaxRune}}, 0, -1) })
+	// Filenames is the texts that a name in the header of a part can be.
+	Filenames = kind(func(w *Work) *Set {
+		return w.Minus(w.Repeat(quotable, 1, -1), w.Pattern(`(?s).*%[0-9A-Fa-f]{2}.*`))
+	})
+	// NoZero is the texts without a zero byte.
+	NoZero = kind(func(w *Work) *Set { return w.Repeat([]Span{{1, utf8.MaxRune}}, 0, -1) })
 )
 
 // Characters, without surrogates, which are none.
@@ -85,6 +98,14 @@ var (
 	unambiguous = []Span{{' ', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
 	// inPath are those that may stand in a segment of a request's path.
 	inPath = []Span{{' ', '"'}, {'$', '.'}, {'0', ':'}, {'<', '>'}, {'@', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
+	// quotable are those that may stand between quotation marks of a header.
+	quotable = []Span{{' ', '!'}, {'#', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
+	// lines are those and tabs and line ends.
+	lines = append([]Span{{'\t', '\n'}, {'\r', '\r'}}, printable...)
+	// scalars are all.
+	scalars = []Span{{0, 0xd7ff}, {0xe000, utf8.MaxRune}}
+	// characters are all but those that Unicode never assigns.
+	characters = assigned()
 	// inTail are those and the slash.
 	inTail = []Span{{' ', '"'}, {'$', ':'}, {'<', '>'}, {'@', '['}, {']', '~'}, {0xa0, 0xd7ff}, {0xe000, utf8.MaxRune}}
 )
@@ -92,4 +113,12 @@ var (
 // Under returns the texts that begin with prefix.
 func (w *Work) Under(prefix string) *Set {
 	return w.Pattern("(?s)" + regexp.QuoteMeta(prefix) + ".*")
+}
+
+func assigned() []Span {
+	out := []Span{{0, 0xd7ff}, {0xe000, 0xfdcf}, {0xfdf0, 0xfffd}}
+	for plane := rune(1); plane <= 16; plane++ {
+		out = append(out, Span{plane << 16, plane<<16 | 0xfffd})
+	}
+	return out
 }

@@ -76,3 +76,24 @@ func cutName(s string) (name, rest string, err error) {
 	}
 	return b.String(), "", nil
 }
+
+// Join writes a path of which Parse makes these steps.
+func Join(steps []Step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		if s.Item {
+			b.WriteString("[]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		for i := range len(s.Name) {
+			if strings.IndexByte(`.[]\`, s.Name[i]) >= 0 {
+				b.WriteByte('\\')
+			}
+			b.WriteByte(s.Name[i])
+		}
+	}
+	return b.String()
+}

@@ -33,6 +33,9 @@ func TestParse(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", path, diff)
 		}
+		if again := field.Join(got); again != path {
+			t.Errorf("%s is written as %s", path, again)
+		}
 	}
 	for _, path := range []string{
 		"", ".", "a.", ".a", "a..b", "a.[]", "a.[].b", "[]a", "a[]b", "a[", "a]", "a[0]", "a[b]", "[a]", "a[].", "[].", "[]..a", `a\`, `a\b`, `\`, `a[\]`, "a[] .b",

@@ -1,0 +1,58 @@
+// Package measure puts a scope into figures: a digest of what it means, and
+// how much it reaches.
+package measure
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// Reach counts what grants name, one for each path and method of each grant.
+func Reach(grants []scope.Grant) v1alpha1.Reach {
+	var r v1alpha1.Reach
+	for i := range grants {
+		g := &grants[i]
+		if g.HTTP == nil {
+			continue
+		}
+		paths := int32(len(g.HTTP.Paths)) // at most 64
+		for _, method := range g.HTTP.Methods {
+			switch method {
+			case "GET", "HEAD":
+				r.Reads += paths
+			case "DELETE":
+				r.Deletes += paths
+			default:
+				r.Writes += paths
+			}
+		}
+		if IsOpaque(g) {
+			r.Opaque++
+		}
+	}
+	r.Summary = fmt.Sprintf("R%d W%d D%d", r.Reads, r.Writes, r.Deletes)
+	return r
+}
+
+// IsOpaque reports whether some part of what g allows is not looked at: an
+// Opaque body, names of a body or query that are not listed, or the end of a
+// path that no matcher bounds.
+func IsOpaque(g *scope.Grant) bool {
+	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
+		g.HTTP != nil && slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
+}
+
+// openTail reports whether a path ends in a capture that matches any segments.
+func openTail(template string, g *scope.Grant) bool {
+	t, err := scope.ParsePath(template)
+	parts := t.Parts(&scope.Profile{})
+	if err != nil || len(parts) == 0 {
+		return false
+	}
+	last := parts[len(parts)-1]
+	_, bound := g.Where[last.Capture]
+	return len(last.Literals) == 0 && last.Width == 0 && !bound
+}

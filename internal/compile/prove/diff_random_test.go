@@ -1,0 +1,101 @@
+package prove
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// pairs is how many scopes are compared, by chance but always the same ones.
+const pairs = 10000
+
+// TestDiffAgainstTheJudge compares scopes that were made by chance, and holds
+// the answers to what the judge says of the requests of a small world. What
+// diff says beyond that has a witness, of which the judge is asked here again.
+func TestDiffAgainstTheJudge(t *testing.T) {
+	counts := map[Verdict]int{}
+	beyond := 0
+	for seed := range uint64(pairs) {
+		c := chance{rand.New(rand.NewPCG(seed, 1))}
+		from, to := c.pair()
+		d := Diff(from, to)
+		counts[d.Verdict]++
+		if d.Verdict == Undecided {
+			continue
+		}
+		old, fresh := mustOracle(t, from), mustOracle(t, to)
+		for _, change := range d.Added {
+			confirm(t, seed, old, fresh, &change)
+		}
+		for _, change := range d.Removed {
+			confirm(t, seed, fresh, old, &change)
+		}
+		added, removed := compare(old, fresh, world(c, 200))
+		if added && len(d.Added) == 0 || removed && len(d.Removed) == 0 {
+			t.Errorf("seed %d: %s, but the judge sees something added: %t, removed: %t", seed, d.Verdict, added, removed)
+		}
+		if !added && len(d.Added) > 0 || !removed && len(d.Removed) > 0 {
+			beyond++
+		}
+	}
+	t.Logf("%v; of %d the small world does not hold every witness", counts, beyond)
+	for _, v := range []Verdict{Same, Narrowed, Widened} {
+		if counts[v] < 1500 {
+			t.Errorf("%d scopes are %s, too few to tell", counts[v], v)
+		}
+	}
+	if counts[Undecided] > pairs/100 {
+		t.Errorf("%d answers are unknown, more than one in a hundred", counts[Undecided])
+	}
+}
+
+// pair makes two scopes that are the same in other words, or of which one has
+// less than the other, or that differ in one thing, or that have nothing to do
+// with each other.
+func (c chance) pair() (from, to Scope) {
+	p := pickOf(c, profiles)
+	for {
+		from = c.scope(&p)
+		switch c.IntN(9) {
+		case 0:
+			to = c.respelled(from)
+		case 1, 2, 3:
+			to = c.respelled(c.narrowed(from))
+		case 4, 5, 6:
+			from, to = c.respelled(c.narrowed(from)), from
+		case 7:
+			to = c.tweaked(from)
+		default:
+			to = c.scope(&p)
+		}
+		if accepted(from) && accepted(to) {
+			return from, to
+		}
+	}
+}
+
+func accepted(s Scope) bool {
+	for i := range s.Grants {
+		if len(s.Grants[i].Check(s.Endpoints[0].Profile)) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func mustOracle(t *testing.T, s Scope) *oracle {
+	t.Helper()
+	o, err := newOracle(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// confirm asks the judge whether one scope lets the witness pass in a way in
+// which the other does not.
+func confirm(t *testing.T, seed uint64, without, with *oracle, change *Change) {
+	t.Helper()
+	if added, _ := compare(without, with, []ask{asked(&change.Witness)}); !added {
+		t.Errorf("seed %d: %s is no witness of %s", seed, change.Witness.String(), change.Grant)
+	}
+}

@@ -1,0 +1,81 @@
+package prove
+
+import (
+	"math/big"
+	"slices"
+
+	"github.com/sallyport-dev/sallyport/internal/compile/region"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// asOften reports whether a lets pass as many requests as b, at once and in
+// the long run; nil is no limit.
+func asOften(a, b *scope.Limits) bool {
+	switch {
+	case a == nil:
+		return true
+	case b == nil:
+		return false
+	}
+	return a.Requests.Count >= b.Requests.Count && perSecond(a.Requests).Cmp(perSecond(b.Requests)) >= 0
+}
+
+func perSecond(r scope.Rate) *big.Rat { return big.NewRat(int64(r.Count), max(1, int64(r.Per))) }
+
+// asMuch reports whether an answer that is cut to a leaves every field that one
+// cut to b does, as far as that can be seen without reading paths.
+func asMuch(a, b *scope.Response) bool {
+	switch {
+	case a == nil:
+		return true
+	case b == nil:
+		return false
+	}
+	return !slices.ContainsFunc(b.Keep, func(path string) bool { return !slices.Contains(a.Keep, path) })
+}
+
+// withTotal adds a change where the limit of all grants lets more pass than
+// before.
+func withTotal(changes []Change, before, now Scope) []Change {
+	limit := func(r *scope.Rate) *scope.Limits {
+		if r == nil {
+			return nil
+		}
+		return &scope.Limits{Requests: *r}
+	}
+	if asOften(limit(before.Requests), limit(now.Requests)) {
+		return changes
+	}
+	return append(changes, Change{Otherwise: true})
+}
+
+// sharesLimit reports whether a region of the limited grant at i lies within b
+// for the sake of a limited grant that covers another one of a as well: what
+// the two allow together may be more than what that one does.
+func (a *side) sharesLimit(s *region.Space, b *side, i int, r *region.Region, all []*region.Region) bool {
+	if _, found := s.Outside(r.Unlimited(), all); !found && !s.Exceeded() {
+		return false // it lies within what has no limit
+	}
+	for k := range b.Grants {
+		if b.Grants[k].Limits == nil || !meet(s, b.built[k].regions, []*region.Region{r}) {
+			continue
+		}
+		for j := range a.Grants {
+			if j != i && a.Grants[j].Limits != nil && meet(s, a.built[j].regions, b.built[k].regions) {
+				return true
+			}
+		}
+	}
+	return s.Exceeded()
+}
+
+func meet(s *region.Space, a, b []*region.Region) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if _, found := s.Common(x, y); found {
+				return true
+			}
+		}
+	}
+	return false
+}
