@@ -115,15 +115,22 @@ func (p *pattern) walk(text []byte) (n int, more bool) {
 		if p.wraps && k > 0 && line.next(c) {
 			continue
 		}
-		for _, b := range c.bytes[:c.count] {
-			if k == len(p.units) || !p.units[k].is(p, b) {
-				return 0, false
-			}
-			k++
+		if !p.fits(k, c) {
+			return 0, false
 		}
-		line = lineEnd{}
+		k, line = k+c.count, lineEnd{}
 	}
 	return n, false
+}
+
+// fits reports whether c stands for the units from k on.
+func (p *pattern) fits(k int, c character) bool {
+	for i, b := range c.bytes[:c.count] {
+		if k+i == len(p.units) || !p.units[k+i].is(p, b) {
+			return false
+		}
+	}
+	return true
 }
 
 func (u unit) is(p *pattern, c byte) bool {
