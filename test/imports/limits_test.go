@@ -21,7 +21,7 @@ import (
 var unlisted = map[string]string{
 	"sidecar/proxy: idBytes":         "the length of an id",
 	"sidecar/audit: maxKept":         "memory that is kept between records",
-	"sidecar/http1: smallBuffer":     "memory",
+	"sidecar/proxy: maxReasons":      "above the number of reasons there can be",
 	"internal/scope/form: keptBytes": "memory that is kept between bodies",
 }
 
