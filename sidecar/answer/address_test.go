@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 )
 
@@ -107,7 +108,7 @@ func FuzzReference(f *testing.F) {
 			t.Fatalf("%q became %q: %v", ref, got, err)
 		}
 		path, below := strings.CutPrefix(before.EscapedPath(), "/api/v3")
-		inside := before.Scheme == "https" && strings.EqualFold(before.Host, "example.com:8443") && before.User == nil &&
+		inside := before.Scheme == "https" && text.EqualFold(before.Host, "example.com:8443") && before.User == nil &&
 			below && (path == "" || path[0] == '/')
 		if toListener := after.Host == there.Host && after.Scheme == "http"; inside != toListener && ref != "" {
 			t.Fatalf("%q became %q", ref, got)

@@ -280,7 +280,8 @@ func (c *conn) broken(err error) bool {
 // blame finds the reason of a broken exchange; there is none where the agent
 // is gone.
 func (c *conn) blame(err error) refusal {
-	switch ended := c.life.why(); ended {
+	ended := c.life.why()
+	switch ended {
 	case alive, timeIsUp:
 	case stopped:
 		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
@@ -291,6 +292,8 @@ func (c *conn) blame(err error) refusal {
 	switch {
 	case errors.As(err, &bad):
 		return malformed(bad.err)
+	case ended == timeIsUp && errors.As(err, &unreachable): // connecting was cut short
+		return refusal{reason: scope.UpstreamTimeout}
 	case errors.As(err, &unreachable):
 		c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", err)
 		return refusal{reason: unreachable.Reason}
