@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
 
 // reserved are query names by which some servers take another method or
@@ -29,6 +30,8 @@ type grant struct {
 	headers  []header
 	listed   nameSet
 	body     *body.Body // nil: none is allowed
+	message  *body.Body // nil: none is allowed
+	upgrade  bool
 	protocol shape.Protocol
 }
 
@@ -157,15 +160,23 @@ func (c *grantCompiler) compile(rank int) {
 	c.headers()
 	c.body()
 	c.rest()
-	if c.spec.HTTP == nil {
-		c.add("http", "", "set http: no other kind of grant can be enforced")
-		return
+	c.kind()
+}
+
+// kind compiles what makes up the kind of the grant.
+func (c *grantCompiler) kind() {
+	switch g := c.spec; {
+	case g.HTTP != nil:
+		c.methods()
+		if len(g.HTTP.Paths) == 0 {
+			c.add("http.paths", "", "list a path")
+		}
+		c.paths(g.HTTP.Paths...)
+	case g.WebSocket != nil:
+		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
+	default:
+		c.add("http", "", "set http, or another kind of grant: one without grants nothing")
 	}
-	c.methods()
-	if len(c.spec.HTTP.Paths) == 0 {
-		c.add("http.paths", "", "list a path")
-	}
-	c.paths(c.spec.HTTP.Paths...)
 }
 
 // shapes adds what a grant of another kind allows. What the grant lists itself
@@ -175,7 +186,7 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 	for i := range shapes {
 		s := &shapes[i]
 		one := of
-		one.protocol, one.methods, one.body = protocol, s.Methods, s.Body
+		one.protocol, one.methods, one.body, one.message, one.upgrade = protocol, s.Methods, s.Body, s.Message, s.Upgrade
 		one.params = append(slices.Clone(of.params), c.query(s.Params)...)
 		one.headers = slices.Clone(of.headers)
 		for _, name := range slices.Sorted(maps.Keys(s.Headers)) {

@@ -272,7 +272,7 @@ func (c *conn) broken(err error) bool {
 	case !c.returned:
 		return c.fail(c.settle(why))
 	}
-	c.stats().failed(why.reason)
+	c.stats().Failed(why.reason)
 	_ = c.record(audit.Outcome, nil, why) // the exchange is broken already
 	return false
 }
@@ -292,11 +292,8 @@ func (c *conn) blame(err error) refusal {
 	switch {
 	case errors.As(err, &bad):
 		return malformed(bad.err)
-	case ended == timeIsUp && errors.As(err, &unreachable): // connecting was cut short
-		return refusal{reason: scope.UpstreamTimeout}
 	case errors.As(err, &unreachable):
-		c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", err)
-		return refusal{reason: unreachable.Reason}
+		return c.unreached(unreachable, ended)
 	case errors.As(err, &answered):
 		return ofAnswer(answered)
 	case unreadable(err):
@@ -307,6 +304,15 @@ func (c *conn) blame(err error) refusal {
 		return refusal{}
 	}
 	return refusal{reason: scope.UpstreamUnreachable}
+}
+
+// unreached is the refusal of an exchange whose upstream was not connected to.
+func (c *conn) unreached(e *dial.Error, ended scope.Reason) refusal {
+	if ended == timeIsUp { // connecting was cut short
+		return refusal{reason: scope.UpstreamTimeout}
+	}
+	c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", e)
+	return refusal{reason: e.Reason}
 }
 
 // ofAnswer is the refusal of an answer that broke off, or that nobody should

@@ -145,8 +145,7 @@ func (c *testCase) unable() string {
 	asks := map[string]bool{
 		"no request": c.Raw == "",
 		"needs":      c.Needs != "", "procedure": c.Procedure != "", "transport": c.Transport != "",
-		"h2_headers": c.HTTP2Headers != nil, "ws_client_frames": c.Frames != nil,
-		"git_commands": c.Grow != nil && c.Grow.GitCommands != nil,
+		"h2_headers": c.HTTP2Headers != nil, "git_commands": c.Grow != nil && c.Grow.GitCommands != nil,
 	}
 	if s := c.Setup; s != nil {
 		asks["setup"] = s.UpstreamURL != "" || s.ConnectTo != nil || s.Certificate != "" || s.Environment != nil ||

@@ -87,6 +87,7 @@ type upstream struct {
 	requests []upstreamRequest
 	mark     string
 	scripted *response // nil: the usual answer
+	sockets  int       // that are open
 }
 
 // upstreamRequest is a request as the upstream reads it: as strictly as it can.
@@ -142,17 +143,24 @@ func (u *upstream) serve(conn net.Conn) {
 			say = &response{parts: [][]byte{[]byte(usual(u.mark))}, keep: true}
 		}
 		u.mu.Unlock()
+		if r.opens() {
+			u.socket(conn, in, &r)
+			return
+		}
 		if err := say.write(conn); err != nil || r.defect != "" {
 			return
 		}
 	}
 }
 
-// Write records what was read.
+// Write records what was read. Of an open WebSocket, its messages are recorded
+// and not their frames.
 func (u *upstream) Write(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.bytes = append(u.bytes, p...)
+	if u.sockets == 0 {
+		u.bytes = append(u.bytes, p...)
+	}
 	return len(p), nil
 }
 

@@ -105,7 +105,7 @@ var faults = map[string]func(*upstream, *net.TCPConn) bool{
 		return pour(c, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
 	},
 	"flood": func(_ *upstream, c *net.TCPConn) bool { return pour(c, "HTTP/1.1 200 OK\r\n\r\n", plenty) },
-	"drip": func(u *upstream, c *net.TCPConn) bool {
+	"drip": func(_ *upstream, c *net.TCPConn) bool {
 		return pour(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", "data: x\n\n")
 	},
 }

@@ -19,14 +19,13 @@ import (
 // unlisted are constants that are named like limits and are none that anybody
 // meets.
 var unlisted = map[string]string{
-	"sidecar/proxy: idBytes":         "the length of an id",
-	"sidecar/audit: maxKept":         "memory that is kept between records",
-	"sidecar/proxy: maxReasons":      "above the number of reasons there can be",
-	"internal/scope/form: keptBytes": "memory that is kept between bodies",
+	"sidecar/audit: maxKept":        "memory that is kept between records",
+	"sidecar/metrics: maxReasons":   "above the number of reasons there can be",
+	"sidecar/websocket: maxControl": "RFC 6455, 5.5: of the protocol",
 }
 
 // bound matches the names of constants that bound something.
-var bound = regexp.MustCompile(`^[mM]ax|Timeout$|Bytes$|Limit$`)
+var bound = regexp.MustCompile(`^[mM]ax|Timeout$|Limit$|headerBytes$`)
 
 // TestLimits holds docs/reference/limits.md to the code, both ways.
 func TestLimits(t *testing.T) {
