@@ -1,7 +1,7 @@
 package mask
 
 import (
-	"fmt"
+	"bytes"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -47,8 +47,8 @@ func (x *index) add(p *pattern) {
 	firsts, lasts := make([][]byte, n+1), make([][]byte, n+1+utf8.UTFMax)
 	pieces := p.pieces(n)
 	for _, piece := range pieces {
-		firsts[piece.from] = append(firsts[piece.from], piece.text[0]...)
-		lasts[piece.to] = append(lasts[piece.to], piece.text[len(piece.text)-1]...)
+		firsts[piece.from] = with(firsts[piece.from], piece.text[0])
+		lasts[piece.to] = with(lasts[piece.to], piece.text[len(piece.text)-1])
 		for i := range piece.text[1:] {
 			x.within.add(piece.text[i], piece.text[i+1])
 		}
@@ -94,15 +94,15 @@ func (p *pattern) pieces(n int) []piece {
 func (p *pattern) spellings(from, to int, c byte) []piece {
 	var all []piece
 	if !(c == '%' && p.percent || c == '\\' && p.json) {
-		all = append(all, piece{from, to, [][]byte{{c}}})
+		all = append(all, piece{from, to, [][]byte{only(c)}})
 	}
 	if p.percent {
-		all = append(all, piece{from, to, hexDigits("%", fmt.Sprintf("%02x", c))})
+		all = append(all, piece{from, to, [][]byte{only('%'), digit(c >> 4), digit(c)}})
 	}
 	if !p.json {
 		return all
 	}
-	all = append(all, piece{from, to, hexDigits(`\u`, fmt.Sprintf("%04x", c))})
+	all = append(all, piece{from, to, escaped(rune(c))})
 	short := c
 	switch c {
 	case '\n':
@@ -110,7 +110,7 @@ func (p *pattern) spellings(from, to int, c byte) []piece {
 	case '\r':
 		short = 'r'
 	}
-	return append(all, piece{from, to, [][]byte{{'\\'}, {short}}})
+	return append(all, piece{from, to, [][]byte{only('\\'), only(short)}})
 }
 
 // runes are the escapes of characters that are longer than a byte.
@@ -125,28 +125,39 @@ func (p *pattern) runes(n int) []piece {
 		switch high, low := utf16.EncodeRune(r); {
 		case size == 1:
 		case high == utf8.RuneError:
-			all = append(all, piece{i, i + size, hexDigits(`\u`, fmt.Sprintf("%04x", r))})
+			all = append(all, piece{i, i + size, escaped(r)})
 		default:
-			text := append(hexDigits(`\u`, fmt.Sprintf("%04x", high)), hexDigits(`\u`, fmt.Sprintf("%04x", low))...)
-			all = append(all, piece{i, i + size, text})
+			all = append(all, piece{i, i + size, append(escaped(high), escaped(low)...)})
 		}
 		i += size
 	}
 	return all
 }
 
-// hexDigits returns text of which the digits may have either case.
-func hexDigits(prefix, lower string) [][]byte {
-	var text [][]byte
-	for _, c := range []byte(prefix) {
-		text = append(text, []byte{c})
+// escaped is how JSON escapes a UTF-16 code unit.
+func escaped(v rune) [][]byte {
+	return [][]byte{only('\\'), only('u'), digit(byte(v >> 12)), digit(byte(v >> 8)), digit(byte(v >> 4)), digit(byte(v))}
+}
+
+// only and digit are the bytes that may stand in one place: one, or the
+// hexadecimal digits of the four lower bits.
+func only(c byte) []byte { return itself[c : int(c)+1 : int(c)+1] }
+
+func digit(v byte) []byte {
+	if v &= 0xf; v < 10 {
+		return only('0' + v)
 	}
-	for _, c := range []byte(lower) {
-		if c >= 'a' {
-			text = append(text, []byte{c, c - 'a' + 'A'})
-		} else {
-			text = append(text, []byte{c})
+	return letterDigits[v-10][:]
+}
+
+var letterDigits = [6][2]byte{{'a', 'A'}, {'b', 'B'}, {'c', 'C'}, {'d', 'D'}, {'e', 'E'}, {'f', 'F'}}
+
+// with adds what is not in a set yet.
+func with(set, more []byte) []byte {
+	for _, c := range more {
+		if bytes.IndexByte(set, c) < 0 {
+			set = append(set, c)
 		}
 	}
-	return text
+	return set
 }

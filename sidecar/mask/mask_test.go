@@ -409,3 +409,19 @@ func BenchmarkStream(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		newMask(b, secrets["token"])
+	}
+}
+
+func BenchmarkString(b *testing.B) {
+	m := newMask(b, secrets["token"])
+	b.ReportAllocs()
+	for b.Loop() {
+		m.String("Thu, 26 Nov 2026 20:40:00 GMT")
+		m.String(`max-age=31536000; includeSubDomains; preload, W/"0123456789abcdef0123456789abcdef"`)
+	}
+}
