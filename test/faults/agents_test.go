@@ -79,7 +79,7 @@ func TestAgentsThatDoNotRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if each := (heap() - before) / few; each > 192<<10 {
+	if each := (heap() - before) / few; each > 256<<10 {
 		t.Errorf("each takes %d bytes", each)
 	}
 	stop()

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -99,14 +100,14 @@ var faults = map[string]func(*upstream, *net.TCPConn) bool{
 		return false
 	},
 	"header-bomb": func(_ *upstream, c *net.TCPConn) bool {
-		return pour(c, "HTTP/1.1 200 OK\r\n", "X-Bomb: "+strings.Repeat("b", 1000)+"\r\n")
+		return pour(c, "HTTP/1.1 200 OK\r\n", []byte("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n"))
 	},
 	"hints-bomb": func(_ *upstream, c *net.TCPConn) bool {
-		return pour(c, "", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+		return pour(c, "", []byte("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"))
 	},
 	"flood": func(_ *upstream, c *net.TCPConn) bool { return pour(c, "HTTP/1.1 200 OK\r\n\r\n", plenty) },
 	"drip": func(_ *upstream, c *net.TCPConn) bool {
-		return pour(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", "data: x\n\n")
+		return pour(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", []byte("data: x\n\n"))
 	},
 }
 
@@ -128,13 +129,13 @@ func reset(text string) func(*upstream, *net.TCPConn) bool {
 }
 
 // pour writes until nobody takes it any more.
-func pour(c io.Writer, start, more string) bool {
+func pour(c io.Writer, start string, more []byte) bool {
 	_, err := io.WriteString(c, start)
-	for text := []byte(more); err == nil; {
-		_, err = c.Write(text)
+	for err == nil {
+		_, err = c.Write(more)
 	}
 	return false
 }
 
 // plenty is what floods consist of, once.
-var plenty = strings.Repeat("x", 64<<10)
+var plenty = bytes.Repeat([]byte("x"), 64<<10)

@@ -27,7 +27,11 @@ func TestFailingUpstreams(t *testing.T) {
 	}
 	for what, test := range tests {
 		t.Run(what, func(t *testing.T) {
-			f := newFixture(t, options{limits: func(l *bundle.Limits) { l.AnswerTimeout = soon }})
+			f := newFixture(t, options{limits: func(l *bundle.Limits) {
+				if test.status == 504 {
+					l.AnswerTimeout = soon
+				}
+			}})
 			stop := f.bystander()
 			f.each(few, func(a *agent) {
 				a.send(get(what))
