@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -157,10 +158,17 @@ func (c *grantCompiler) compile(rank int) {
 	c.headers()
 	c.body()
 	c.rest()
-	if c.spec.HTTP == nil {
-		c.add("http", "", "set http: no other kind of grant can be enforced")
-		return
+	switch {
+	case c.spec.HTTP != nil && c.spec.Git == nil:
+		c.http()
+	case c.spec.Git != nil && c.spec.HTTP == nil:
+		c.shapes(git.Protocol, c.spec.Git.Compile(c.profile.foldsNames(), c.add))
+	default:
+		c.add("http", "", "set one of http and git: no other kind of grant can be enforced")
 	}
+}
+
+func (c *grantCompiler) http() {
 	c.methods()
 	if len(c.spec.HTTP.Paths) == 0 {
 		c.add("http.paths", "", "list a path")
@@ -189,7 +197,11 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 			c.paths(s.Path)
 			continue
 		}
-		c.policy.root.tail.plain.add(&route{grant: &one, match: s.Match, matched: true})
+		route := &route{grant: &one, match: s.Match, matched: true}
+		if s.Fold {
+			route.folds = []span{{to: toEnd}}
+		}
+		c.policy.root.tail.plain.add(route)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 )
@@ -21,6 +22,7 @@ type Grant struct {
 	Name     string             `json:"name"`
 	Endpoint string             `json:"endpoint"`
 	HTTP     *HTTP              `json:"http,omitempty"`
+	Git      *Git               `json:"git,omitempty"`
 	Where    map[string]Matcher `json:"where,omitempty"`
 	Query    Query              `json:"query"`
 	Headers  map[string]Matcher `json:"headers,omitempty"` // keys in canonical MIME form
@@ -34,6 +36,9 @@ type HTTP struct {
 	Methods []string `json:"methods"`
 	Paths   []string `json:"paths"` // templates, see [ParsePath]
 }
+
+// Git allows fetching from and pushing to repositories; see package git.
+type Git = git.Spec
 
 // Query constrains the query. The zero value allows no query at all.
 type Query struct {
