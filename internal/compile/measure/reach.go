@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 )
 
 // Reach counts what grants name, one for each path and method of each grant.
@@ -15,19 +16,11 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 	var r v1alpha1.Reach
 	for i := range grants {
 		g := &grants[i]
-		if g.HTTP == nil {
-			continue
+		if g.HTTP != nil {
+			addHTTP(&r, g.HTTP)
 		}
-		paths := int32(len(g.HTTP.Paths)) // at most 64
-		for _, method := range g.HTTP.Methods {
-			switch method {
-			case "GET", "HEAD":
-				r.Reads += paths
-			case "DELETE":
-				r.Deletes += paths
-			default:
-				r.Writes += paths
-			}
+		if g.Git != nil {
+			addGit(&r, g.Git)
 		}
 		if IsOpaque(g) {
 			r.Opaque++
@@ -35,6 +28,36 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 	}
 	r.Summary = fmt.Sprintf("R%d W%d D%d", r.Reads, r.Writes, r.Deletes)
 	return r
+}
+
+func addHTTP(r *v1alpha1.Reach, http *scope.HTTP) {
+	paths := int32(len(http.Paths)) // at most 64
+	for _, method := range http.Methods {
+		switch method {
+		case "GET", "HEAD":
+			r.Reads += paths
+		case "DELETE":
+			r.Deletes += paths
+		default:
+			r.Writes += paths
+		}
+	}
+}
+
+func addGit(r *v1alpha1.Reach, spec *scope.Git) {
+	if spec.Fetch {
+		r.Reads++
+	}
+	if spec.Push == nil {
+		return
+	}
+	for _, action := range spec.Push.Actions {
+		if action == git.Delete {
+			r.Deletes++
+		} else {
+			r.Writes++
+		}
+	}
 }
 
 // IsOpaque reports whether some part of what g allows is not looked at: an
