@@ -5,7 +5,9 @@ import (
 	"strconv"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 )
 
@@ -143,9 +145,9 @@ func (c *conn) tell(why refusal) bool {
 		c.revive()
 	}
 	a := answerTo(why)
-	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	media := c.word(why.reason, &a)
 	closing := why.close || c.closing()
-	c.tellHead(a, closing)
+	c.tellHead(a, media, closing)
 	if c.head.Method != "HEAD" {
 		_, _ = c.writer.Write(c.problem) // End tells
 	}
@@ -158,11 +160,35 @@ func (c *conn) tell(why refusal) bool {
 	return !closing
 }
 
+// word puts a refusal into words that the client shows, and returns their media
+// type.
+func (c *conn) word(reason scope.Reason, a *answer) string {
+	asked := git.Request{Method: c.head.Method, Path: string(c.path), Accept: c.accept(), Body: c.body}
+	told := git.Tell(&asked, &git.Refusal{Status: a.status, Title: a.title, Detail: a.detail, Reason: string(reason), ID: string(c.id[:])})
+	if told.Status == 0 {
+		c.problem = c.appendProblem(c.problem[:0], reason, *a)
+		return "application/problem+json"
+	}
+	a.status = told.Status
+	c.problem = append(c.problem[:0], told.Body...)
+	return told.MediaType
+}
+
+// accept is what the client says that it reads.
+func (c *conn) accept() string {
+	for i := range c.head.Fields {
+		if text.EqualFold(c.head.Fields[i].Name, "Accept") {
+			return c.head.Fields[i].Value
+		}
+	}
+	return ""
+}
+
 // tellHead writes the head of a refusal.
-func (c *conn) tellHead(a answer, closing bool) {
+func (c *conn) tellHead(a answer, media string, closing bool) {
 	w := c.writer
 	w.Response(a.status, c.head.Method)
-	w.Field("Content-Type", "application/problem+json")
+	w.Field("Content-Type", media)
 	w.Field("Cache-Control", "no-store")
 	if a.retryAfter > 0 {
 		w.Field("Retry-After", strconv.Itoa(a.retryAfter))
