@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/base64"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -110,7 +110,9 @@ func clientEnviron(inherited []string, client []bundle.EnvVar) []string {
 
 // basic is a token as the password of HTTP Basic. The user name is the client's
 // own affair.
-func basic(token string) string { return base64.StdEncoding.EncodeToString([]byte("x-access-token:" + token)) }
+func basic(token string) string {
+	return base64.StdEncoding.EncodeToString([]byte("x-access-token:" + token))
+}
 
 // fillEnv puts the listeners' addresses and the token into the variables of a
 // credential.
