@@ -40,19 +40,42 @@ type Answer struct {
 	Body      []byte
 }
 
-// Tell puts a refusal into an answer.
+// Tell puts a refusal into an answer. A request that cannot be read has no
+// result, and one without a token is to be asked for it.
 func Tell(r *Request, why *Refusal) Answer {
 	repo, ending := git.Split(r.Path)
-	service := strings.HasPrefix(ending, "git-")
+	fails := !takesResult(r.Accept, ending) || why.Status == 400 || why.Status == 401
 	switch {
-	case repo == "" || service != (r.Method == "POST") || !service && r.Method != "GET":
+	case repo == "":
 		return Answer{}
-	case !service || !takesResult(r.Accept, ending) || why.Status == 400 || why.Status == 401:
-		// A request that cannot be read has no result, and one without a token is
-		// to be asked for it.
-		return Answer{why.Status, "text/plain; charset=utf-8", []byte(why.sentence() + "\n")}
+	case !fails && r.Method == "POST" && ending == fetchService:
+		return Answer{200, resultType(ending), packet(nil, "ERR ", why.sentence())}
+	case !fails && Reports(r):
+		return Answer{200, resultType(ending), why.report(r.Body)}
 	}
-	return Answer{200, resultType(ending), why.result(r.Body)}
+	return Answer{why.Status, "text/plain; charset=utf-8", []byte(why.sentence() + "\n")}
+}
+
+const (
+	fetchService = "git-upload-pack"
+	pushService  = "git-receive-pack"
+)
+
+// Reports reports whether a request is a push whose client wants to be told what
+// became of each ref, and how. Git reads that when it has sent all of the pack.
+func Reports(r *Request) bool {
+	_, ending := git.Split(r.Path)
+	if r.Method != "POST" || ending != pushService || !takesResult(r.Accept, ending) {
+		return false
+	}
+	list := listOf(r.Body)
+	return len(list.Commands) > 0 && (list.Asks("report-status") || list.Asks("report-status-v2"))
+}
+
+// listOf reads the list of a push, as far as it goes.
+func listOf(body []byte) git.List {
+	list, _ := git.ReadList(body, false) // what is wrong with it was told
+	return list
 }
 
 func (w *Refusal) sentence() string {
@@ -73,13 +96,9 @@ func takesResult(accept, service string) bool {
 	return false
 }
 
-// result is the result of a service: the report of a push where its commands
-// could be read and the client wants one.
-func (w *Refusal) result(body []byte) []byte {
-	list, _ := git.ReadList(body, false) // what is wrong with it was told
-	if len(list.Commands) == 0 || !list.Asks("report-status") && !list.Asks("report-status-v2") {
-		return packet(nil, "ERR ", w.sentence())
-	}
+// report is the report of a push in which every ref was rejected.
+func (w *Refusal) report(body []byte) []byte {
+	list := listOf(body)
 	report := packet(nil, "unpack ok\n")
 	for i := range list.Commands {
 		report = packet(report, "ng ", line(list.Commands[i].Ref), " sallyport: ", line(w.Detail), "\n")

@@ -27,12 +27,16 @@ func TestFetch(t *testing.T) {
 	w.git(t, docs, "fetch", "--quiet", "--depth", "1", "https://github.com/acme/web", "main")
 	for _, version := range []string{"0", "2"} {
 		large := w.clone(t, "acme/docs")
-		for range 60 { // so many that the request is compressed
+		for range 40 { // so many that the request is compressed
 			w.commit(t, large, "one more")
-			w.git(t, large, "tag", "here-"+version+strings.TrimSpace(w.git(t, large, "rev-parse", "HEAD")))
 		}
-		run(t, filepath.Join(w.root, "acme/docs.git"), w.env, "git", "update-ref", "refs/heads/new-"+version, "main")
-		w.git(t, large, "-c", "protocol.version="+version, "fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*")
+		other := w.clone(t, "acme/docs")
+		w.commit(t, other, "elsewhere, version "+version)
+		w.git(t, other, "push", "--quiet", "origin", "HEAD:agent/new-"+version)
+		w.git(t, large, "-c", "protocol.version="+version, "fetch", "--quiet", "origin")
+	}
+	if n := w.zipped.Load(); n < 1 {
+		t.Errorf("%d requests were compressed", n)
 	}
 	for _, r := range w.records(t) {
 		if r.Verdict != "Allow" {
@@ -64,6 +68,10 @@ func TestFetchRefused(t *testing.T) {
 	}
 	if all, _ := w.calls(); all > 0 {
 		t.Errorf("%d requests reached the upstream", all)
+	}
+	out, err := try(t, t.TempDir(), w.env, "git", "ls-remote", "--server-option=x", "https://github.com/acme/docs")
+	if err == nil || !said(out, "fatal: remote error: sallyport: A part of the request is out of scope: the fetch asks for server-option, which is not judged") {
+		t.Errorf("a server option: %v\n%s", err, out)
 	}
 }
 
@@ -131,7 +139,7 @@ func TestAttack(t *testing.T) {
 		"notes":             {docs, []string{"push", "origin", "HEAD:refs/notes/commits"}, "refs/notes/commits may not be created"},
 		"tag":               {docs, []string{"push", "origin", "HEAD:refs/tags/v1"}, "refs/tags/v1 may not be created"},
 		"option":            {docs, []string{"push", "-o", "merge_request.create", "origin", "agent/ok"}, "push without --push-option"},
-		"action":            {web, []string{"push", "origin", ":agent/old"}, "refs/heads/agent/old: the grant allows this ref no Delete"},
+		"action":            {web, []string{"push", "origin", ":agent/old"}, "refs/heads/agent/old may not be deleted: the grant allows this ref no Delete"},
 		"update":            {web, []string{"push", "origin", "+HEAD:agent/old"}, "the grant allows this ref no Update"},
 		"other repository":  {docs, []string{"push", "https://github.com/acme/secret", "agent/ok"}, "remote: sallyport: The request is out of scope"},
 		"wiki":              {docs, []string{"push", "https://github.com/acme/docs.wiki.git", "agent/ok"}, "remote: sallyport:"},
@@ -141,7 +149,7 @@ func TestAttack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := try(t, test.dir, w.env, append([]string{"git"}, test.args...)...)
-			if test.says = strings.ReplaceAll(test.says, ": the grant", ""); err == nil || !said(out, test.says) {
+			if err == nil || !said(out, test.says) {
 				t.Errorf("%v: want %q in\n%s", err, test.says, out)
 			}
 		})

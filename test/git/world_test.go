@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,11 +57,30 @@ spec:
   - {name: options, git: {repos: {equals: acme/options}, push: {refs: [refs/heads/**], actions: [Create], pushOptions: Any}}}
 `
 
+// binary is the one under test.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "sallyport-git-")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "sallyport")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../cmd/sallyport").CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
 // world is an upstream, the binary in front of it, and an agent's environment.
 type world struct {
 	root, home, audit string
 	env               []string
 	pid               int
+
+	zipped atomic.Int64 // requests that came compressed
 
 	mu  sync.Mutex
 	log []upstream.Entry
@@ -97,7 +117,13 @@ func (w *world) serve(t *testing.T) (address, authority string) {
 		defer w.mu.Unlock()
 		w.log = append(w.log, e)
 	}}
-	server := httptest.NewUnstartedServer(s.Handler())
+	handler := s.Handler()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			w.zipped.Add(1)
+		}
+		handler.ServeHTTP(out, r)
+	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -109,8 +135,7 @@ func (w *world) serve(t *testing.T) (address, authority string) {
 // start runs the binary with a COMMAND that writes its environment down.
 func (w *world) start(t *testing.T, address, authority string) {
 	t.Helper()
-	binary, scope, env := filepath.Join(w.home, "sallyport"), filepath.Join(w.home, "scope.yaml"), filepath.Join(w.home, "env")
-	run(t, ".", nil, "go", "build", "-o", binary, "../../cmd/sallyport")
+	scope, env := filepath.Join(w.home, "scope.yaml"), filepath.Join(w.home, "env")
 	write(t, scope, manifests)
 	w.audit = filepath.Join(w.home, "audit.jsonl")
 	command := exec.CommandContext(t.Context(), binary, "run", "-f", scope, "--connect-to", "github.com:443="+address, "--upstream-ca", authority,
