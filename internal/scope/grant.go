@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -157,10 +158,25 @@ func (c *grantCompiler) compile(rank int) {
 	c.headers()
 	c.body()
 	c.rest()
-	if c.spec.HTTP == nil {
-		c.add("http", "", "set http: no other kind of grant can be enforced")
-		return
+	switch {
+	case c.spec.GraphQL != nil:
+		c.graphql()
+	case c.spec.HTTP != nil:
+		c.http()
+	default:
+		c.add("http", "", "set http or graphql: a grant of no kind allows nothing")
 	}
+}
+
+// graphql adds what a grant of that kind allows.
+func (c *grantCompiler) graphql() {
+	if c.spec.HTTP != nil || c.spec.Where != nil || c.spec.Query.UnlistedAllow || c.spec.Query.Params != nil || c.spec.Body != nil || c.spec.Response != nil {
+		c.add("graphql", "", "remove what goes with http alone, or grant by http")
+	}
+	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
+}
+
+func (c *grantCompiler) http() {
 	c.methods()
 	if len(c.spec.HTTP.Paths) == 0 {
 		c.add("http.paths", "", "list a path")

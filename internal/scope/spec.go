@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 )
@@ -21,6 +22,7 @@ type Grant struct {
 	Name     string             `json:"name"`
 	Endpoint string             `json:"endpoint"`
 	HTTP     *HTTP              `json:"http,omitempty"`
+	GraphQL  *graphql.Spec      `json:"graphql,omitempty"`
 	Where    map[string]Matcher `json:"where,omitempty"`
 	Query    Query              `json:"query"`
 	Headers  map[string]Matcher `json:"headers,omitempty"` // keys in canonical MIME form

@@ -41,7 +41,7 @@ func (r *Reader) Read(text string) (*syntax.Document, error) {
 		return d, nil
 	}
 	text = strings.Clone(text)
-	d, err := Parse(text)
+	d, err := parse(text)
 	if err != nil {
 		return nil, err
 	}

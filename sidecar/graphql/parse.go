@@ -15,9 +15,9 @@ import (
 // send, and bounds the memory that a hostile one takes.
 const maxTokens = 20000
 
-// Parse reads a document. The error says what to write instead, and quotes
+// parse reads a document. The error says what to write instead, and quotes
 // nothing of it but names.
-func Parse(text string) (*syntax.Document, error) {
+func parse(text string) (*syntax.Document, error) {
 	if err := strict(text); err != nil {
 		return nil, err
 	}

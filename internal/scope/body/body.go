@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/form"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 	"github.com/sallyport-dev/sallyport/internal/scope/json"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/media"
@@ -107,6 +108,9 @@ type Content struct {
 	Data []byte
 	// Whole says that Data is all of it; else it is the beginning.
 	Whole bool
+	// GraphQL reads the text of a GraphQL document, of which it keeps no view.
+	// Nil: such documents are not read, and refused.
+	GraphQL func(text string) (*syntax.Document, error)
 }
 
 // A Reading is one body, read once however many grants judge it. It is not
