@@ -15,7 +15,7 @@ import (
 )
 
 // ceiling compiles the ceiling of an UpstreamSecret; nil where it has none.
-func ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, endpoints []bundle.Endpoint) *bundle.Ceiling {
+func (c Compiler) ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, endpoints []bundle.Endpoint) *bundle.Ceiling {
 	if up.Spec.Ceiling == nil {
 		return nil
 	}
@@ -26,6 +26,7 @@ func ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, end
 		upstream:  up,
 		endpoints: endpoints,
 		bodyBytes: limits(up.Spec.Limits).BodyBytes,
+		schemas:   c.Schemas,
 		ceiling:   true,
 	}
 	g.badSets = p.Len() > before

@@ -10,7 +10,10 @@
 //     letter case, file paths and refs may hold an encoded slash, client_id and
 //     client_secret are an older way to authenticate, X-GitHub-Api-Version
 //     chooses the version (GitHub's REST documentation). Its clients read
-//     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN.
+//     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN. It includes github-graphql.
+//   - github-graphql: GraphQL-Features lets fields be selected that are in
+//     preview (github.com/cli/cli sends it). Its clients read GITHUB_GRAPHQL_URL,
+//     as they find it in GitHub Actions. Its schema is in internal/compile/sdl.
 //   - google-rest: the system parameters of Google's APIs, with and without a
 //     dollar sign: $httpMethod is another method, key another identity,
 //     userProject another payer, uploadType another way to read the body

@@ -13,7 +13,12 @@ import (
 // place of their names, so that there is one algebra and one reading.
 
 // renamed is a field of body as the author of a grant knows it.
-func renamed(at string) string { return "args" + strings.TrimPrefix(at, "body.fields") }
+func renamed(at string) string {
+	if path, found := strings.CutPrefix(at, "body.fields."); found {
+		return "args." + path
+	}
+	return "args"
+}
 
 // arguments judges those of one field.
 func (q *request) arguments(f *field, given []syntax.Argument) (detail string, refused bool) {

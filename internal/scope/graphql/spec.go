@@ -3,6 +3,7 @@ package graphql
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
@@ -113,8 +114,8 @@ func compile(s *Spec, report match.Report) *judge {
 
 // checkSpec reports what makes s judge nothing.
 func checkSpec(s *Spec, report match.Report) {
-	if s.Path == "" {
-		report("graphql.path", "", "name the path of the service")
+	if s.Path == "" || strings.ContainsAny(s.Path, "{}") {
+		report("graphql.path", s.Path, "write the path of the service, without captures")
 	}
 	if len(s.Operations) == 0 {
 		report("graphql.operations", "", "list Query or Mutation")
@@ -145,9 +146,20 @@ func compileField(s *Spec, on, name string, report match.Report) *field {
 		}
 		return f
 	}
-	at := func(field, value, msg string) { report("graphql.select["+f.at+"]."+renamed(field), value, msg) }
-	f.args = []*body.Body{body.Compile(&body.Spec{Media: body.JSON, MaxBytes: max(1, repeats*s.MaxBytes), Fields: spec.Args}, false, nil, at)}
+	f.args = []*body.Body{arguments(spec.Args, repeats*s.MaxBytes, func(field, value, msg string) {
+		report("graphql.select["+f.at+"]."+field, value, msg)
+	})}
 	return f
+}
+
+// CheckArgs reports what of args cannot be enforced, with fields such as
+// args.input.branch.glob.
+func CheckArgs(args map[string]match.Matcher, report match.Report) { arguments(args, 1, report) }
+
+// arguments compiles what the arguments of a field may be.
+func arguments(args map[string]match.Matcher, maxBytes int64, report match.Report) *body.Body {
+	spec := &body.Spec{Media: body.JSON, MaxBytes: max(1, maxBytes), Fields: args}
+	return body.Compile(spec, false, nil, func(field, value, msg string) { report(renamed(field), value, msg) })
 }
 
 // possible lets a field of an interface pass only where the same field of the
