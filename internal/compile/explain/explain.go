@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
 // A Request is what is asked about.
@@ -24,6 +25,8 @@ type Request struct {
 	// Body is the body; nil: none. With AnyBody, one that nobody has seen.
 	Body    []byte
 	AnyBody bool
+	// GraphQL reads the documents of such requests; see [scope.Content].
+	GraphQL func(text string) (*syntax.Document, error)
 }
 
 // An Answer says how a request is decided. The zero Answer is a refusal.
@@ -143,7 +146,7 @@ func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision 
 	if q.AnyBody {
 		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
 	}
-	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true})
+	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true, GraphQL: q.GraphQL})
 }
 
 // explainer takes grants apart for one request.
@@ -166,6 +169,11 @@ func (e *explainer) allows(g scope.Grant) (bool, scope.Decision) {
 // near says what a grant lacks.
 func (e *explainer) near(g *scope.Grant) Near {
 	n := Near{Grant: g.Name}
+	if g.HTTP == nil { // what it is about is in the body, and said of that
+		_, d := e.allows(*g)
+		n.Missing = []string{d.Detail}
+		return n
+	}
 	if !slices.Contains(g.HTTP.Methods, e.q.Method) {
 		n.Missing = append(n.Missing, "the method "+e.q.Method+" is none of "+strings.Join(g.HTTP.Methods, ", "))
 	}

@@ -205,10 +205,7 @@ func TestRequests(t *testing.T) {
 // TestHeads: what is not a POST of JSON to the path, without a query, is no
 // request of GraphQL.
 func TestHeads(t *testing.T) {
-	policy, err := scope.Compile(scope.Profile{}, []scope.Grant{{Name: "g", GraphQL: code()}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy := policyOf(t, code())
 	typed := func(name string) []scope.Field { return []scope.Field{{Name: "Content-Type", Value: name}} }
 	tests := map[string]struct {
 		why  string
@@ -244,10 +241,7 @@ func TestHeads(t *testing.T) {
 
 // TestNoReader: where documents cannot be read, none passes.
 func TestNoReader(t *testing.T) {
-	policy, err := scope.Compile(scope.Profile{}, []scope.Grant{{Name: "g", GraphQL: code()}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy := policyOf(t, code())
 	var r scope.Request
 	head := scope.Head{Method: "POST", Target: "/graphql", Fields: []scope.Field{{Name: "Content-Type", Value: "application/json"}}, HasBody: true}
 	if err := r.Parse(&head, nil); err != nil {

@@ -62,10 +62,20 @@ func code() *graphql.Spec {
 // judged asks about a request body, through the whole of the judge.
 func judged(t testing.TB, spec *graphql.Spec, body string) scope.Decision {
 	t.Helper()
+	return judgedBy(t, policyOf(t, spec), body)
+}
+
+func policyOf(t testing.TB, spec *graphql.Spec) *scope.Policy {
+	t.Helper()
 	policy, err := scope.Compile(scope.Profile{}, []scope.Grant{{Name: "g", GraphQL: spec}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return policy
+}
+
+func judgedBy(t testing.TB, policy *scope.Policy, body string) scope.Decision {
+	t.Helper()
 	var r scope.Request
 	head := scope.Head{Method: "POST", Target: "/graphql", Fields: []scope.Field{{Name: "Content-Type", Value: "application/json"}}, HasBody: body != ""}
 	if err := r.Parse(&head, nil); err != nil {
