@@ -96,7 +96,7 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 			return endpoint, false
 		}
 		schema := g.schemas.of(&g.upstream.Spec.Endpoints[endpoint])
-		out.GraphQL = kind.GraphQL(g.p, at, in.GraphQL, g.sets, schema, g.bodyBytes)
+		out.GraphQL = kind.GraphQL(g.p, at, g.sets, in.GraphQL, schema, g.bodyBytes)
 		return endpoint, true
 	case g.p.Len() == before:
 		g.p.Invalid(path, in.Name, "set http or graphql: a grant of no kind grants nothing")

@@ -21,13 +21,13 @@ import (
 // GraphQL compiles a grant of that kind by the schema of its endpoint, of which
 // the result holds the types that the grant names. Problems name what the
 // author wrote; the schema is its owner's, and is not quoted.
-func GraphQL(p *problem.List, path *field.Path, in *v1alpha1.GraphQLGrant, sets matcher.Sets, schema *sdl.Schema, maxBytes int64) *graphql.Spec {
+func GraphQL(p *problem.List, path *field.Path, sets matcher.Sets, in *v1alpha1.GraphQLGrant, schema *sdl.Schema, bodyBytes int64) *graphql.Spec {
 	if schema == nil {
 		p.Invalid(path, "", "the endpoint has no schema to judge by: its owner gives it the profile github-graphql or github-rest, or a schema by graphql.schemaRef")
 		return nil
 	}
 	c := compiler{p: p, schema: schema, sets: sets, named: map[string]string{}, out: &graphql.Spec{
-		Path: in.Path, MaxBytes: maxBytes, Introspection: in.Introspection == v1alpha1.IntrospectionAllow,
+		Path: in.Path, MaxBytes: bodyBytes, Introspection: in.Introspection == v1alpha1.IntrospectionAllow,
 		Query: schema.Query, Mutation: schema.Mutation, Limits: documentLimits(in.Limits), Types: map[string]graphql.Type{},
 	}}
 	for i, operation := range in.Operations {
@@ -39,7 +39,7 @@ func GraphQL(p *problem.List, path *field.Path, in *v1alpha1.GraphQLGrant, sets 
 	for i := range in.Select {
 		c.entry(path.Child("select").Index(i), &in.Select[i])
 	}
-	c.possible()
+	c.possible(path.Child("select"))
 	return c.out
 }
 
@@ -186,15 +186,27 @@ func (c *compiler) below(ref sdl.Ref, name string, item bool) (sdl.Ref, bool) {
 }
 
 // possible notes, of each interface that is named, the named types that may
-// stand there.
-func (c *compiler) possible() {
-	for name, t := range c.out.Types {
-		if of := c.schema.Type(name); of.Kind == sdl.Interface {
-			t.Possible = slices.DeleteFunc(slices.Clone(of.Possible), func(other string) bool {
-				_, named := c.out.Types[other]
-				return !named
-			})
-			c.out.Types[name] = t
+// stand there. A field of such a type that is named with arguments is not named
+// by the interface again, by which any would pass.
+func (c *compiler) possible(path *field.Path) {
+	for _, name := range slices.Sorted(maps.Keys(c.out.Types)) {
+		of := c.schema.Type(name)
+		if of.Kind != sdl.Interface {
+			continue
 		}
+		t := c.out.Types[name]
+		for _, other := range of.Possible {
+			below, named := c.out.Types[other]
+			if !named {
+				continue
+			}
+			t.Possible = append(t.Possible, other)
+			for _, field := range slices.Sorted(maps.Keys(t.Fields)) {
+				if f, both := below.Fields[field]; both && !(f.AnyArgs && t.Fields[field].AnyArgs) {
+					c.p.Invalid(path, other+"."+field, "this field is named twice, by "+name+" as well, with arguments: name one of the two")
+				}
+			}
+		}
+		c.out.Types[name] = t
 	}
 }
