@@ -127,7 +127,7 @@ func (c Compiler) spec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCre
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
 		proveAll(p, spec, out, space, never)
-		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+		newExamples(p, space, out).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }

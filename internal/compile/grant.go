@@ -98,8 +98,12 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 		schema := g.schemas.of(&g.upstream.Spec.Endpoints[endpoint])
 		out.GraphQL = kind.GraphQL(g.p, at, g.sets, in.GraphQL, schema, g.bodyBytes)
 		return endpoint, true
+	case in.WebSocket != nil:
+		at := path.Child("websocket")
+		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
+		return g.endpoint(at.Child("endpoint"), in.WebSocket.Endpoint), true
 	case g.p.Len() == before:
-		g.p.Invalid(path, in.Name, "set http or graphql: a grant of no kind grants nothing")
+		g.p.Invalid(path, in.Name, "set http, or another kind of grant: one without grants nothing")
 	}
 	return -1, false
 }
@@ -117,7 +121,6 @@ func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
 	g.p.Unsupported(in.Git != nil, path.Child("git"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
-	g.p.Unsupported(in.WebSocket != nil, path.Child("websocket"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.

@@ -63,7 +63,7 @@ func TestGraphQL(t *testing.T) {
 	}
 	acme, glob, files := "acme", "agent/**", "docs/**"
 	want := &graphql.Spec{
-		Path: "/graphql", Operations: []syntax.Kind{syntax.Query, syntax.Mutation}, MaxBytes: 1 << 20, Query: "Query", Mutation: "Mutation",
+		Path: "/graphql", Operations: []syntax.Kind{syntax.Mutation, syntax.Query}, MaxBytes: 1 << 20, Query: "Query", Mutation: "Mutation",
 		Limits: graphql.Limits{Depth: 8, Selections: 500, Operations: 10, Aliases: 3},
 		Types: map[string]graphql.Type{
 			"Query": {Fields: map[string]graphql.Field{
@@ -151,5 +151,97 @@ func TestGraphQLRefuses(t *testing.T) {
 				t.Errorf("%s: got %v\nwant spec.grants[0].%s", test.why, err, test.want)
 			}
 		})
+	}
+}
+
+// TestGraphQLProofs holds grants against a ceiling and against entries of never.
+func TestGraphQLProofs(t *testing.T) {
+	const base = `{path: /graphql, operations: [Query], select: [{"on": Query.repository, args: {owner: {in: [acme]}}}, {"on": Repository, fields: [name]}]}`
+	const wide = `{path: /graphql, operations: [Query, Mutation], select: [{"on": Query.repository, args: {owner: {in: [acme, other]}, name: {type: String}}}, {"on": Repository, fields: [name, url]}]}`
+	tests := map[string]struct{ why, grant, ceiling, never, reason, want string }{
+		"alone":    {"nothing speaks against it", base, "", "", "", ""},
+		"within":   {"fewer fields, and narrower arguments", base, `graphql: ` + wide, "", "", ""},
+		"the same": {"it is within itself", wide, `graphql: ` + wide, "", "", ""},
+		"field": {
+			"one more", strings.Replace(base, "fields: [name]", "fields: [name, forks]", 1), `graphql: ` + wide, "", v1alpha1.ReasonNotWithinCeiling,
+			`it allows graph/graphql QUERY /Repository/forks/at/graphql`,
+		},
+		"argument": {
+			"another owner", strings.Replace(base, "[acme]", "[evil]", 1), `graphql: ` + wide, "", v1alpha1.ReasonNotWithinCeiling,
+			`it allows graph/graphql QUERY /Query/repository/at/graphql with Content-Type: application/json and the body {"owner": "evil"}`,
+		},
+		"any argument": {
+			"not bounded", strings.Replace(base, `{"on": Query.repository, args: {owner: {in: [acme]}}}`, `{"on": Query, fields: [repository]}`, 1), `graphql: ` + wide, "",
+			v1alpha1.ReasonNotWithinCeiling, `it allows graph/graphql QUERY /Query/repository/at/graphql`,
+		},
+		"operation": {
+			"the ceiling has no mutations", strings.Replace(base, "[Query]", "[Query, Mutation]", 1), `graphql: ` + base, "", v1alpha1.ReasonNotWithinCeiling,
+			`it allows graph/graphql MUTATION /__any/__typename/at/graphql`,
+		},
+		"introspection": {
+			"the ceiling keeps the schema closed", strings.Replace(base, "operations", "introspection: Allow, operations", 1), `graphql: ` + base, "", v1alpha1.ReasonNotWithinCeiling,
+			`it allows graph/graphql QUERY /__any/__schema/at/graphql`,
+		},
+		"path":                   {"another service", strings.Replace(base, "/graphql", "/other", 1), `graphql: ` + wide, "", v1alpha1.ReasonNotWithinCeiling, `it allows graph/graphql QUERY /`},
+		"kind":                   {"a ceiling of http is none for it", base, `http: {methods: [POST], paths: [/graphql]}, body: {unlisted: Allow}`, "", v1alpha1.ReasonNotWithinCeiling, `it allows graph/graphql QUERY /`},
+		"never":                  {"it is named", base, "", `graphql: {select: [{"on": Repository.name}]}`, v1alpha1.ReasonNeverViolated, `it allows graph/graphql QUERY /Repository/name/at/graphql`},
+		"never of a type":        {"one of its fields is granted", base, "", `graphql: {path: /graphql, select: [{"on": Repository}]}`, v1alpha1.ReasonNeverViolated, `it allows graph/graphql QUERY /Repository/name`},
+		"never of others":        {"it is not named", base, "", `graphql: {select: [{"on": Repository, fields: [forks, owner]}, {"on": Mutation}]}`, "", ""},
+		"never of an argument":   {"it may be given", wide, "", `graphql: {select: [{"on": Query.repository, args: {owner: {in: [other]}}}]}`, v1alpha1.ReasonNeverViolated, `and the body {"owner": "other"}`},
+		"never of another value": {"it may not be given", base, "", `graphql: {select: [{"on": Query.repository, args: {owner: {in: [other]}}}]}`, "", ""},
+		"never of an operation":  {"mutations are not granted", base, "", `graphql: {operations: [Mutation]}`, "", ""},
+		"never of a granted one": {"mutations are granted", wide, "", `graphql: {operations: [Mutation]}`, v1alpha1.ReasonNeverViolated, `it allows graph/graphql MUTATION /`},
+		"never of a path":        {"another service", base, "", `graphql: {path: /other}`, "", ""},
+		"never of an interface": {
+			"what runs is the field of the type", strings.Replace(base, `{"on": Repository, fields: [name]}`, `{"on": User, fields: [login]}`, 1), "", `graphql: {select: [{"on": Actor.login}]}`,
+			v1alpha1.ReasonNeverViolated, `it allows graph/graphql QUERY /User/login`,
+		},
+		"never of a member": {
+			"the interface reaches it", strings.Replace(base, `{"on": Repository, fields: [name]}`, `{"on": Actor, fields: [login]}`, 1), "", `graphql: {select: [{"on": User, fields: [login]}]}`,
+			v1alpha1.ReasonNeverViolated, `it allows graph/graphql QUERY /Actor/login`,
+		},
+		"never of all members": {
+			"the interface reaches its fields", strings.Replace(base, `{"on": Repository, fields: [name]}`, `{"on": Actor, fields: [login]}`, 1), "", `graphql: {select: [{"on": User}]}`,
+			v1alpha1.ReasonNeverViolated, `it allows graph/graphql QUERY /Actor/login`,
+		},
+		"never of the schema": {"it is open", strings.Replace(base, "operations", "introspection: Allow, operations", 1), "", `graphql: {select: [{"on": Query.__schema}]}`, v1alpha1.ReasonNeverViolated, `/__any/__schema`},
+		"never of http":       {"every operation is a POST", base, "", `http: {methods: [POST], paths: [/graphql]}`, v1alpha1.ReasonNeverViolated, `it allows graph POST /graphql`},
+		"never of other http": {"it is no GET", base, "", `http: {methods: [GET]}`, "", ""},
+		"typo":                {"it would never be violated", base, "", `graphql: {select: [{"on": Repositry}]}`, v1alpha1.ReasonInvalid, `never[0].graphql.select[0].on: "Repositry": the schema has no`},
+		"typo in a field":     {"it would never be violated", base, "", `graphql: {select: [{"on": Repository.frks}]}`, v1alpha1.ReasonInvalid, `never[0].graphql.select[0]: "Repository.frks": the schema has no`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			up, sc := graphUpstream, strings.Replace(graphCredential, "GRAPHQL", test.grant, 1)
+			if test.ceiling != "" {
+				up += "  ceiling: {grants: [{name: all, " + test.ceiling + "}]}\n"
+			}
+			if test.never != "" {
+				sc += "  never: [{" + test.never + "}]\n"
+			}
+			_, err := Credential(credentialOf(t, sc), upstreamOf(t, up))
+			var refused *Refused
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("%s: %v", test.why, err)
+			case test.want == "":
+			case !errors.As(err, &refused) || refused.Reason != test.reason || !strings.Contains(refused.Error(), test.want):
+				t.Errorf("%s: got %v\nwant %s %s", test.why, err, test.reason, test.want)
+			}
+		})
+	}
+}
+
+// TestGraphQLCeilingTogether: what one request puts together is within one
+// grant of the ceiling, or it is not within it.
+func TestGraphQLCeilingTogether(t *testing.T) {
+	up := graphUpstream + `  ceiling:
+    grants:
+    - {name: a, graphql: {path: /graphql, operations: [Query], select: [{"on": Query.repository, args: {owner: {in: [acme]}}}]}}
+    - {name: b, graphql: {path: /graphql, operations: [Query], select: [{"on": Query.rateLimit}]}}
+`
+	sc := strings.Replace(graphCredential, "GRAPHQL", `{path: /graphql, operations: [Query], select: [{"on": Query.repository, args: {owner: {in: [acme]}}}, {"on": Query.rateLimit}]}`, 1)
+	if _, err := Credential(credentialOf(t, sc), upstreamOf(t, up)); !errors.Is(err, ErrRefused) {
+		t.Errorf("got %v", err)
 	}
 }

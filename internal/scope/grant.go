@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
 
 // reserved are query names by which some servers take another method or
@@ -30,6 +31,8 @@ type grant struct {
 	headers  []header
 	listed   nameSet
 	body     *body.Body // nil: none is allowed
+	message  *body.Body // nil: none is allowed
+	upgrade  bool
 	protocol shape.Protocol
 }
 
@@ -158,13 +161,24 @@ func (c *grantCompiler) compile(rank int) {
 	c.headers()
 	c.body()
 	c.rest()
-	switch {
-	case c.spec.GraphQL != nil:
+	c.kind()
+}
+
+// kind compiles what makes up the kind of the grant.
+func (c *grantCompiler) kind() {
+	switch g := c.spec; {
+	case g.GraphQL != nil:
 		c.graphql()
-	case c.spec.HTTP != nil:
-		c.http()
+	case g.HTTP != nil:
+		c.methods()
+		if len(g.HTTP.Paths) == 0 {
+			c.add("http.paths", "", "list a path")
+		}
+		c.paths(g.HTTP.Paths...)
+	case g.WebSocket != nil:
+		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
 	default:
-		c.add("http", "", "set http or graphql: a grant of no kind allows nothing")
+		c.add("http", "", "set http, or another kind of grant: one without grants nothing")
 	}
 }
 
@@ -176,14 +190,6 @@ func (c *grantCompiler) graphql() {
 	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
 }
 
-func (c *grantCompiler) http() {
-	c.methods()
-	if len(c.spec.HTTP.Paths) == 0 {
-		c.add("http.paths", "", "list a path")
-	}
-	c.paths(c.spec.HTTP.Paths...)
-}
-
 // shapes adds what a grant of another kind allows. What the grant lists itself
 // goes with every shape.
 func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
@@ -191,7 +197,7 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 	for i := range shapes {
 		s := &shapes[i]
 		one := of
-		one.protocol, one.methods, one.body = protocol, s.Methods, s.Body
+		one.protocol, one.methods, one.body, one.message, one.upgrade = protocol, s.Methods, s.Body, s.Message, s.Upgrade
 		one.params = append(slices.Clone(of.params), c.query(s.Params)...)
 		one.headers = slices.Clone(of.headers)
 		for _, name := range slices.Sorted(maps.Keys(s.Headers)) {

@@ -35,7 +35,7 @@ var leftOut = map[string]string{
 	"S-GIT":   "grants of git, and their profile",
 	"S-MCP25": "grants of mcp, and their profile",
 	"S-MCP26": "grants of mcp, and their profile",
-	"S-WS":    "grants of websocket",
+	"S-WS":    "frames of WebSockets",
 	"S-GRPC":  "grants of grpc, and their profile",
 }
 

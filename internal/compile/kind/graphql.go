@@ -1,5 +1,3 @@
-// Package kind compiles the kinds of grants that are not written as method and
-// path. What a kind has in common with all others is compiled elsewhere.
 package kind
 
 import (
@@ -36,6 +34,7 @@ func GraphQL(p *problem.List, path *field.Path, sets matcher.Sets, in *v1alpha1.
 		}
 		c.out.Operations = append(c.out.Operations, syntax.Kind(operation))
 	}
+	slices.Sort(c.out.Operations)
 	for i := range in.Select {
 		c.entry(path.Child("select").Index(i), &in.Select[i])
 	}

@@ -69,7 +69,8 @@ func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant
 func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
-		m.AsWritten = g
+		written := sorted(*g)
+		m.AsWritten = &written
 		return m
 	}
 	m.Methods = sortedSet(g.HTTP.Methods)
@@ -95,12 +96,28 @@ func sorted(g scope.Grant) scope.Grant {
 	if g.HTTP != nil {
 		g.HTTP = &scope.HTTP{Methods: sortedSet(g.HTTP.Methods), Paths: sortedSet(g.HTTP.Paths)}
 	}
+	if g.GraphQL != nil {
+		g.GraphQL = sortedGraphQL(*g.GraphQL)
+	}
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
 	g.Body = sortedBody(g.Body)
 	g.Response = sortedResponse(g.Response)
 	return g
+}
+
+func sortedGraphQL(s scope.GraphQL) *scope.GraphQL {
+	s.Types = maps.Clone(s.Types)
+	for name, t := range s.Types {
+		t.Fields = maps.Clone(t.Fields)
+		for at, f := range t.Fields {
+			f.Args = sortedMatchers(f.Args)
+			t.Fields[at] = f
+		}
+		s.Types[name] = t
+	}
+	return &s
 }
 
 func sortedResponse(r *scope.Response) *scope.Response {

@@ -31,6 +31,21 @@ func (s *Schema) Type(name string) *Type {
 	return s.types[name]
 }
 
+// Above returns the interfaces that a type may stand for, sorted.
+func (s *Schema) Above(name string) []string {
+	var out []string
+	if s == nil {
+		return nil
+	}
+	for above, t := range s.types {
+		if t.Kind == Interface && slices.Contains(t.Possible, name) {
+			out = append(out, above)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // Kind is what a type is. The zero Kind is none.
 type Kind uint8
 
