@@ -7,6 +7,7 @@ package git
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"net"
 	"net/http"
@@ -270,5 +271,26 @@ func (w *world) address(t *testing.T) string {
 		}
 	}
 	t.Fatalf("no address in %v", w.env)
+	return ""
+}
+
+func basic(handle string) string {
+	return base64.StdEncoding.EncodeToString([]byte("x-access-token:" + handle))
+}
+
+// handle is the token that the agent has.
+func (w *world) handle(t *testing.T) string {
+	t.Helper()
+	for _, v := range w.env {
+		value, found := strings.CutPrefix(v, "GIT_CONFIG_VALUE_1=Authorization: Basic ")
+		if !found {
+			continue
+		}
+		pair, err := base64.StdEncoding.DecodeString(value)
+		if _, handle, ok := strings.Cut(string(pair), ":"); err == nil && ok {
+			return handle
+		}
+	}
+	t.Fatalf("no token in %v", w.env)
 	return ""
 }
