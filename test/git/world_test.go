@@ -5,6 +5,7 @@
 package git
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"encoding/base64"
@@ -133,22 +134,27 @@ func (w *world) serve(t *testing.T) (address, authority string) {
 	return server.Listener.Addr().String(), authority
 }
 
-// start runs the binary with a COMMAND that writes its environment down.
+// start runs the binary with a COMMAND that tells its environment, and a zero
+// and a one at its end.
 func (w *world) start(t *testing.T, address, authority string) {
 	t.Helper()
-	scope, env := filepath.Join(w.home, "scope.yaml"), filepath.Join(w.home, "env")
+	scope := filepath.Join(w.home, "scope.yaml")
 	write(t, scope, manifests)
 	w.audit = filepath.Join(w.home, "audit.jsonl")
 	command := exec.CommandContext(t.Context(), binary, "run", "-f", scope, "--connect-to", "github.com:443="+address, "--upstream-ca", authority,
-		"--audit-file", w.audit, "--", "sh", "-c", `env -0 > "$0.new" && mv "$0.new" "$0" && cat`, env)
+		"--audit-file", w.audit, "--", "sh", "-c", "env -0 && printf '\\001' && cat")
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.home, "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com"}
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var output bytes.Buffer
-	command.Stdout, command.Stderr, command.WaitDelay = &output, &output, time.Second
+	command.Stderr, command.WaitDelay = &output, time.Second
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -160,14 +166,11 @@ func (w *world) start(t *testing.T, address, authority string) {
 			t.Logf("the process said:\n%s", output.String())
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); len(w.env) == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if text, err := os.ReadFile(env); err == nil {
-			w.env = strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
-		}
+	text, err := bufio.NewReader(stdout).ReadString(1)
+	if err != nil {
+		t.Fatalf("the command did not start: %v", err)
 	}
-	if len(w.env) == 0 {
-		t.Fatal("the command did not start")
-	}
+	w.env = strings.Split(strings.TrimSuffix(text, "\x00\x01"), "\x00")
 }
 
 func write(t *testing.T, file, text string) {
