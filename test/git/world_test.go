@@ -92,6 +92,11 @@ type world struct {
 // gives to its COMMAND, and nothing else.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, manifests)
+}
+
+func newWorldOf(t *testing.T, manifests string) *world {
+	t.Helper()
 	w := &world{root: t.TempDir(), home: t.TempDir()}
 	for _, name := range []string{"acme/docs", "acme/web", "acme/options", "acme/secret", "acme/docs.wiki"} {
 		dir, err := upstream.MakeRepository(t.Context(), w.root, name, "release-1", "release-2", "agent/old")
@@ -103,7 +108,7 @@ func newWorld(t *testing.T) *world {
 		}
 	}
 	address, authority := w.serve(t)
-	w.start(t, address, authority)
+	w.start(t, manifests, address, authority)
 	return w
 }
 
@@ -136,7 +141,7 @@ func (w *world) serve(t *testing.T) (address, authority string) {
 
 // start runs the binary with a COMMAND that tells its environment, and a zero
 // and a one at its end.
-func (w *world) start(t *testing.T, address, authority string) {
+func (w *world) start(t *testing.T, manifests, address, authority string) {
 	t.Helper()
 	scope := filepath.Join(w.home, "scope.yaml")
 	write(t, scope, manifests)
