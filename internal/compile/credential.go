@@ -126,7 +126,7 @@ func compileSpec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredentia
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
 		proveAll(p, spec, out, space, never)
-		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+		newExamples(p, space, out).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }

@@ -89,12 +89,16 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 	case in.HTTP != nil:
 		out.HTTP = http(in.HTTP)
 		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
+	case in.WebSocket != nil:
+		at := path.Child("websocket")
+		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
+		return g.endpoint(at.Child("endpoint"), in.WebSocket.Endpoint), true
 	case in.Git != nil:
 		g.httpAlone(path, in)
 		out.Git = kind.Git(g.p, path.Child("git"), g.sets, in.Git, g.bodyBytes)
 		return g.endpoint(path.Child("git", "endpoint"), in.Git.Endpoint), true
 	case g.p.Len() == before:
-		g.p.Invalid(path, in.Name, "set http or git: a grant without a kind grants nothing")
+		g.p.Invalid(path, in.Name, "set http, or another kind of grant: one without grants nothing")
 	}
 	return -1, false
 }
@@ -125,7 +129,6 @@ func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
 	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
-	g.p.Unsupported(in.WebSocket != nil, path.Child("websocket"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.

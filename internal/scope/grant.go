@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
 
 // reserved are query names by which some servers take another method or
@@ -30,6 +31,8 @@ type grant struct {
 	headers  []header
 	listed   nameSet
 	body     *body.Body // nil: none is allowed
+	message  *body.Body // nil: none is allowed
+	upgrade  bool
 	protocol shape.Protocol
 }
 
@@ -158,14 +161,32 @@ func (c *grantCompiler) compile(rank int) {
 	c.headers()
 	c.body()
 	c.rest()
-	switch {
-	case c.spec.HTTP != nil && c.spec.Git == nil:
+	c.kind()
+}
+
+// kind compiles what makes up the kind of the grant.
+func (c *grantCompiler) kind() {
+	switch g := c.spec; {
+	case g.kinds() != 1:
+		c.add("http", "", "set http or another kind of grant, and one alone")
+	case g.HTTP != nil:
 		c.http()
-	case c.spec.Git != nil && c.spec.HTTP == nil:
-		c.shapes(git.Protocol, c.spec.Git.Compile(c.profile.foldsNames(), c.add))
-	default:
-		c.add("http", "", "set one of http and git: no other kind of grant can be enforced")
+	case g.Git != nil:
+		c.shapes(git.Protocol, g.Git.Compile(c.profile.foldsNames(), c.add))
+	case g.WebSocket != nil:
+		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
 	}
+}
+
+// kinds counts the kinds that are set.
+func (g *Grant) kinds() int {
+	n := 0
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.WebSocket != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *grantCompiler) http() {
@@ -183,7 +204,7 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 	for i := range shapes {
 		s := &shapes[i]
 		one := of
-		one.protocol, one.methods, one.body = protocol, s.Methods, s.Body
+		one.protocol, one.methods, one.body, one.message, one.upgrade = protocol, s.Methods, s.Body, s.Message, s.Upgrade
 		one.params = append(slices.Clone(of.params), c.query(s.Params)...)
 		one.headers = slices.Clone(of.headers)
 		for _, name := range slices.Sorted(maps.Keys(s.Headers)) {

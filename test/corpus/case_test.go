@@ -150,7 +150,7 @@ func (c *testCase) unable() string {
 	asks := map[string]bool{
 		"no request": c.Raw == "",
 		"needs":      c.Needs != "", "procedure": c.Procedure != "", "transport": c.Transport != "",
-		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil, "ws_client_frames": c.Frames != nil,
+		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil,
 		"upstream_response": c.Response != "",
 	}
 	if s := c.Setup; s != nil {

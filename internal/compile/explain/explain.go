@@ -85,7 +85,9 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	a.Reason, a.Detail = d.Reason, d.Detail
 	e := explainer{endpoint, &request, &q}
 	for i := range grants {
-		a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		if grants[i].HTTP != nil {
+			a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		}
 	}
 	slices.SortStableFunc(a.Nearest, func(a, b Near) int {
 		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(len(a.Missing), len(b.Missing)))

@@ -257,7 +257,7 @@ func (l *linter) shadows() {
 	for i := range grants {
 		profile := l.profile(grants[i].Endpoint)
 		l.space.Renew(grantWork)
-		if profile != nil {
+		if profile != nil && grants[i].HTTP != nil {
 			regions[i] = l.space.Grant(&grants[i], profile, region.Exchange)
 		}
 		if l.space.Exceeded() {

@@ -11,15 +11,18 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 )
 
-// Reach counts what grants name, one for each path and method of each grant.
+// Reach counts what grants name: of http, one for each path and method of each
+// grant.
 func Reach(grants []scope.Grant) v1alpha1.Reach {
 	var r v1alpha1.Reach
 	for i := range grants {
 		g := &grants[i]
-		if g.HTTP != nil {
+		switch {
+		case g.HTTP != nil:
 			addHTTP(&r, g.HTTP)
-		}
-		if g.Git != nil {
+		case g.WebSocket != nil:
+			r.Writes++
+		case g.Git != nil:
 			addGit(&r, g.Git)
 		}
 		if IsOpaque(g) {
@@ -61,10 +64,11 @@ func addGit(r *v1alpha1.Reach, spec *scope.Git) {
 }
 
 // IsOpaque reports whether some part of what g allows is not looked at: an
-// Opaque body, names of a body or query that are not listed, or the end of a
+// Opaque body or message, names of a body or query that are not listed, or the end of a
 // path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
 	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
+		g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque ||
 		g.HTTP != nil && slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
 }
 

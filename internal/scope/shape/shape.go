@@ -31,4 +31,9 @@ type Shape struct {
 	Headers map[string]match.Matcher
 	// Body is nil where there may be none.
 	Body *body.Body
+	// Upgrade says that the requests ask for another protocol to follow.
+	Upgrade bool
+	// Message is what the messages behind such a request are held to; nil: there
+	// may be none.
+	Message *body.Body
 }
