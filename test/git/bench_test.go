@@ -23,7 +23,7 @@ func BenchmarkPack(b *testing.B) {
 		client         *http.Client
 	}{
 		{"direct", "https://" + w.upstream, key, direct},
-		{"sallyport", "http://" + w.address(b), w.handle(b), http.DefaultClient},
+		{"sallyport", "http://" + w.address(b), w.handle(b), &http.Client{Transport: &http.Transport{}}},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			b.SetBytes(largePack)
