@@ -10,7 +10,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/compile/matcher"
+	"github.com/sallyport-dev/sallyport/internal/compile/piece"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
+	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 )
@@ -47,6 +49,47 @@ func Git(p *problem.List, path *field.Path, sets matcher.Sets, in *v1alpha1.GitG
 	}
 	if in.Push.MaxCommands != nil {
 		out.Push.MaxCommands = int(*in.Push.MaxCommands)
+	}
+	return out
+}
+
+// NeverGit returns what in names, as pieces.
+func NeverGit(p *problem.List, path *field.Path, sets matcher.Sets, in *v1alpha1.NeverGit, common region.Never) []region.Never {
+	common.Paths = []string{piece.Repository}
+	if in.Repos != nil {
+		common.Where = map[string]scope.Matcher{piece.RepositoryName: sets.Compile(p, path.Child("repos"), *in.Repos)}
+	}
+	var out []region.Never
+	if in.Fetch || in.Push == nil {
+		fetch := common
+		fetch.Methods = []string{piece.Fetch}
+		out = append(out, fetch)
+	}
+	if in.Push != nil || !in.Fetch {
+		out = append(out, neverPush(in.Push, common)...)
+	}
+	return out
+}
+
+// neverPush returns the commands that in names, nil of which are all.
+func neverPush(in *v1alpha1.NeverGitPush, common region.Never) []region.Never {
+	if in == nil {
+		in = &v1alpha1.NeverGitPush{}
+	}
+	actions := in.Actions
+	if len(actions) == 0 {
+		actions = []v1alpha1.PushAction{v1alpha1.PushCreate, v1alpha1.PushUpdate, v1alpha1.PushDelete}
+	}
+	for _, action := range actions {
+		common.Methods = append(common.Methods, piece.Push(git.Action(action)))
+	}
+	if len(in.Refs) == 0 {
+		return []region.Never{common}
+	}
+	var out []region.Never
+	for i := range in.Refs {
+		common.Params = map[string]scope.Matcher{piece.Ref: {Glob: &in.Refs[i]}}
+		out = append(out, common)
 	}
 	return out
 }
