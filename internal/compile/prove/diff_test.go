@@ -207,7 +207,7 @@ func TestOtherwise(t *testing.T) {
 // TestTotal: the limit of all grants together is compared too.
 func TestTotal(t *testing.T) {
 	grants := parseGrants(t, `- {http: {methods: [GET], paths: [/x]}}`)
-	with := func(r *scope.Rate) Scope { return Scope{endpoints(github), grants, r} }
+	with := func(r *scope.Rate) Scope { return Scope{Endpoints: endpoints(github), Grants: grants, Requests: r} }
 	minute := func(n int) *scope.Rate { return &scope.Rate{Count: n, Per: time.Minute} }
 	for name, test := range map[string]struct {
 		why      string

@@ -15,7 +15,7 @@ func TestHash(t *testing.T) {
 		c := chance{rand.New(rand.NewPCG(seed, 4))}
 		p := pickOf(c, profiles)
 		s := c.scope(&p)
-		was := measure.Hash(NewSpace(), s.Endpoints, s.Grants)
+		was := hash(s)
 		again := s
 		again.Grants = nil
 		for _, g := range s.Grants {
@@ -27,11 +27,11 @@ func TestHash(t *testing.T) {
 			again.Grants = append(again.Grants, g)
 		}
 		c.Shuffle(len(again.Grants), func(i, j int) { again.Grants[i], again.Grants[j] = again.Grants[j], again.Grants[i] })
-		if accepted(again) && measure.Hash(NewSpace(), again.Endpoints, again.Grants) != was {
+		if accepted(again) && hash(again) != was {
 			t.Errorf("seed %d: in other words it has another hash", seed)
 		}
 		other := pickOf(c, []func(Scope) Scope{c.narrowed, c.tweaked})(s)
-		if !accepted(other) || measure.Hash(NewSpace(), other.Endpoints, other.Grants) != was {
+		if !accepted(other) || hash(other) != was {
 			continue
 		}
 		same++
@@ -42,4 +42,8 @@ func TestHash(t *testing.T) {
 	if same < 50 {
 		t.Errorf("%d changes that change nothing are too few to tell", same)
 	}
+}
+
+func hash(s Scope) string {
+	return measure.Hash(NewSpace(), s.Endpoints, s.Grants, measure.Limits{Requests: s.Requests, Concurrency: s.Concurrency})
 }
