@@ -15,6 +15,7 @@ import (
 // request that the judge of both refuses for the ceiling's sake, and a grant
 // that is not has a witness.
 func TestWithinAgainstTheJudge(t *testing.T) {
+	t.Parallel()
 	counts := map[Answer]int{}
 	for seed := range uint64(3000) {
 		c := chance{rand.New(rand.NewPCG(seed, 2))}
@@ -83,6 +84,7 @@ func refusedAbove(policy, alone *scope.Policy, p *scope.Profile, requests []ask)
 // TestDisjointAgainstTheJudge does so for never, whose reading the test has in
 // words of its own.
 func TestDisjointAgainstTheJudge(t *testing.T) {
+	t.Parallel()
 	counts := map[Answer]int{}
 	for seed := range uint64(3000) {
 		c := chance{rand.New(rand.NewPCG(seed, 3))}

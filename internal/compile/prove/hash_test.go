@@ -10,6 +10,7 @@ import (
 // TestHash: matchers in other words leave the hash as it is, and two scopes of
 // one hash are the same.
 func TestHash(t *testing.T) {
+	t.Parallel()
 	same := 0
 	for seed := range uint64(1000) {
 		c := chance{rand.New(rand.NewPCG(seed, 4))}
