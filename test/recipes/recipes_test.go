@@ -110,7 +110,7 @@ func readEntry(t *testing.T, line string) entry {
 	for _, part := range parts[2 : len(parts)-1] {
 		if h := header.FindStringSubmatch(part); h != nil {
 			e.asked.Fields = append(e.asked.Fields, scope.Field{Name: h[1], Value: h[2]})
-			typed = typed || strings.EqualFold(h[1], "Content-Type")
+			typed = typed || h[1] == "Content-Type"
 			continue
 		}
 		e.asked.Body = []byte(part)

@@ -163,17 +163,23 @@ type compared struct {
 	all []*region.Region
 }
 
-// outside returns what a allows and b does not, a change for each path at
-// most, and the grants of which that was not found out.
-func (a *side) outside(s *region.Space, b *side) (changes []Change, unknown []string) {
-	var lists []compared
-	for _, v := range views(a, b) {
+// lists are all regions of b, as each view has them.
+func (b *side) lists(all []view) []compared {
+	var out []compared
+	for _, v := range all {
 		c := compared{view: v}
 		for _, r := range together(b.built) {
 			c.all = append(c.all, v(r))
 		}
-		lists = append(lists, c)
+		out = append(out, c)
 	}
+	return out
+}
+
+// outside returns what a allows and b does not, a change for each path at
+// most, and the grants of which that was not found out.
+func (a *side) outside(s *region.Space, b *side) (changes []Change, unknown []string) {
+	lists := b.lists(views(a, b))
 	for i := range a.built {
 		g := &a.Grants[i]
 		samePlace := sameURL(a.Endpoints, b.Endpoints, g.Endpoint)
