@@ -137,13 +137,17 @@ func at(endpoint string, grants []scope.Grant) []scope.Grant {
 // nobody has seen passes where it might.
 func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision {
 	d := p.Decide(request)
-	if d.Verdict != scope.Undecided {
-		return d
+	if d.Verdict == scope.Undecided {
+		if q.AnyBody {
+			return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
+		}
+		whole := int64(len(q.Body)) <= d.Read
+		d = p.DecideBody(request, q.Body[:min(int64(len(q.Body)), d.Read)], whole)
 	}
-	if q.AnyBody {
-		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
+	if d.Verdict == scope.Allow && d.Body != nil && int64(len(q.Body)) > d.Body.MaxBytes {
+		return scope.Decision{Reason: scope.TooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", d.Body.MaxBytes)}
 	}
-	return p.DecideBody(request, q.Body, true)
+	return d
 }
 
 // explainer takes grants apart for one request.

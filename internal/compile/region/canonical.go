@@ -148,6 +148,7 @@ func (s *Space) LetsAllPass(m *scope.Matcher, width int) bool {
 	text := lang.NewText(s.Cased(j.Set, j.Fold, Ceiling), j.Least, j.Most)
 	return s.WithinText(lang.NewText(value.All(at).Set, 0, -1), text, s.Within)
 }
+
 // sharedWork is what one shared language may take, in states.
 const sharedWork = 1 << 20
 
