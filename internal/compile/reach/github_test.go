@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/reach"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 	"github.com/sallyport-dev/sallyport/test/npm"
 )
 
@@ -307,11 +308,11 @@ func BenchmarkGitHub(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		if report := reach.Of(&c, "rest", operations); len(report.Reached) < 100 {
 			b.Fatal(len(report.Reached))
 		}
-	}
+	})
 }
 
 // BenchmarkGitHubWhole reads the description of 13 MB as well, as the command
@@ -319,7 +320,7 @@ func BenchmarkGitHub(b *testing.B) {
 func BenchmarkGitHubWhole(b *testing.B) {
 	text, c := github(b), agentOf(b)
 	b.SetBytes(int64(len(text)))
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		operations, err := reach.Read(text)
 		if err != nil {
 			b.Fatal(err)
@@ -327,5 +328,5 @@ func BenchmarkGitHubWhole(b *testing.B) {
 		if report := reach.Of(&c, "rest", operations); len(report.Reached) < 100 {
 			b.Fatal(len(report.Reached))
 		}
-	}
+	})
 }
