@@ -191,7 +191,6 @@ func TestCredentialRefuses(t *testing.T) {
 		"graphql":      {"not enforced yet", read, "graphql: {path: /g, operations: [Query], select: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].graphql: "},
 		"mcp":          {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
 		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
-		"websocket":    {"not enforced yet", read, "websocket: {path: /ws}", v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
 		"never":        {"not proved yet", "  grants:", "  never: [{git: {fetch: true}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].git: "},
 		"observe":      {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
 	}

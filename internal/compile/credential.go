@@ -127,7 +127,7 @@ func compileSpec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredentia
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants, measure.Limits{Requests: out.Requests, Concurrency: out.Limits.Concurrency})
 		proveAll(p, spec, out, space, never)
-		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+		newExamples(p, space, out).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/kind"
 	"github.com/sallyport-dev/sallyport/internal/compile/matcher"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -53,42 +54,57 @@ func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
 // grant compiles one grant. It is not ok where something was found wrong.
 func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, ok bool) {
 	before := g.p.Len()
-	g.unsupported(path, in)
 	if in.Limits != nil {
 		checkRate(g.p, path.Child("limits", "requests"), &in.Limits.Requests)
 	}
-	if in.HTTP == nil {
-		if g.p.Len() == before {
-			g.p.Invalid(path, in.Name, "set http: a grant without method and path grants nothing")
-		}
+	endpoint, known := g.kind(path, in, &out)
+	if !known {
 		return out, false
 	}
-	http := path.Child("http")
-	endpoint := g.endpoint(http.Child("endpoint"), in.HTTP.Endpoint)
-	out = scope.Grant{
-		Name:     in.Name,
-		HTTP:     &scope.HTTP{Paths: slices.Clone(in.HTTP.Paths)},
-		Where:    g.sets.Map(g.p, path.Child("where"), in.Where),
-		Query:    g.query(path.Child("query"), in.Query),
-		Headers:  g.headers(path.Child("headers"), in.Headers, endpoint),
-		Body:     g.body(path.Child("body"), in.Body),
-		Response: keep(in.Response),
-		Limits:   grantLimits(in.Limits),
-	}
-	for _, method := range in.HTTP.Methods {
-		out.HTTP.Methods = append(out.HTTP.Methods, string(method))
-	}
-	if endpoint >= 0 {
-		out.Endpoint = g.endpoints[endpoint].Name
-	}
+	out.Name = in.Name
+	out.Where = g.sets.Map(g.p, path.Child("where"), in.Where)
+	out.Query = g.query(path.Child("query"), in.Query)
+	out.Headers = g.headers(path.Child("headers"), in.Headers, endpoint)
+	out.Body = g.body(path.Child("body"), in.Body)
+	out.Response = keep(in.Response)
+	out.Limits = grantLimits(in.Limits)
 	if g.p.Len() > before {
 		return out, false
 	}
+	out.Endpoint = g.endpoints[endpoint].Name
 	checkGrant(g.p, path, g.endpoints[endpoint].Profile, &out, g.badSets)
 	if !g.ceiling {
 		checkReach(g.p, path.Child("http", "paths"), &out)
 	}
 	return out, g.p.Len() == before
+}
+
+// kind compiles what makes up the kind of a grant, and returns the index of the
+// endpoint that it means, -1 where it means none. A kind that is missing or not
+// enforced is not known.
+func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (endpoint int, known bool) {
+	before := g.p.Len()
+	g.unsupported(path, in)
+	switch {
+	case in.HTTP != nil:
+		out.HTTP = http(in.HTTP)
+		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
+	case in.WebSocket != nil:
+		at := path.Child("websocket")
+		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
+		return g.endpoint(at.Child("endpoint"), in.WebSocket.Endpoint), true
+	case g.p.Len() == before:
+		g.p.Invalid(path, in.Name, "set http, or another kind of grant: one without grants nothing")
+	}
+	return -1, false
+}
+
+func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
+	out := &scope.HTTP{Paths: slices.Clone(in.Paths)}
+	for _, method := range in.Methods {
+		out.Methods = append(out.Methods, string(method))
+	}
+	return out
 }
 
 // unsupported names the parts of a grant that this release does not enforce.
@@ -97,7 +113,6 @@ func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
 	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
-	g.p.Unsupported(in.WebSocket != nil, path.Child("websocket"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.

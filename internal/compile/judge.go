@@ -51,6 +51,9 @@ func grantField(path *field.Path, e *scope.SpecError, g *scope.Grant) text {
 
 // checkReach refuses paths that match whatever the upstream has.
 func checkReach(p *problem.List, path *field.Path, g *scope.Grant) {
+	if g.HTTP == nil {
+		return
+	}
 	for i, template := range g.HTTP.Paths {
 		t, err := scope.ParsePath(template)
 		if err != nil || t.HasLiteral() {

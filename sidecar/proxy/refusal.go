@@ -29,8 +29,7 @@ type answer struct {
 	retryAfter int // in seconds; 0: not said
 }
 
-// answers are the reasons for which requests are refused, in the order of the
-// metrics. Nothing in them tells of the secret, of other grants or of what the
+// answers are the reasons for which requests are refused. Nothing in them tells of the secret, of other grants or of what the
 // upstream said.
 var answers = map[scope.Reason]answer{
 	scope.Malformed:           {400, "The request is malformed", "send one request that every server reads alike", 0},
@@ -101,7 +100,7 @@ const drainable = 64 << 10
 // another may follow.
 func (c *conn) refuse(d *scope.Decision, why refusal) bool {
 	why = c.settle(why)
-	c.stats().denied(why.reason)
+	c.stats().Denied(why.reason)
 	if c.record(audit.Decision, d, why) != nil {
 		why.reason, why.status, why.detail = scope.Unrecorded, 0, ""
 	}
@@ -111,7 +110,7 @@ func (c *conn) refuse(d *scope.Decision, why refusal) bool {
 // fail answers a request that was allowed and that the sidecar cannot bring to
 // its end.
 func (c *conn) fail(why refusal) bool {
-	c.stats().failed(why.reason)
+	c.stats().Failed(why.reason)
 	// The request ends in a refusal either way.
 	_ = c.record(audit.Outcome, nil, why)
 	return c.tell(why)

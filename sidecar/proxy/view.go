@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
 // holder is one credential of the pod, whatever its versions.
@@ -27,7 +28,7 @@ type holder struct {
 	inFlight atomic.Int64
 	counter  limit.Counter
 	lease    atomic.Pointer[lease] // nil: over
-	stats    stats
+	stats    metrics.Credential
 
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing
@@ -36,6 +37,17 @@ type holder struct {
 	// which gives nothing back.
 	buckets limit.Buckets
 }
+
+// enter counts an exchange, unless too many are under way.
+func (h *holder) enter(limit int) bool {
+	if h.inFlight.Add(1) > int64(limit) {
+		h.inFlight.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (h *holder) leave() { h.inFlight.Add(-1) }
 
 // versions are those of a credential and its upstream.
 type versions struct{ credential, upstream bundle.Object }
@@ -192,6 +204,21 @@ type rules map[string]rule
 type rule struct {
 	bucket *limit.Bucket
 	keep   *cut.Keep // nil: all of it
+}
+
+// collect adds the buckets of these grants, and what they keep of an answer:
+// nothing where one of them keeps it all.
+func (r rules) collect(names []string, buckets []*limit.Bucket, keeps []*cut.Keep) ([]*limit.Bucket, []*cut.Keep) {
+	all := false
+	for _, name := range names {
+		one := r[name]
+		buckets, keeps = append(buckets, one.bucket), append(keeps, one.keep)
+		all = all || one.keep == nil
+	}
+	if all {
+		keeps = keeps[:0]
+	}
+	return buckets, keeps
 }
 
 // olderRules is where in [view.rules] those of the floor begin.

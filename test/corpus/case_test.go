@@ -143,7 +143,7 @@ func (c *testCase) unable() string {
 	asks := map[string]bool{
 		"no request": c.Raw == "",
 		"needs":      c.Needs != "", "procedure": c.Procedure != "", "transport": c.Transport != "",
-		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil, "ws_client_frames": c.Frames != nil,
+		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil,
 		"upstream_response": c.Response != "", "git_commands": c.Grow != nil && c.Grow.GitCommands != nil,
 	}
 	if s := c.Setup; s != nil {

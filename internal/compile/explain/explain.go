@@ -85,7 +85,9 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	a.Reason, a.Detail = d.Reason, d.Detail
 	e := explainer{endpoint, &request, &q}
 	for i := range grants {
-		a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		if grants[i].HTTP != nil {
+			a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		}
 	}
 	slices.SortStableFunc(a.Nearest, func(a, b Near) int {
 		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(len(a.Missing), len(b.Missing)))
@@ -137,12 +139,16 @@ func at(endpoint string, grants []scope.Grant) []scope.Grant {
 // nobody has seen passes where it might.
 func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision {
 	d := p.Decide(request)
+	if d.Verdict == scope.Undecided && q.AnyBody {
+		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
+	}
+	for read := int64(-1); d.Verdict == scope.Undecided && d.Read > read; { // some ask for more than at first
+		read = d.Read
+		n := min(int64(len(q.Body)), read)
+		d = p.DecideBody(request, scope.Content{Data: q.Body[:n], Whole: n == int64(len(q.Body))})
+	}
 	if d.Verdict == scope.Undecided {
-		if q.AnyBody {
-			return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
-		}
-		whole := int64(len(q.Body)) <= d.Read
-		d = p.DecideBody(request, q.Body[:min(int64(len(q.Body)), d.Read)], whole)
+		return scope.Decision{Reason: scope.Malformed, Detail: "the body could not be read"}
 	}
 	if d.Verdict == scope.Allow && d.Body != nil && int64(len(q.Body)) > d.Body.MaxBytes {
 		return scope.Decision{Reason: scope.TooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", d.Body.MaxBytes)}

@@ -11,7 +11,7 @@ import (
 )
 
 // document compiles the fields of a JSON body into a tree of places.
-func (c *compiler) document() judge {
+func (c *compiler) document() Judge {
 	root := &place{open: c.spec.UnlistedAllow && len(c.spec.Fields) == 0}
 	for _, path := range slices.Sorted(maps.Keys(c.spec.Fields)) {
 		steps, err := field.Parse(path)
