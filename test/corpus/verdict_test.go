@@ -98,7 +98,9 @@ func allowed(c *testCase, e *evidence) error {
 	if err := clean(c, e); err != nil {
 		return err
 	}
-	passed := func(status int) bool { return status == http.StatusOK || c.isSocket() && status == http.StatusSwitchingProtocols }
+	passed := func(status int) bool {
+		return status == http.StatusOK || c.isSocket() && status == http.StatusSwitchingProtocols
+	}
 	if len(e.answers) != 1 || !passed(e.answers[0].status) || !bytes.Contains(e.answers[0].body, []byte(e.mark)) {
 		return fmt.Errorf("forwarded, but the upstream's answer did not come back: %s", e)
 	}

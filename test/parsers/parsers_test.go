@@ -102,12 +102,8 @@ func forward(policy *scope.Policy, p *scope.Profile, raw []byte) (sent []byte, j
 		return nil, judged, err
 	}
 	defer h.Release()
-	var fields []scope.Field
-	for _, f := range h.Fields {
-		fields = append(fields, scope.Field(f))
-	}
 	var r scope.Request
-	head := scope.Head{Method: h.Method, Target: h.Target, Fields: fields, HasBody: !h.Framing.Empty()}
+	head := scope.Head{Method: h.Method, Target: h.Target, Fields: h.Fields, HasBody: !h.Framing.Empty()}
 	if err := r.Parse(&head, p); err != nil {
 		return nil, judged, err
 	}
@@ -123,7 +119,7 @@ func forward(policy *scope.Policy, p *scope.Profile, raw []byte) (sent []byte, j
 	w := http1.NewWriter(&out)
 	target := string(scope.AppendTarget(nil, "", &r, &d))
 	w.Request(r.Method(), target, "upstream.example")
-	for _, f := range fields {
+	for _, f := range h.Fields {
 		if scope.Forwards(&d, f.Name) {
 			w.Field(f.Name, f.Value)
 		}

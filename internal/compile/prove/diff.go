@@ -163,12 +163,12 @@ type compared struct {
 	all []*region.Region
 }
 
-// lists are all regions of b, as each view has them.
-func (b *side) lists(all []view) []compared {
+// lists are all regions of a, as each view has them.
+func (a *side) lists(all []view) []compared {
 	var out []compared
 	for _, v := range all {
 		c := compared{view: v}
-		for _, r := range together(b.built) {
+		for _, r := range together(a.built) {
 			c.all = append(c.all, v(r))
 		}
 		out = append(out, c)
