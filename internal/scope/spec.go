@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
@@ -22,7 +23,8 @@ type Grant struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`
 	HTTP     *HTTP  `json:"http,omitempty"`
-	// Of these kinds, one at most.
+	// Of these kinds and HTTP, one.
+	Git       *Git               `json:"git,omitempty"`
 	WebSocket *WebSocket         `json:"websocket,omitempty"`
 	Where     map[string]Matcher `json:"where,omitempty"`
 	Query     Query              `json:"query"`
@@ -37,6 +39,9 @@ type HTTP struct {
 	Methods []string `json:"methods"`
 	Paths   []string `json:"paths"` // templates, see [ParsePath]
 }
+
+// Git allows fetching from and pushing to repositories; see package git.
+type Git = git.Spec
 
 // Query constrains the query. The zero value allows no query at all.
 type Query struct {

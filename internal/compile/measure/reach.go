@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 )
 
 // Reach counts what grants name: of http, one for each path and method of each
@@ -18,9 +19,11 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 		g := &grants[i]
 		switch {
 		case g.HTTP != nil:
-			requests(&r, g.HTTP)
+			addHTTP(&r, g.HTTP)
 		case g.WebSocket != nil:
 			r.Writes++
+		case g.Git != nil:
+			addGit(&r, g.Git)
 		}
 		if IsOpaque(g) {
 			r.Opaque++
@@ -30,7 +33,7 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 	return r
 }
 
-func requests(r *v1alpha1.Reach, http *scope.HTTP) {
+func addHTTP(r *v1alpha1.Reach, http *scope.HTTP) {
 	paths := int32(len(http.Paths)) // at most 64
 	for _, method := range http.Methods {
 		switch method {
@@ -40,6 +43,22 @@ func requests(r *v1alpha1.Reach, http *scope.HTTP) {
 			r.Deletes += paths
 		default:
 			r.Writes += paths
+		}
+	}
+}
+
+func addGit(r *v1alpha1.Reach, spec *scope.Git) {
+	if spec.Fetch {
+		r.Reads++
+	}
+	if spec.Push == nil {
+		return
+	}
+	for _, action := range spec.Push.Actions {
+		if action == git.Delete {
+			r.Deletes++
+		} else {
+			r.Writes++
 		}
 	}
 }
