@@ -266,7 +266,7 @@ func (i *intruder) ports(t *testing.T) {
 	if out := i.run(t, i.Namespace, "ports", "14399", "14400"); strings.Contains(out, "took") || !strings.Contains(out, "refused 127.0.0.1:14400 SO_REUSEPORT") {
 		t.Errorf("the sidecar's ports: %s", out)
 	}
-	if out := i.run(t, i.Namespace, "ports", "15400", "own"); !strings.Contains(out, "took 127.0.0.1:15400 plain") || !strings.Contains(out, "took 127.0.0.1:15999 SO_REUSEPORT") {
+	if out := i.run(t, i.Namespace, "ports", "15400", "own"); !strings.Contains(out, "took 127.0.0.1:15400") || !strings.Contains(out, "took 127.0.0.1:15999 SO_REUSEPORT") {
 		t.Errorf("other ports: %s", out)
 	}
 }
@@ -479,7 +479,8 @@ func (i *intruder) flood(t *testing.T) {
 func (i *intruder) names(t *testing.T) {
 	server := "api." + i.Upstream + ".svc"
 	for _, file := range []string{"hosts", "resolv"} {
-		moved := i.repoint(t, i.Control, file, `curl -sk -m 3 https://`+server+`/`)
+		moved := i.repoint(t, i.Control, file,
+			`echo '[{"Text": "GET / HTTP/1.1\r\nHost: moved\r\n\r\n"}]' | intruder exchange -tls -addr=`+server+`:443`)
 		guarded := i.repoint(t, i.Namespace, file,
 			`for n in $(seq 24); do curl -s -m 20 -H "Authorization: Bearer $GITHUB_TOKEN" "$GITHUB_API_URL`+readable+`" & done; wait $(jobs -p | tail -n +2)`)
 		if strings.Contains(guarded, "request ") || strings.Contains(guarded, "impostor\n") || canary.Find(i.Key, guarded) != "" {
@@ -499,7 +500,8 @@ func (i *intruder) names(t *testing.T) {
 // repoint runs the command while the impostor is at work.
 func (i *intruder) repoint(t *testing.T, namespace, file, command string) string {
 	t.Helper()
-	script := `ip=$(hostname -i | cut -d' ' -f1); exec 2>&1; intruder impostor -name=api.` + i.Upstream + `.svc -ip=$ip -` + file + ` -for=12s & sleep 6; ` + command + `; wait`
+	// A resolver looks every five seconds whether its configuration has changed.
+	script := `exec 2>&1; intruder impostor -name=api.` + i.Upstream + `.svc -` + file + ` -for=10s & sleep 6; ` + command + `; wait`
 	out, _ := world.Cluster.Exec(t.Context(), namespace, "deployment/agent", "agent", "bash", "-c", script) // it says what it may not
 	return out
 }

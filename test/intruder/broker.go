@@ -3,11 +3,14 @@
 package main
 
 import (
+	"bufio"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,19 +47,27 @@ func broker(args []string) error {
 
 // stream asks once more where it was told that it asks too often.
 func stream(addr, target, token string) (status int, body string) {
-	host, _, _ := strings.Cut(addr, ":")
-	text := target + " HTTP/1.1\r\nHost: " + host + "\r\nSallyport-Document: 1000\r\nContent-Length: 0\r\nConnection: close\r\n"
-	if token != "" {
-		text += "Authorization: Bearer " + token + "\r\n"
-	}
+	client := &http.Client{Timeout: exchangeLimit, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true, // whoever it is gets nothing of worth
+	}}
+	method, path, _ := strings.Cut(target, " ")
 	for range 10 {
-		c, err := connect(addr, true)
+		r, err := http.NewRequest(method, "https://"+addr, nil)
 		if err != nil {
 			return 0, err.Error()
 		}
-		status, body = ask(c, text+"\r\n")
-		_ = c.Close() // all was read that is wanted
-		if status != 429 {
+		r.URL.Opaque = path // as it is
+		r.Header.Set("Sallyport-Document", "1000")
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
+		}
+		answer, err := client.Do(r)
+		if err != nil {
+			return 0, err.Error()
+		}
+		body, _ = bufio.NewReaderSize(answer.Body, 1<<20).ReadString('\n') // a stream goes on
+		_ = answer.Body.Close()                                            // all was read that is wanted
+		if status = answer.StatusCode; status != http.StatusTooManyRequests {
 			break
 		}
 		time.Sleep(time.Second)

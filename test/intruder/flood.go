@@ -44,11 +44,11 @@ func flood(args []string) error {
 		_, _ = io.WriteString(c, long) // it may be cut off
 		wait(c)
 	})
-	start("endless body", *addr, 64, func(t *tally, c net.Conn) {
+	start("endless body", *addr, 300, func(t *tally, c net.Conn) {
 		_, _ = io.WriteString(c, body) // it may be cut off
 		pour(t, c, strings.Repeat("x", 64<<10))
 	})
-	start("pipelined", *addr, 64, func(t *tally, c net.Conn) {
+	start("pipelined", *addr, 300, func(t *tally, c net.Conn) {
 		pour(t, c, strings.Repeat(strings.Replace(head, "GET", "DELETE", 1)+"\r\n", 50))
 	})
 	start("health", *health, 400, func(_ *tally, c net.Conn) {

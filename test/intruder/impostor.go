@@ -26,11 +26,14 @@ import (
 func impostor(args []string) error {
 	f := flag.NewFlagSet("impostor", flag.ContinueOnError)
 	name := f.String("name", "", "")
-	ip := f.String("ip", "", "")
 	duration := f.Duration("for", 10*time.Second, "")
 	hosts := f.Bool("hosts", false, "")
 	resolv := f.Bool("resolv", false, "")
 	if err := f.Parse(args); err != nil {
+		return err
+	}
+	ip, err := ownAddress()
+	if err != nil {
 		return err
 	}
 	certificate, err := selfSigned(*name)
@@ -45,14 +48,14 @@ func impostor(args []string) error {
 		_ = http.Serve(tls.NewListener(counted{l}, &tls.Config{Certificates: []tls.Certificate{certificate}}), http.HandlerFunc(told))
 	}()
 	if *hosts {
-		put, err := rewrite("/etc/hosts", *ip+" "+*name+"\n")
+		put, err := rewrite("/etc/hosts", ip.String()+" "+*name+"\n")
 		if err != nil {
 			return err
 		}
 		defer put()
 	}
 	if *resolv {
-		if err := nameServer(net.ParseIP(*ip)); err != nil {
+		if err := nameServer(ip); err != nil {
 			return err
 		}
 		put, err := rewrite("/etc/resolv.conf", "nameserver 127.0.0.1\n")
@@ -64,6 +67,16 @@ func impostor(args []string) error {
 	fmt.Println("ready")
 	time.Sleep(*duration)
 	return nil
+}
+
+// ownAddress is the pod's. Nothing is sent.
+func ownAddress() (net.IP, error) {
+	c, err := net.Dial("udp4", "192.0.2.1:9")
+	if err != nil {
+		return nil, fmt.Errorf("finding the pod's address: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	return c.LocalAddr().(*net.UDPAddr).IP, nil
 }
 
 // rewrite puts text in the place of a file, which is mounted and so cannot be

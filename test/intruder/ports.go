@@ -13,7 +13,7 @@ import (
 // reusePort is SO_REUSEPORT, which package syscall lacks.
 const reusePort = 0xf
 
-// options are what a socket may be told before it is bound.
+// socketOptions are what a socket may be told before it is bound.
 var socketOptions = map[string][]int{
 	"plain": nil, "SO_REUSEADDR": {syscall.SO_REUSEADDR}, "SO_REUSEPORT": {reusePort}, "both": {syscall.SO_REUSEADDR, reusePort},
 }
@@ -60,7 +60,7 @@ func listenAt(at netip.AddrPort, options []int) error {
 	if at.Addr().Is4() {
 		family, address = syscall.AF_INET, &syscall.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 	}
-	fd, err := syscall.Socket(family, syscall.SOCK_STREAM, 0)
+	fd, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
