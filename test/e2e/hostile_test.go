@@ -231,13 +231,13 @@ func (i *intruder) packets(t *testing.T) {
 		handle := strings.TrimSpace(i.handle(t))
 		s := &canary.Scanner{Secrets: i.secrets()}
 		s.Secrets["handle"] = handle
-		script := `intruder sniff -for 4s & sleep 1; ` + command + `; wait`
+		script := `intruder sniff -for 4s & while ` + command + `kill -0 %1 2>/dev/null; do :; done`
 		if err := world.Cluster.Stream(t.Context(), s, "exec", "-n", namespace, "deployment/agent", "-c", "agent", "--", "bash", "-c", script); err != nil {
 			t.Error(err)
 		}
 		return s
 	}
-	request := ` for n in 1 2 3 4 5; do curl -s -o /dev/null -H "Authorization: Bearer $GITHUB_TOKEN" %s; done`
+	request := `curl -s -m 5 -o /dev/null -H "Authorization: Bearer $GITHUB_TOKEN" %s; `
 	guarded := listen(i.Namespace, fmt.Sprintf(request, `"$GITHUB_API_URL`+readable+`"`)).Found()
 	control := listen(i.Control, fmt.Sprintf(request, "http://api."+i.Upstream+".svc:443/")).Found()
 	may := i.User == 0 // raw sockets are root's
@@ -435,7 +435,7 @@ func (i *intruder) broker(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range ask("-token=" + strings.TrimSpace(token)) {
-		if a.Status != http.StatusOK || !strings.Contains(a.Body, i.Key) {
+		if a.Status != http.StatusOK || canary.Find(i.Key, a.Body) == "" {
 			t.Errorf("the control: the broker was asked with the sidecar's identity: %d, %d bytes", a.Status, len(a.Body))
 		}
 	}
@@ -444,7 +444,7 @@ func (i *intruder) broker(t *testing.T) {
 // flood sends too much of everything: the sidecar neither ends nor keeps others
 // waiting.
 func (i *intruder) flood(t *testing.T) {
-	const lasting = 35 * time.Second // three probes of liveness
+	const lasting = 32 * time.Second // three probes of liveness
 	done := make(chan string, 1)
 	pod := i.pod(t)
 	go func() {
@@ -479,10 +479,14 @@ func (i *intruder) flood(t *testing.T) {
 func (i *intruder) names(t *testing.T) {
 	server := "api." + i.Upstream + ".svc"
 	for _, file := range []string{"hosts", "resolv"} {
-		moved := i.repoint(t, i.Control, file,
-			`echo '[{"Text": "GET / HTTP/1.1\r\nHost: moved\r\n\r\n"}]' | intruder exchange -tls -addr=`+server+`:443`)
-		guarded := i.repoint(t, i.Namespace, file,
+		control := make(chan string, 1)
+		go func() {
+			control <- i.repoint(t.Context(), i.Control, file,
+				`echo '[{"Text": "GET / HTTP/1.1\r\nHost: moved\r\n\r\n"}]' | intruder exchange -tls -addr=`+server+`:443`)
+		}()
+		guarded := i.repoint(t.Context(), i.Namespace, file,
 			`for n in $(seq 24); do curl -s -m 20 -H "Authorization: Bearer $GITHUB_TOKEN" "$GITHUB_API_URL`+readable+`" & done; wait $(jobs -p | tail -n +2)`)
+		moved := <-control
 		if strings.Contains(guarded, "request ") || strings.Contains(guarded, "impostor\n") || canary.Find(i.Key, guarded) != "" {
 			t.Errorf("%s: a request came to the impostor:\n%s", file, guarded)
 		}
@@ -492,16 +496,15 @@ func (i *intruder) names(t *testing.T) {
 		if file == "hosts" && !strings.Contains(guarded, `"full_name"`) {
 			t.Errorf("the hosts file took the sidecar's requests away:\n%s", guarded)
 		}
-		t.Logf("%s: %d requests answered by the upstream, %d connections to the impostor", file,
-			strings.Count(guarded, `"full_name"`), strings.Count(guarded, "connected "))
+		t.Logf("%s: %d requests answered by the upstream, %d questions and %d connections to the impostor", file,
+			strings.Count(guarded, `"full_name"`), strings.Count(guarded, "asked for "), strings.Count(guarded, "connected "))
 	}
 }
 
 // repoint runs the command while the impostor is at work.
-func (i *intruder) repoint(t *testing.T, namespace, file, command string) string {
-	t.Helper()
+func (i *intruder) repoint(ctx context.Context, namespace, file, command string) string {
 	// A resolver looks every five seconds whether its configuration has changed.
 	script := `exec 2>&1; intruder impostor -name=api.` + i.Upstream + `.svc -` + file + ` -for=10s & sleep 6; ` + command + `; wait`
-	out, _ := world.Cluster.Exec(t.Context(), namespace, "deployment/agent", "agent", "bash", "-c", script) // it says what it may not
+	out, _ := world.Cluster.Exec(ctx, namespace, "deployment/agent", "agent", "bash", "-c", script) // it says what it may not
 	return out
 }

@@ -70,7 +70,7 @@ func stream(addr, target, token string) (status int, body string) {
 		if status = answer.StatusCode; status != http.StatusTooManyRequests {
 			break
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 	}
 	return status, body
 }

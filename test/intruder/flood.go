@@ -57,7 +57,7 @@ func flood(args []string) error {
 	})
 	running.Wait()
 	for _, t := range tallies {
-		fmt.Printf("%s: %d connections, %d failed, %d bytes\n", t.name, t.opened.Load(), t.failed.Load(), t.sent.Load())
+		fmt.Fprintf(os.Stdout, "%s: %d connections, %d failed, %d bytes\n", t.name, t.opened.Load(), t.failed.Load(), t.sent.Load())
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (t *tally) again(addr string, end time.Time, do func(*tally, net.Conn)) {
 		c, err := net.DialTimeout("tcp", addr, time.Until(end))
 		if err != nil {
 			t.failed.Add(1)
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 			continue
 		}
 		t.opened.Add(1)
@@ -87,7 +87,7 @@ func (t *tally) again(addr string, end time.Time, do func(*tally, net.Conn)) {
 // wait reads until the other side has had enough.
 func wait(c net.Conn) {
 	_, _ = io.Copy(io.Discard, c) // as long as it lasts
-	time.Sleep(50 * time.Millisecond)
+	<-time.After(50 * time.Millisecond)
 }
 
 // pour writes until it is cut off, and never reads.

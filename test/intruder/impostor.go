@@ -64,8 +64,8 @@ func impostor(args []string) error {
 		}
 		defer put()
 	}
-	fmt.Println("ready")
-	time.Sleep(*duration)
+	fmt.Fprintln(os.Stdout, "ready")
+	<-time.After(*duration)
 	return nil
 }
 
@@ -91,7 +91,7 @@ func rewrite(path, text string) (back func(), err error) {
 	}
 	return func() {
 		if err := os.WriteFile(path, before, 0o644); err != nil {
-			fmt.Println("lost", path, err)
+			fmt.Fprintln(os.Stdout, "lost", path, err)
 		}
 	}, nil
 }
@@ -102,13 +102,13 @@ type counted struct{ net.Listener }
 func (l counted) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err == nil {
-		fmt.Println("connected", c.RemoteAddr())
+		fmt.Fprintln(os.Stdout, "connected", c.RemoteAddr())
 	}
 	return c, err
 }
 
 func told(w http.ResponseWriter, r *http.Request) {
-	fmt.Println("request", r.Method, r.URL, r.Host, r.Header)
+	fmt.Fprintln(os.Stdout, "request", r.Method, r.URL, r.Host, r.Header)
 	_, _ = fmt.Fprintln(w, "impostor") // the caller may have gone
 }
 
@@ -161,7 +161,7 @@ func resolve(question []byte, ip net.IP) []byte {
 	answer := append([]byte(nil), question[:end+5]...)
 	answer[2], answer[3] = 0x84, 0 // an answer, by authority
 	binary.BigEndian.PutUint64(answer[4:], 1<<48)
-	fmt.Printf("asked for %q\n", question[header:end])
+	fmt.Fprintf(os.Stdout, "asked for %q\n", question[header:end])
 	if binary.BigEndian.Uint16(question[end+1:]) != address {
 		return answer // there is none
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"syscall"
 )
@@ -34,10 +35,10 @@ func ports(args []string) error {
 			for name, options := range socketOptions {
 				at := netip.AddrPortFrom(a, uint16(port))
 				if err := listenAt(at, options); err != nil {
-					fmt.Println("refused", at, name, err)
+					fmt.Fprintln(os.Stdout, "refused", at, name, err)
 					continue
 				}
-				fmt.Println("took", at, name)
+				fmt.Fprintln(os.Stdout, "took", at, name)
 			}
 		}
 	}

@@ -148,13 +148,14 @@ func roots(w io.Writer) {
 	}
 }
 
-// tree prints every file below dir, without leaving for /proc and /sys.
+// tree prints every file below dir, without leaving for /proc and /sys, nor for
+// /usr, which is the image's: it was made before there was a key.
 func tree(w io.Writer, dir string) {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // what cannot be read is passed over
 		switch {
 		case err != nil:
 			fmt.Fprintln(w, "!", err)
-		case d.IsDir() && (path == "/proc" || path == "/sys"):
+		case d.IsDir() && (path == "/proc" || path == "/sys" || path == "/usr"):
 			return fs.SkipDir
 		case d.Type().IsRegular(), d.Type()&fs.ModeSymlink != 0 && dir != "/":
 			show(w, path)
