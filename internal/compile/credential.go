@@ -126,7 +126,7 @@ func compileSpec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredentia
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
 		proveAll(p, spec, out, space, never)
-		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+		newExamples(p, space, out).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }
@@ -201,6 +201,8 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 		return in.Bearer != nil
 	case "header":
 		return in.Header != nil
+	case "basic":
+		return in.Basic != nil
 	}
 	return true
 }
@@ -208,14 +210,11 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 // preset is a value of a profile for an endpoint. What stands behind the
 // address is left out where it is part of the url: paths are relative to that.
 func preset(value string, e *v1alpha1.Endpoint) string {
-	base, found := strings.CutPrefix(value, "{url:ENDPOINT}")
-	if !found {
-		return value
+	const address = "{url:ENDPOINT}"
+	if base, found := strings.CutPrefix(value, address); found && strings.HasSuffix(e.URL, base) {
+		value = address
 	}
-	if strings.HasSuffix(e.URL, base) {
-		base = ""
-	}
-	return "{url:" + e.Name + "}" + base
+	return strings.NewReplacer(address, "{url:"+e.Name+"}", "{upstream}", e.URL).Replace(value)
 }
 
 // checkVariable refuses a value that names no endpoint: the agent would get

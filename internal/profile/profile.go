@@ -11,6 +11,10 @@
 //     client_secret are an older way to authenticate, X-GitHub-Api-Version
 //     chooses the version (GitHub's REST documentation). Its clients read
 //     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN.
+//   - github-git: the names of accounts and repositories have no letter case.
+//     git reads GIT_CONFIG_COUNT and the keys and values that it counts
+//     (git-config(1)): insteadOf leads addresses of the upstream to the sidecar,
+//     extraHeader shows it the token without being asked, and to nobody else.
 //   - google-rest: the system parameters of Google's APIs, with and without a
 //     dollar sign: $httpMethod is another method, key another identity,
 //     userProject another payer, uploadType another way to read the body
@@ -52,12 +56,14 @@ type Profile struct {
 }
 
 // EnvVar is a client variable. Its value holds {url:ENDPOINT}, in which
-// ENDPOINT stands for the endpoint that has the profile, or {token}.
+// ENDPOINT stands for the endpoint that has the profile, {upstream}, its url,
+// {token}, or {basic}, the token as the password of HTTP Basic; or it says of
+// the others how they are read.
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	// Inject says that the variable is for endpoints that take the credential
-	// this way alone: bearer or header. Empty: for all.
+	// this way alone: bearer, header or basic. Empty: for all.
 	Inject string `json:"inject"`
 }
 

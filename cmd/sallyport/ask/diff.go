@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
+	"github.com/sallyport-dev/sallyport/internal/compile/whole"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
@@ -213,7 +214,7 @@ func compareCredentials(old, fresh *credential) compared {
 		Verdict: prove.Same, Assumed: some.assumption(),
 	}
 	for _, pair := range views(old, fresh) {
-		out.join(prove.Diff(pair[0], pair[1]))
+		out.join(whole.Diff(pair[0], pair[1]))
 	}
 	return out
 }
@@ -309,7 +310,7 @@ func compareCeiling(old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
 		out.Verdict = prove.Widened
 		out.Added = []changed{{Text: "whatever the key can do: there is no ceiling"}}
 	default:
-		out.join(prove.Diff(prove.Scope{Endpoints: was, Grants: before.Grants}, prove.Scope{Endpoints: is, Grants: now.Grants}))
+		out.join(whole.Diff(prove.Scope{Endpoints: was, Grants: before.Grants}, prove.Scope{Endpoints: is, Grants: now.Grants}))
 	}
 	return out, nil
 }

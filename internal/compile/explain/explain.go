@@ -85,7 +85,9 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	a.Reason, a.Detail = d.Reason, d.Detail
 	e := explainer{endpoint, &request, &q}
 	for i := range grants {
-		a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		if grants[i].HTTP != nil {
+			a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		}
 	}
 	slices.SortStableFunc(a.Nearest, func(a, b Near) int {
 		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(len(a.Missing), len(b.Missing)))
@@ -166,6 +168,11 @@ func (e *explainer) allows(g scope.Grant) (bool, scope.Decision) {
 // near says what a grant lacks.
 func (e *explainer) near(g *scope.Grant) Near {
 	n := Near{Grant: g.Name}
+	if g.HTTP == nil {
+		_, d := e.allows(*g)
+		n.Missing = append(n.Missing, d.Detail)
+		return n
+	}
 	if !slices.Contains(g.HTTP.Methods, e.q.Method) {
 		n.Missing = append(n.Missing, "the method "+e.q.Method+" is none of "+strings.Join(g.HTTP.Methods, ", "))
 	}

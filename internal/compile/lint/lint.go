@@ -157,6 +157,9 @@ func markParts(used map[string]bool, parts map[string]v1alpha1.Part) {
 func (l *linter) grant(i int) {
 	g := &l.Compiled.Grants[i]
 	at := fmt.Sprintf("spec.grants[%d]", i)
+	if g.HTTP == nil {
+		return
+	}
 	for k, template := range g.HTTP.Paths {
 		l.captures(g, template, fmt.Sprintf("%s.http.paths[%d]", at, k))
 	}
@@ -254,7 +257,7 @@ func (l *linter) shadows() {
 	for i := range grants {
 		profile := l.profile(grants[i].Endpoint)
 		l.space.Renew(grantWork)
-		if profile != nil {
+		if profile != nil && grants[i].HTTP != nil {
 			regions[i] = l.space.Grant(&grants[i], profile, region.Exchange)
 		}
 		if l.space.Exceeded() {

@@ -12,7 +12,7 @@ import (
 // language and not here would be taken for nothing: two scopes that differ in it
 // would be the same. Teach regions, the hash and equalProfiles about it first.
 var proved = map[reflect.Type]string{
-	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Where Query Headers Body Response Limits",
+	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Git WebSocket Where Query Headers Body Response Limits",
 	reflect.TypeFor[scope.HTTP]():     "Methods Paths",
 	reflect.TypeFor[scope.Query]():    "UnlistedAllow Params",
 	reflect.TypeFor[scope.Body]():     "Media MaxBytes UnlistedAllow Fields Parts",
