@@ -99,7 +99,7 @@ spec:
 {{end}}
 `))
 
-// newIntruder starts both and waits until the sidecar serves.
+// newIntruder starts both. No request was sent yet, so no connection is open.
 func newIntruder(t *testing.T, name string, user int64) *intruder {
 	t.Helper()
 	i := &intruder{probe: newProbe("hostile-" + name), Control: "e2e-control-" + name, User: user}
@@ -121,7 +121,6 @@ func newIntruder(t *testing.T, name string, user int64) *intruder {
 			t.Fatal(err)
 		}
 	}
-	i.until(t, "GET", readable, http.StatusOK, "main")
 	return i
 }
 
@@ -175,6 +174,8 @@ func TestHostileAgent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := newIntruder(t, name, user)
+			t.Run("names", i.names)
+			i.until(t, "GET", readable, http.StatusOK, "main")
 			before := i.pod(t)
 			if s := before.Spec.InitContainers[0].SecurityContext; s.RunAsUser == nil || *s.RunAsUser != sidecarUser {
 				t.Fatalf("the sidecar's user is not the one that is taken for it: %+v", s)
@@ -183,7 +184,7 @@ func TestHostileAgent(t *testing.T) {
 				name string
 				do   func(*testing.T)
 			}{
-				{"names", i.names}, {"reads", i.reads}, {"packets", i.packets}, {"ports", i.ports},
+				{"reads", i.reads}, {"packets", i.packets}, {"ports", i.ports},
 				{"requests", i.requests}, {"broker", i.broker}, {"flood", i.flood},
 			} {
 				t.Run(part.name, part.do)
@@ -478,7 +479,10 @@ func (i *intruder) flood(t *testing.T) {
 // sidecar's.
 func (i *intruder) names(t *testing.T) {
 	server := "api." + i.Upstream + ".svc"
-	for _, file := range []string{"hosts", "resolv"} {
+	for n, file := range []string{"hosts", "resolv"} {
+		if n > 0 && i.User == 0 {
+			i.anew(t)
+		}
 		control := make(chan string, 1)
 		go func() {
 			control <- i.repoint(t.Context(), i.Control, file,
@@ -501,10 +505,27 @@ func (i *intruder) names(t *testing.T) {
 	}
 }
 
+// anew has another pod in the place of the agent's, whose sidecar has no
+// connection open.
+func (i *intruder) anew(t *testing.T) {
+	t.Helper()
+	restart(t, i.Namespace, "deployment/agent")
+	err := kube.Until(t.Context(), soon, "the pod of before to be gone", func(ctx context.Context) error {
+		out, err := world.Cluster.Run(ctx, "get", "pods", "-n", i.Namespace, "-o", "name")
+		if err == nil && strings.Count(out, "pod/") != 1 {
+			err = fmt.Errorf("there are %q", out)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // repoint runs the command while the impostor is at work.
 func (i *intruder) repoint(ctx context.Context, namespace, file, command string) string {
 	// A resolver looks every five seconds whether its configuration has changed.
-	script := `exec 2>&1; intruder impostor -name=api.` + i.Upstream + `.svc -` + file + ` -for=10s & sleep 6; ` + command + `; wait`
+	script := `exec 2>&1; echo 'hosts: files dns' >/etc/nsswitch.conf; intruder impostor -name=api.` + i.Upstream + `.svc -` + file + ` -for=10s & sleep 6; ` + command + `; wait`
 	out, _ := world.Cluster.Exec(ctx, namespace, "deployment/agent", "agent", "bash", "-c", script) // it says what it may not
 	return out
 }

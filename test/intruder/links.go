@@ -60,6 +60,7 @@ func plant(w io.Writer) {
 			continue
 		}
 		fmt.Fprintln(w, "planted", name)
+		_ = os.Remove(filepath.Join(shared, name)) // the next one begins anew
 	}
 }
 
