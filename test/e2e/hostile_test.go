@@ -500,6 +500,9 @@ func (i *intruder) names(t *testing.T) {
 		if file == "hosts" && !strings.Contains(guarded, `"full_name"`) {
 			t.Errorf("the hosts file took the sidecar's requests away:\n%s", guarded)
 		}
+		if file == "resolv" && i.User == 0 && !strings.Contains(guarded, "connected ") {
+			t.Errorf("the sidecar's name server was not changed, so nothing was shown:\n%s", guarded)
+		}
 		t.Logf("%s: %d requests answered by the upstream, %d questions and %d connections to the impostor", file,
 			strings.Count(guarded, `"full_name"`), strings.Count(guarded, "asked for "), strings.Count(guarded, "connected "))
 	}
