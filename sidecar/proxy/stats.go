@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
@@ -76,6 +77,21 @@ func (s *Server) Metrics(t *metrics.Text) {
 		t.Histogram("sallyport_request_duration_seconds", &h.stats.duration, h.labels()...)
 	}
 	s.gauges(t, holders)
+}
+
+// Seen counts what was denied since it was called before. It is not to be
+// called concurrently.
+func (s *Server) Seen() (all []bundle.Seen) {
+	for _, h := range s.sorted() {
+		for i := range reasons {
+			n := h.stats.denials[i].Load()
+			if n > h.told[i] {
+				all = append(all, bundle.Seen{Credential: h.name, Reason: reasons[i], Count: n - h.told[i]})
+			}
+			h.told[i] = n
+		}
+	}
+	return all
 }
 
 func (s *Server) gauges(t *metrics.Text, holders []*holder) {
