@@ -26,6 +26,7 @@ help: ## Show this list
 build: ## Build manager, sidecar and sallyport into bin/
 	@for b in $(BINARIES); do \
 	  go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+	@ln -sf sallyport bin/kubectl-sallyport
 
 .PHONY: image
 image: build ## Build and push both images: make image IMG=registry/sallyport:tag
