@@ -82,6 +82,10 @@ fuzz: ## Fuzz every target for FUZZTIME (default 1m) each
 bench: ## Measure the proxied request beside HAProxy, nginx and ReverseProxy
 	@hack/bench.sh
 
+.PHONY: bench-scale
+bench-scale: ## Measure how fast changes reach 1,000 sidecars on a real API server
+	@hack/bench-scale.sh
+
 ##@ Cluster
 .PHONY: up down logs
 up: ## Bring the local cluster up
