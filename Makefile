@@ -26,6 +26,7 @@ help: ## Show this list
 build: ## Build manager, sidecar and sallyport into bin/
 	@for b in $(BINARIES); do \
 	  go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+	@ln -sf sallyport bin/kubectl-sallyport
 
 .PHONY: image
 image: build ## Build and push both images: make image IMG=registry/sallyport:tag
@@ -86,6 +87,10 @@ fuzz: ## Fuzz every target for FUZZTIME (default 1m) each
 .PHONY: bench
 bench: ## Measure the proxied request beside HAProxy, nginx and ReverseProxy
 	@hack/bench.sh
+
+.PHONY: bench-scale
+bench-scale: ## Measure how fast changes reach 1,000 sidecars on a real API server
+	@hack/bench-scale.sh
 
 ##@ Cluster
 .PHONY: up down logs

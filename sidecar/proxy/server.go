@@ -363,6 +363,17 @@ func (s *Server) Metrics(t *metrics.Text) {
 	t.Sample("sallyport_connections", float64(s.connections()))
 }
 
+// Seen counts what was denied since it was called before. It is not to be
+// called concurrently.
+func (s *Server) Seen() (all []bundle.Seen) {
+	for _, h := range s.sorted() {
+		h.stats.News(func(r scope.Reason, n uint64) {
+			all = append(all, bundle.Seen{Credential: h.name, Reason: r, Count: n})
+		})
+	}
+	return all
+}
+
 func (s *Server) sorted() []*holder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
