@@ -202,6 +202,8 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 		return in.Bearer != nil
 	case "header":
 		return in.Header != nil
+	case "basic":
+		return in.Basic != nil
 	}
 	return true
 }
@@ -209,14 +211,11 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 // preset is a value of a profile for an endpoint. What stands behind the
 // address is left out where it is part of the url: paths are relative to that.
 func preset(value string, e *v1alpha1.Endpoint) string {
-	base, found := strings.CutPrefix(value, "{url:ENDPOINT}")
-	if !found {
-		return value
+	const address = "{url:ENDPOINT}"
+	if base, found := strings.CutPrefix(value, address); found && strings.HasSuffix(e.URL, base) {
+		value = address
 	}
-	if strings.HasSuffix(e.URL, base) {
-		base = ""
-	}
-	return "{url:" + e.Name + "}" + base
+	return strings.NewReplacer(address, "{url:"+e.Name+"}", "{upstream}", e.URL).Replace(value)
 }
 
 // checkVariable refuses a value that names no endpoint: the agent would get

@@ -91,6 +91,7 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 		out.HTTP = http(in.HTTP)
 		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
 	case in.GraphQL != nil:
+		g.httpAlone(path, in)
 		at := path.Child("graphql")
 		if endpoint = g.endpoint(at.Child("endpoint"), in.GraphQL.Endpoint); endpoint < 0 {
 			return endpoint, false
@@ -102,10 +103,27 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 		at := path.Child("websocket")
 		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
 		return g.endpoint(at.Child("endpoint"), in.WebSocket.Endpoint), true
+	case in.Git != nil:
+		g.httpAlone(path, in)
+		out.Git = kind.Git(g.p, path.Child("git"), g.sets, in.Git, g.bodyBytes)
+		return g.endpoint(path.Child("git", "endpoint"), in.Git.Endpoint), true
 	case g.p.Len() == before:
 		g.p.Invalid(path, in.Name, "set http, or another kind of grant: one without grants nothing")
 	}
 	return -1, false
+}
+
+// httpAlone refuses what goes with http alone, a second time: the installed
+// schema may be older than this code.
+func (g *grants) httpAlone(path *field.Path, in *v1alpha1.Grant) {
+	for _, part := range []struct {
+		name  string
+		given bool
+	}{{"where", in.Where != nil}, {"query", in.Query != nil}, {"body", in.Body != nil}, {"response", in.Response != nil}} {
+		if part.given {
+			g.p.Invalid(path.Child(part.name), "", part.name+" goes with http: remove it, or grant by http")
+		}
+	}
 }
 
 func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
@@ -118,7 +136,6 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 
 // unsupported names the parts of a grant that this release does not enforce.
 func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
-	g.p.Unsupported(in.Git != nil, path.Child("git"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 }

@@ -57,6 +57,43 @@ var kindTests = map[string]struct{ why, grant, ceiling, never, reason, want stri
 		"no message is named", `websocket: {path: /ws, messages: {fields: {type: {in: [ping]}}}}`, "",
 		`websocket: {messages: {fields: {type: {equals: drop}}}}`, "", "",
 	},
+	"git": {"nothing speaks against it", `git: {repos: {in: [acme/docs]}, fetch: true, push: {refs: ["refs/heads/agent/**"], actions: [Create, Delete]}}`, "", "", "", ""},
+	"git, within": {
+		"fewer repositories, refs and actions", `git: {repos: {in: [acme/docs]}, fetch: true, push: {refs: ["refs/heads/agent/*"], actions: [Create]}}`,
+		`git: {repos: {glob: "acme/*"}, fetch: true, push: {refs: ["refs/heads/**"], actions: [Create, Update]}}`, "", "", "",
+	},
+	"git, deletes": {
+		"deleting is an action of its own", `git: {repos: {in: [acme/docs]}, push: {refs: ["refs/heads/agent/*"], actions: [Create, Delete]}}`,
+		`git: {repos: {glob: "acme/*"}, push: {refs: ["refs/heads/**"], actions: [Create, Update]}}`, "", v1alpha1.ReasonNotWithinCeiling,
+		`spec.grants[0]: "it": it allows rt/git PUSH-DELETE /acme/docs?ref=refs%2Fheads%2Fagent%2F`,
+	},
+	"git, other ref": {
+		"not under refs/heads", `git: {repos: {in: [acme/docs]}, push: {refs: ["refs/**"], actions: [Create]}}`,
+		`git: {repos: {glob: "acme/*"}, push: {refs: ["refs/heads/**"], actions: [Create]}}`, "", v1alpha1.ReasonNotWithinCeiling,
+		`spec.grants[0]: "it": it allows rt/git PUSH-CREATE /acme/docs?ref=refs%2F`,
+	},
+	"git, two above": {
+		"a push may hold both commands, and no grant of the ceiling allows both",
+		`git: {repos: {in: [acme/docs]}, push: {refs: [refs/heads/a, refs/heads/b], actions: [Create]}}`,
+		`git: {repos: {in: [acme/docs]}, push: {refs: [refs/heads/a], actions: [Create]}}}, {name: other, git: {repos: {in: [acme/docs]}, push: {refs: [refs/heads/b], actions: [Create]}}`,
+		"", v1alpha1.ReasonNotWithinCeiling, `spec.grants[0]: "it": whether it lies within the ceiling`,
+	},
+	"git, more commands": {
+		"the ceiling bounds them", `git: {repos: {in: [acme/docs]}, push: {refs: [refs/heads/a], actions: [Create]}}`,
+		`git: {repos: {in: [acme/docs]}, push: {refs: [refs/heads/a], actions: [Create], maxCommands: 5}}`, "", v1alpha1.ReasonNotWithinCeiling,
+		`spec.grants[0]: "it": it allows rt/git PUSH /acme/docs?commands=6`,
+	},
+	"git, never releases": {
+		"the glob takes them in", `git: {repos: {in: [acme/docs]}, push: {refs: ["refs/heads/*"], actions: [Delete]}}`, "",
+		`git: {push: {refs: ["refs/heads/release-*"], actions: [Delete]}}`, v1alpha1.ReasonNeverViolated,
+		`spec.grants[0]: "it": it allows rt/git PUSH-DELETE /acme/docs?ref=refs%2Fheads%2Frelease-`,
+	},
+	"git, never others":  {"other branches are named", `git: {repos: {in: [acme/docs]}, push: {refs: ["refs/heads/agent/*"], actions: [Delete]}}`, "", `git: {push: {refs: ["refs/heads/release-*"]}}`, "", ""},
+	"git, never fetched": {"any fetch is named", `git: {repos: {in: [acme/docs]}, fetch: true}`, "", `git: {fetch: true}`, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows rt/git FETCH /acme/docs`},
+	"git, never http": {
+		"its requests are named", `git: {repos: {glob: "acme/*"}, push: {refs: [refs/heads/a], actions: [Create]}}`, "",
+		`http: {methods: [POST], paths: ["/acme/docs.git/{service}"]}`, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows rt POST /acme/docs.git/git-receive-pack`,
+	},
 	"http, never websocket": {"a plain request opens none", `http: {methods: [GET], paths: [/ws]}`, "", `websocket: {path: /ws}`, "", ""},
 }
 

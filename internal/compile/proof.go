@@ -114,12 +114,14 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) []region.Never
 // neverKind returns what an entry names, by its kind.
 func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.Never) []region.Never {
 	before := g.p.Len()
-	g.p.Unsupported(in.Git != nil, path.Child("git"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 	switch {
 	case in.HTTP != nil:
 		return []region.Never{g.neverHTTP(path.Child("http"), in.HTTP, common)}
+	case in.Git != nil:
+		at := path.Child("git")
+		return g.everywhere(at, in.Git.Endpoint, piece.Git, kind.NeverGit(g.p, at, g.sets, in.Git, common))
 	case in.GraphQL != nil:
 		at := path.Child("graphql")
 		entries := kind.NeverGraphQL(g.p, at, g.sets, in.GraphQL, g.schemasAt(in.GraphQL.Endpoint), common)

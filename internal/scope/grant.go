@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
@@ -167,27 +168,45 @@ func (c *grantCompiler) compile(rank int) {
 // kind compiles what makes up the kind of the grant.
 func (c *grantCompiler) kind() {
 	switch g := c.spec; {
+	case g.kinds() != 1:
+		c.add("http", "", "set http or another kind of grant, and one alone")
 	case g.GraphQL != nil:
 		c.graphql()
 	case g.HTTP != nil:
-		c.methods()
-		if len(g.HTTP.Paths) == 0 {
-			c.add("http.paths", "", "list a path")
-		}
-		c.paths(g.HTTP.Paths...)
+		c.http()
+	case g.Git != nil:
+		c.shapes(git.Protocol, g.Git.Compile(c.profile.foldsNames(), c.add))
 	case g.WebSocket != nil:
 		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
-	default:
-		c.add("http", "", "set http, or another kind of grant: one without grants nothing")
 	}
 }
 
-// graphql adds what a grant of that kind allows.
+// kinds counts the kinds that are set.
+func (g *Grant) kinds() int {
+	n := 0
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.WebSocket != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+// graphql adds what a grant of that kind allows. A query could hold another
+// document.
 func (c *grantCompiler) graphql() {
-	if c.spec.HTTP != nil || c.spec.Where != nil || c.spec.Query.UnlistedAllow || c.spec.Query.Params != nil || c.spec.Body != nil || c.spec.Response != nil {
-		c.add("graphql", "", "remove what goes with http alone, or grant by http")
+	if c.spec.Query.UnlistedAllow || len(c.spec.Query.Params) > 0 || c.spec.Body != nil {
+		c.add("graphql", "", "remove query and body, or grant by http")
 	}
 	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
+}
+
+func (c *grantCompiler) http() {
+	c.methods()
+	if len(c.spec.HTTP.Paths) == 0 {
+		c.add("http.paths", "", "list a path")
+	}
+	c.paths(c.spec.HTTP.Paths...)
 }
 
 // shapes adds what a grant of another kind allows. What the grant lists itself
@@ -211,7 +230,11 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 			c.paths(s.Path)
 			continue
 		}
-		c.policy.root.tail.plain.add(&route{grant: &one, match: s.Match, matched: true})
+		route := &route{grant: &one, match: s.Match, matched: true}
+		if s.Fold {
+			route.folds = []span{{to: toEnd}}
+		}
+		c.policy.root.tail.plain.add(route)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
@@ -23,6 +24,8 @@ type Grant struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`
 	HTTP     *HTTP  `json:"http,omitempty"`
+	// Of these kinds and HTTP, one.
+	Git *Git `json:"git,omitempty"`
 	// Of these kinds, one at most.
 	GraphQL   *GraphQL           `json:"graphql,omitempty"`
 	WebSocket *WebSocket         `json:"websocket,omitempty"`
@@ -39,6 +42,9 @@ type HTTP struct {
 	Methods []string `json:"methods"`
 	Paths   []string `json:"paths"` // templates, see [ParsePath]
 }
+
+// Git allows fetching from and pushing to repositories; see package git.
+type Git = git.Spec
 
 // Query constrains the query. The zero value allows no query at all.
 type Query struct {

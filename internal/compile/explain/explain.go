@@ -171,6 +171,11 @@ func (e *explainer) allows(g scope.Grant) (bool, scope.Decision) {
 // near says what a grant lacks.
 func (e *explainer) near(g *scope.Grant) Near {
 	n := Near{Grant: g.Name}
+	if g.HTTP == nil {
+		_, d := e.allows(*g)
+		n.Missing = append(n.Missing, d.Detail)
+		return n
+	}
 	if !slices.Contains(g.HTTP.Methods, e.q.Method) {
 		n.Missing = append(n.Missing, "the method "+e.q.Method+" is none of "+strings.Join(g.HTTP.Methods, ", "))
 	}

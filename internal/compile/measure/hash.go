@@ -70,8 +70,7 @@ func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
 		written := sorted(*g)
-		m.AsWritten = &written
-		return m
+		return meaning{Name: g.Name, AsWritten: &written}
 	}
 	m.Methods = sortedSet(g.HTTP.Methods)
 	m.Paths = sortedSet(s.CanonicalPaths(g.HTTP.Paths, g.Where, p))
@@ -99,6 +98,7 @@ func sorted(g scope.Grant) scope.Grant {
 	if g.GraphQL != nil {
 		g.GraphQL = sortedGraphQL(*g.GraphQL)
 	}
+	g.Git = sortedGit(g.Git)
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
@@ -118,6 +118,20 @@ func sortedGraphQL(s scope.GraphQL) *scope.GraphQL {
 		s.Types[name] = t
 	}
 	return &s
+}
+
+func sortedGit(spec *scope.Git) *scope.Git {
+	if spec == nil {
+		return nil
+	}
+	out := *spec
+	out.Repos = sortedMatcher(spec.Repos)
+	if spec.Push != nil {
+		push := *spec.Push
+		push.Refs, push.Actions = sortedSet(push.Refs), sortedSet(push.Actions)
+		out.Push = &push
+	}
+	return &out
 }
 
 func sortedResponse(r *scope.Response) *scope.Response {
@@ -164,4 +178,6 @@ func sortedMatcher(m scope.Matcher) scope.Matcher {
 	return m
 }
 
-func sortedSet(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+func sortedSet[T cmp.Ordered](list []T) []T {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
@@ -19,12 +20,14 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 		g := &grants[i]
 		switch {
 		case g.HTTP != nil:
-			requests(&r, g.HTTP)
+			addHTTP(&r, g.HTTP)
 		case g.GraphQL != nil:
 			r.Reads += selected(g.GraphQL, syntax.Query, g.GraphQL.Query)
 			r.Writes += selected(g.GraphQL, syntax.Mutation, g.GraphQL.Mutation)
 		case g.WebSocket != nil:
 			r.Writes++
+		case g.Git != nil:
+			addGit(&r, g.Git)
 		}
 		if IsOpaque(g) {
 			r.Opaque++
@@ -42,7 +45,7 @@ func selected(g *scope.GraphQL, kind syntax.Kind, root string) int32 {
 	return int32(len(g.Types[root].Fields)) //nolint:gosec // G115: at most 64 entries of 256
 }
 
-func requests(r *v1alpha1.Reach, http *scope.HTTP) {
+func addHTTP(r *v1alpha1.Reach, http *scope.HTTP) {
 	paths := int32(len(http.Paths)) // at most 64
 	for _, method := range http.Methods {
 		switch method {
@@ -52,6 +55,22 @@ func requests(r *v1alpha1.Reach, http *scope.HTTP) {
 			r.Deletes += paths
 		default:
 			r.Writes += paths
+		}
+	}
+}
+
+func addGit(r *v1alpha1.Reach, spec *scope.Git) {
+	if spec.Fetch {
+		r.Reads++
+	}
+	if spec.Push == nil {
+		return
+	}
+	for _, action := range spec.Push.Actions {
+		if action == git.Delete {
+			r.Deletes++
+		} else {
+			r.Writes++
 		}
 	}
 }

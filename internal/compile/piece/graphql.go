@@ -9,6 +9,12 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
+// The methods of pieces of a GraphQL service.
+const (
+	Query    = "QUERY"    // a field is selected, in a query
+	Mutation = "MUTATION" // a field is selected, in a mutation
+)
+
 // operations are the methods of pieces by the operation that they are selected
 // in.
 var operations = map[syntax.Kind]string{syntax.Query: Query, syntax.Mutation: Mutation}
@@ -23,10 +29,9 @@ func graphQL(g *scope.Grant) []scope.Grant {
 		all = append(all, operations[kind])
 	}
 	one := func(methods []string, on, field string) scope.Grant {
-		return scope.Grant{
-			Name: g.Name, Endpoint: At(g.Endpoint, GraphQL), Limits: g.Limits, Headers: g.Headers,
-			HTTP: &scope.HTTP{Methods: methods, Paths: []string{Field(on, field, s.Path)}},
-		}
+		out := bare(g, At(g.Endpoint, GraphQL), "", Field(on, field, s.Path))
+		out.HTTP.Methods = methods
+		return out
 	}
 	out := []scope.Grant{one(all, AnyType, typename)}
 	if s.Introspection {
@@ -67,10 +72,9 @@ func Field(on, field, path string) string {
 	return "/" + on + "/" + field + "/at" + strings.TrimSuffix(path, "/")
 }
 
-// request is what an operation looks like in http.
+// graphQLRequest is what an operation looks like in http.
 func graphQLRequest(g *scope.Grant) scope.Grant {
 	out := bare(g, g.Endpoint, "POST", g.GraphQL.Path)
-	out.Headers = g.Headers
 	out.Body = &scope.Body{Media: scope.JSON, MaxBytes: g.GraphQL.MaxBytes, Fields: map[string]scope.Matcher{
 		"query": {Type: scope.String, Required: true}, "variables": {Type: scope.Any}, "operationName": {Type: scope.Any},
 	}}

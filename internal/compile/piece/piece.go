@@ -13,6 +13,8 @@
 package piece
 
 import (
+	"maps"
+	"net/textproto"
 	"slices"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -73,9 +75,9 @@ func Requests(endpoints []bundle.Endpoint, grants []scope.Grant) Pieces {
 	return p
 }
 
-// Together reports whether a request of the kind of g may be made of several
+// Together reports whether a request that g allows may be made of several
 // pieces.
-func Together(g *scope.Grant) bool { return g.GraphQL != nil }
+func Together(g *scope.Grant) bool { return g.GraphQL != nil || g.Git != nil && g.Git.Push != nil }
 
 // A Kind is a kind of grants other than http.
 type Kind struct {
@@ -85,6 +87,7 @@ type Kind struct {
 
 // The kinds.
 var (
+	Git       = Kind{"git", true}
 	GraphQL   = Kind{"graphql", false}
 	WebSocket = Kind{"websocket", true}
 )
@@ -92,6 +95,8 @@ var (
 // KindOf returns the kind of g; other says that it is not http.
 func KindOf(g *scope.Grant) (kind Kind, other bool) {
 	switch {
+	case g.Git != nil:
+		return Git, true
 	case g.GraphQL != nil:
 		return GraphQL, true
 	case g.WebSocket != nil:
@@ -104,24 +109,17 @@ func KindOf(g *scope.Grant) (kind Kind, other bool) {
 // a slash.
 func At(endpoint string, kind Kind) string { return endpoint + "/" + kind.name }
 
-// The methods of pieces.
-const (
-	Query    = "QUERY"    // a field is selected, in a query
-	Mutation = "MUTATION" // a field is selected, in a mutation
-	Open     = "OPEN"     // a WebSocket
-	Message  = "MESSAGE"  // on a WebSocket that is open
-)
-
 // split returns the pieces of one grant.
 func split(g *scope.Grant) []scope.Grant {
 	switch {
+	case g.Git != nil:
+		return gitPieces(g)
 	case g.GraphQL != nil:
 		return graphQL(g)
 	case g.WebSocket != nil:
-		return webSocket(g)
-	default:
-		return []scope.Grant{*g}
+		return webSocketPieces(g)
 	}
+	return []scope.Grant{*g}
 }
 
 // requests returns what g looks like in http; nothing where it is of that kind.
@@ -129,39 +127,28 @@ func requests(g *scope.Grant) []scope.Grant {
 	switch {
 	case g.GraphQL != nil:
 		return []scope.Grant{graphQLRequest(g)}
-	case g.WebSocket == nil:
-		return nil
+	case g.Git != nil:
+		return gitRequests(g)
+	case g.WebSocket != nil:
+		return webSocketRequests(g)
 	}
-	handshake := bare(g, g.Endpoint, "GET", g.WebSocket.Path)
-	handshake.Query = g.Query
-	handshake.Headers = map[string]scope.Matcher{
-		"Sec-Websocket-Key": {Type: scope.String}, "Sec-Websocket-Version": {Type: scope.String}, "Sec-Websocket-Protocol": {Type: scope.String},
-	}
-	for name, m := range g.Headers {
-		handshake.Headers[name] = m
-	}
-	return []scope.Grant{handshake}
+	return nil
 }
 
-// bare is a piece of g without constraints.
+// bare is a piece of g with the constraints that every kind has.
 func bare(g *scope.Grant, endpoint, method, path string) scope.Grant {
 	return scope.Grant{
-		Name: g.Name, Endpoint: endpoint, Limits: g.Limits,
+		Name: g.Name, Endpoint: endpoint, Limits: g.Limits, Query: g.Query, Headers: g.Headers,
 		HTTP: &scope.HTTP{Methods: []string{method}, Paths: []string{path}},
 	}
 }
 
-// webSocket splits a grant into what opens a WebSocket and what is sent on it.
-func webSocket(g *scope.Grant) []scope.Grant {
-	at := At(g.Endpoint, WebSocket)
-	open := bare(g, at, Open, g.WebSocket.Path)
-	open.Query, open.Headers = g.Query, g.Headers
-	out := []scope.Grant{open}
-	if m := g.WebSocket.Messages; m != nil {
-		message := bare(g, at, Message, g.WebSocket.Path)
-		message.Query, message.Headers = g.Query, g.Headers
-		message.Body = &scope.Body{Media: m.Media, MaxBytes: m.MaxBytes, Fields: m.Fields}
-		out = append(out, message)
+// with returns headers and others that are not among them, of any value.
+func with(headers map[string]scope.Matcher, others ...string) map[string]scope.Matcher {
+	out := map[string]scope.Matcher{}
+	for _, name := range others {
+		out[textproto.CanonicalMIMEHeaderKey(name)] = scope.Matcher{Type: scope.String}
 	}
+	maps.Copy(out, headers)
 	return out
 }

@@ -13,7 +13,7 @@ import (
 // language and not here would be taken for nothing: two scopes that differ in it
 // would be the same. Teach regions, the hash and equalProfiles about it first.
 var proved = map[reflect.Type]string{
-	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP GraphQL WebSocket Where Query Headers Body Response Limits",
+	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Git GraphQL WebSocket Where Query Headers Body Response Limits",
 	reflect.TypeFor[scope.HTTP]():     "Methods Paths",
 	reflect.TypeFor[scope.GraphQL]():  "Path Operations Introspection Limits MaxBytes Query Mutation Types", // limits play no part
 	reflect.TypeFor[graphql.Type]():   "Fields Possible",                                                    // a field is named once

@@ -21,6 +21,9 @@ type Shape struct {
 	// decoded paths without a slash at their end are meant; a nil Match, none.
 	Path  string
 	Match func(path string) bool
+	// Fold says that Match does not compare letter case; the path is forwarded
+	// in lower case then.
+	Fold bool
 	// Params are the names that the query may have, and must have where a
 	// matcher says so.
 	Params map[string]match.Matcher
