@@ -123,8 +123,11 @@ func planOf(t *testing.T, p *corev1.Pod) inject.Plan {
 	plan.Broker, plan.RootsPEM = s.Broker, s.RootsPEM
 	for _, name := range plan.Env {
 		value := plan.Handles["release-notes"]
-		if name == "GITHUB_API_URL" {
+		switch name {
+		case "GITHUB_API_URL":
 			value = "http://127.0.0.1:14400"
+		case "GITHUB_GRAPHQL_URL":
+			value = "http://127.0.0.1:14400/graphql"
 		}
 		plan.Variables = append(plan.Variables, bundle.EnvVar{Name: name, Value: value})
 	}

@@ -233,7 +233,7 @@ func refusedFor(t *testing.T, why string, err error, reason, want string) {
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
 		"other profile":    {"its rules are missing", "profile: github-rest", "profile: mcp", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "mcp": `},
-		"no schema":        {"it is not there", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonNotFound, `spec.endpoints[0].graphql.schemaRef: "a/b": there is no ConfigMap`},
+		"no schema":        {"nobody looked for it", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, `spec.endpoints[0].graphql.schemaRef: `},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},
 		"no injection":     {"where the key goes must be said", "{bearer: {}}", "{}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},

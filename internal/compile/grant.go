@@ -91,6 +91,7 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 		out.HTTP = http(in.HTTP)
 		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
 	case in.GraphQL != nil:
+		g.httpAlone(path, in)
 		at := path.Child("graphql")
 		if endpoint = g.endpoint(at.Child("endpoint"), in.GraphQL.Endpoint); endpoint < 0 {
 			return endpoint, false

@@ -94,7 +94,7 @@ func TestOwnSchema(t *testing.T) {
 		t.Errorf("got %+v", g)
 	}
 	for name, schemas := range map[string]Schemas{
-		"none": nil, "another key": {{Name: "schema", Key: "other"}: ReadSchema("type Query{a:Int}")}, "broken": {{Name: "schema", Key: "sdl"}: ReadSchema("type secret {")},
+		"nobody looked": nil, "none": {}, "another key": {{Name: "schema", Key: "other"}: ReadSchema("type Query{a:Int}")}, "broken": {{Name: "schema", Key: "sdl"}: ReadSchema("type secret {")},
 	} {
 		c := Compiler{Schemas: schemas}
 		if _, err := c.Credential(sc, upstreamOf(t, ownUpstream)); !errors.Is(err, ErrRefused) || strings.Contains(err.Error(), "schema") {

@@ -10,7 +10,8 @@ import (
 )
 
 // Schemas are the GraphQL schemas that the endpoints of an UpstreamSecret name,
-// by what names them. A schema that is missing here was not found.
+// by what names them. A schema that is missing here was not found; where nobody
+// looked, Schemas is nil.
 type Schemas map[v1alpha1.KeyReference]Schema
 
 // Schema is a text that was read once, or why it could not be.
@@ -60,6 +61,10 @@ func (s Schemas) of(e *v1alpha1.Endpoint) *sdl.Schema {
 // check adds what is wrong with the schema that an endpoint names.
 func (s Schemas) check(p *problem.List, path *field.Path, e *v1alpha1.Endpoint) {
 	if e.GraphQL == nil {
+		return
+	}
+	p.Unsupported(s == nil, path, "")
+	if s == nil {
 		return
 	}
 	ref := e.GraphQL.SchemaRef

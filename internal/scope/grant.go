@@ -192,6 +192,15 @@ func (g *Grant) kinds() int {
 	return n
 }
 
+// graphql adds what a grant of that kind allows. A query could hold another
+// document.
+func (c *grantCompiler) graphql() {
+	if c.spec.Query.UnlistedAllow || len(c.spec.Query.Params) > 0 || c.spec.Body != nil {
+		c.add("graphql", "", "remove query and body, or grant by http")
+	}
+	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
+}
+
 func (c *grantCompiler) http() {
 	c.methods()
 	if len(c.spec.HTTP.Paths) == 0 {
@@ -200,17 +209,12 @@ func (c *grantCompiler) http() {
 	c.paths(c.spec.HTTP.Paths...)
 }
 
-// graphql adds what a grant of that kind allows.
-func (c *grantCompiler) graphql() {
-	if c.spec.HTTP != nil || c.spec.Where != nil || c.spec.Query.UnlistedAllow || c.spec.Query.Params != nil || c.spec.Body != nil || c.spec.Response != nil {
-		c.add("graphql", "", "remove what goes with http alone, or grant by http")
-	}
-	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
-}
-
 // shapes adds what a grant of another kind allows. What the grant lists itself
 // goes with every shape.
 func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
+	if g := c.spec; len(g.Where) > 0 || g.Body != nil || g.Response != nil {
+		c.add(string(protocol), "", "remove where, body and response, or grant by http: they go with that alone")
+	}
 	of := *c.out
 	for i := range shapes {
 		s := &shapes[i]

@@ -63,30 +63,31 @@ func named(p *problem.List, path *field.Path, in *v1alpha1.NeverSelection, schem
 		return [][2]string{{piece.AnyType, piece.Schema}}
 	}
 	checkNamed(p, path, on, names, schemas)
-	types := []string{on}
+	out := fieldsOf(on, names)
 	for _, schema := range schemas {
-		types = append(types, related(schema, on)...)
-	}
-	slices.Sort(types)
-	var out [][2]string
-	for _, typ := range slices.Compact(types) {
-		if len(names) == 0 {
-			if typ == on {
-				out = append(out, [2]string{on, "{field}"})
-				continue
+		for _, typ := range related(schema, on) {
+			if len(names) == 0 {
+				out = append(out, fieldsOf(typ, shared(schema, on, typ))...)
 			}
-			for _, schema := range schemas {
-				for name := range shared(schema, on, typ) {
-					out = append(out, [2]string{typ, name})
-				}
+			for _, name := range names {
+				out = append(out, [2]string{typ, name})
 			}
-		}
-		for _, name := range names {
-			out = append(out, [2]string{typ, name})
 		}
 	}
 	slices.SortFunc(out, func(a, b [2]string) int { return strings.Compare(a[0]+"."+a[1], b[0]+"."+b[1]) })
 	return slices.Compact(out)
+}
+
+// fieldsOf are fields of a type; of one that is named alone, all of them.
+func fieldsOf(on string, names []string) [][2]string {
+	if len(names) == 0 {
+		return [][2]string{{on, "{field}"}}
+	}
+	var out [][2]string
+	for _, name := range names {
+		out = append(out, [2]string{on, name})
+	}
+	return out
 }
 
 // related returns the types of which one may stand for the other.
@@ -98,16 +99,13 @@ func related(schema *sdl.Schema, on string) []string {
 	return append(out, schema.Above(on)...)
 }
 
-// shared returns the fields that both types have.
-func shared(schema *sdl.Schema, a, b string) map[string]bool {
-	out := map[string]bool{}
-	x, y := schema.Type(a), schema.Type(b)
-	if x == nil || y == nil {
-		return out
-	}
-	for name := range x.Fields {
-		if y.Fields[name] != nil {
-			out[name] = true
+// shared returns the fields that two types have, of which one may stand for the
+// other. There are some.
+func shared(schema *sdl.Schema, a, b string) []string {
+	var out []string
+	for name := range schema.Type(a).Fields {
+		if schema.Type(b).Fields[name] != nil {
+			out = append(out, name)
 		}
 	}
 	return out

@@ -29,10 +29,9 @@ func graphQL(g *scope.Grant) []scope.Grant {
 		all = append(all, operations[kind])
 	}
 	one := func(methods []string, on, field string) scope.Grant {
-		return scope.Grant{
-			Name: g.Name, Endpoint: At(g.Endpoint, GraphQL), Limits: g.Limits, Headers: g.Headers,
-			HTTP: &scope.HTTP{Methods: methods, Paths: []string{Field(on, field, s.Path)}},
-		}
+		out := bare(g, At(g.Endpoint, GraphQL), "", Field(on, field, s.Path))
+		out.HTTP.Methods = methods
+		return out
 	}
 	out := []scope.Grant{one(all, AnyType, typename)}
 	if s.Introspection {
@@ -73,10 +72,9 @@ func Field(on, field, path string) string {
 	return "/" + on + "/" + field + "/at" + strings.TrimSuffix(path, "/")
 }
 
-// request is what an operation looks like in http.
+// graphQLRequest is what an operation looks like in http.
 func graphQLRequest(g *scope.Grant) scope.Grant {
 	out := bare(g, g.Endpoint, "POST", g.GraphQL.Path)
-	out.Headers = g.Headers
 	out.Body = &scope.Body{Media: scope.JSON, MaxBytes: g.GraphQL.MaxBytes, Fields: map[string]scope.Matcher{
 		"query": {Type: scope.String, Required: true}, "variables": {Type: scope.Any}, "operationName": {Type: scope.Any},
 	}}

@@ -288,4 +288,8 @@ func TestZeroSpecs(t *testing.T) {
 	if _, err := scope.Compile(scope.Profile{}, []scope.Grant{with}, nil); err == nil {
 		t.Error("two kinds in one grant compile")
 	}
+	other := scope.Grant{Name: "g", GraphQL: code(), Query: scope.Query{UnlistedAllow: true}}
+	if _, err := scope.Compile(scope.Profile{}, []scope.Grant{other}, nil); err == nil {
+		t.Error("a document in the query would pass")
+	}
 }

@@ -87,18 +87,22 @@ func (q *request) field(s *syntax.Selection, on string, depth int) (detail strin
 			return "use fewer aliases in one document", true
 		}
 	}
-	if s.Name == "__typename" {
-		if len(s.Arguments) > 0 || len(s.Selections) > 0 {
-			return "select __typename without arguments", true
+	switch {
+	case s.Name == "__typename":
+		if len(s.Arguments)+len(s.Selections) > 0 {
+			return "select __typename alone", true
 		}
 		return "", false
-	}
-	if q.introspects(s.Name, on) {
-		if len(s.Selections) == 0 {
-			return "", false
-		}
+	case q.introspects(s.Name, on) && len(s.Selections) == 0:
+		return "", false
+	case q.introspects(s.Name, on):
 		return q.set(s.Selections, introspected, depth+1, 0)
 	}
+	return q.listed(s, on, depth)
+}
+
+// listed judges a field that is allowed where the grant lists it.
+func (q *request) listed(s *syntax.Selection, on string, depth int) (detail string, refused bool) {
 	f := q.judge.types[on][s.Name]
 	if f == nil {
 		return "no grant lists the field " + syntax.Shown(on) + "." + syntax.Shown(s.Name), true

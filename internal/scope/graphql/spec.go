@@ -117,15 +117,7 @@ func checkSpec(s *Spec, report match.Report) {
 	if s.Path == "" || strings.ContainsAny(s.Path, "{}") {
 		report("graphql.path", s.Path, "write the path of the service, without captures")
 	}
-	if len(s.Operations) == 0 {
-		report("graphql.operations", "", "list Query or Mutation")
-	}
-	for _, kind := range s.Operations {
-		root := map[syntax.Kind]string{syntax.Query: s.Query, syntax.Mutation: s.Mutation}[kind]
-		if root == "" {
-			report("graphql.operations", string(kind), "list operations that the schema has")
-		}
-	}
+	checkOperations(s, report)
 	if l := s.Limits; l.Depth < 1 || l.Selections < 1 || l.Operations < 1 || l.Aliases < 0 {
 		report("graphql.limits", "", "bound depth, selections and operations by at least one")
 	}
@@ -134,6 +126,18 @@ func checkSpec(s *Spec, report match.Report) {
 	}
 	if len(s.Types) == 0 {
 		report("graphql.select", "", "list what may be selected")
+	}
+}
+
+func checkOperations(s *Spec, report match.Report) {
+	if len(s.Operations) == 0 {
+		report("graphql.operations", "", "list Query or Mutation")
+	}
+	for _, kind := range s.Operations {
+		root := map[syntax.Kind]string{syntax.Query: s.Query, syntax.Mutation: s.Mutation}[kind]
+		if root == "" {
+			report("graphql.operations", string(kind), "list operations that the schema has")
+		}
 	}
 }
 
