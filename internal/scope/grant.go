@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -169,6 +170,8 @@ func (c *grantCompiler) kind() {
 	switch g := c.spec; {
 	case g.kinds() != 1:
 		c.add("http", "", "set http or another kind of grant, and one alone")
+	case g.GraphQL != nil:
+		c.graphql()
 	case g.HTTP != nil:
 		c.http()
 	case g.Git != nil:
@@ -181,7 +184,7 @@ func (c *grantCompiler) kind() {
 // kinds counts the kinds that are set.
 func (g *Grant) kinds() int {
 	n := 0
-	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.WebSocket != nil} {
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.WebSocket != nil} {
 		if set {
 			n++
 		}
@@ -195,6 +198,14 @@ func (c *grantCompiler) http() {
 		c.add("http.paths", "", "list a path")
 	}
 	c.paths(c.spec.HTTP.Paths...)
+}
+
+// graphql adds what a grant of that kind allows.
+func (c *grantCompiler) graphql() {
+	if c.spec.HTTP != nil || c.spec.Where != nil || c.spec.Query.UnlistedAllow || c.spec.Query.Params != nil || c.spec.Body != nil || c.spec.Response != nil {
+		c.add("graphql", "", "remove what goes with http alone, or grant by http")
+	}
+	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
 }
 
 // shapes adds what a grant of another kind allows. What the grant lists itself

@@ -198,7 +198,7 @@ func both(d scope.Decision, older *scope.Decision) scope.Decision {
 // all of it was read.
 func (c *conn) decideBody() (scope.Decision, refusal) {
 	ask := func(p *scope.Policy) scope.Decision {
-		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole})
+		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
 	}
 	for {
 		older := c.askOlder(ask)

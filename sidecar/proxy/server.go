@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/graphql"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -61,6 +62,8 @@ type Server struct {
 	stop    context.CancelFunc
 	context context.Context // the life of the server: Shutdown ends it
 	serving sync.WaitGroup  // watchdog, accepting, connections
+
+	documents graphql.Reader // of GraphQL
 
 	mu        sync.Mutex // of what follows; never held while a request is served
 	holders   map[string]*holder

@@ -14,7 +14,6 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
-	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/compile/whole"
@@ -286,7 +285,7 @@ func compareCeilings(from, to *world) ([]compared, error) {
 			if !ok || before.Key() != o.Key() || old.Spec.Ceiling == nil && fresh.Spec.Ceiling == nil {
 				continue
 			}
-			c, err := compareCeiling(old, fresh)
+			c, err := compareCeiling(from, to, old, fresh)
 			complaints = append(complaints, load.Complaints(o, err)...)
 			out = append(out, c)
 		}
@@ -294,13 +293,13 @@ func compareCeilings(from, to *world) ([]compared, error) {
 	return out, complaints.Err()
 }
 
-func compareCeiling(old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
+func compareCeiling(from, to *world, old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
 	out := compared{Kind: "UpstreamSecret", Namespace: fresh.Namespace, Name: fresh.Name, Verdict: prove.Same}
-	was, before, err := compile.CeilingOf(old)
+	was, before, err := load.Compiler(from.all(), old).CeilingOf(old)
 	if err != nil {
 		return out, err
 	}
-	is, now, err := compile.CeilingOf(fresh)
+	is, now, err := load.Compiler(to.all(), fresh).CeilingOf(fresh)
 	switch {
 	case err != nil:
 		return out, err

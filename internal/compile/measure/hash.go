@@ -77,7 +77,8 @@ func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
 		written := sorted(*g)
-		return meaning{Name: g.Name, AsWritten: &written}
+		m.AsWritten = &written
+		return m
 	}
 	m.Methods = sortedSet(g.HTTP.Methods)
 	m.Paths = sortedSet(s.CanonicalPaths(g.HTTP.Paths, g.Where, p))
@@ -103,6 +104,9 @@ func sorted(g scope.Grant) scope.Grant {
 		g.HTTP = &scope.HTTP{Methods: sortedSet(g.HTTP.Methods), Paths: sortedSet(g.HTTP.Paths)}
 	}
 	g.Git = sortedGit(g.Git)
+	if g.GraphQL != nil {
+		g.GraphQL = sortedGraphQL(*g.GraphQL)
+	}
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
@@ -123,6 +127,19 @@ func sortedGit(spec *scope.Git) *scope.Git {
 		out.Push = &push
 	}
 	return &out
+}
+
+func sortedGraphQL(s scope.GraphQL) *scope.GraphQL {
+	s.Types = maps.Clone(s.Types)
+	for name, t := range s.Types {
+		t.Fields = maps.Clone(t.Fields)
+		for at, f := range t.Fields {
+			f.Args = sortedMatchers(f.Args)
+			t.Fields[at] = f
+		}
+		s.Types[name] = t
+	}
+	return &s
 }
 
 func sortedResponse(r *scope.Response) *scope.Response {
