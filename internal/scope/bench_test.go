@@ -75,6 +75,24 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// BenchmarkDecideRead judges a request that was read before.
+func BenchmarkDecideRead(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			p, h, r := mustCompile(b, github, many(n), nil), inMany(n), scope.Request{}
+			if err := r.Parse(&h, &github); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			cpu.Loop(b, func() {
+				if d := p.Decide(&r); d.Verdict != scope.Allow {
+					b.Fatalf("%+v", d)
+				}
+			})
+		})
+	}
+}
+
 func BenchmarkDecideCeiling(b *testing.B) {
 	ceiling := many(100)
 	p, h, r := mustCompile(b, github, many(100), &ceiling), inMany(100), scope.Request{}
