@@ -12,10 +12,12 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
 // holder is one credential of the pod, whatever its versions.
@@ -27,8 +29,7 @@ type holder struct {
 	inFlight atomic.Int64
 	counter  limit.Counter
 	lease    atomic.Pointer[lease] // nil: over
-	stats    stats
-	told     [maxReasons]uint64 // denials that Seen has told of; Seen's alone
+	stats    metrics.Credential
 
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing
@@ -111,6 +112,7 @@ type view struct {
 	target   *dial.Target
 	key      targetKey     // of target
 	headers  []scope.Field // set over the agent's
+	base     answer.Base   // what answers say of target
 	hosts    [3]string     // the values of Host that are accepted
 	limits   bundle.Limits
 	response bundle.Response
@@ -161,6 +163,9 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	if v.target, err = s.target(l, e, c.Limits.HeaderBytes); err != nil {
 		return nil, err
+	}
+	if v.base, err = answer.NewBase(e.URL, "http://"+l.authority); err != nil {
+		return nil, fmt.Errorf("endpoint %s: its URL cannot be read", e.Name)
 	}
 	v.hosts = [...]string{l.authority, v.target.Host, v.target.Authority}
 	return v, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
 // A Request is what is asked about.
@@ -24,6 +25,8 @@ type Request struct {
 	// Body is the body; nil: none. With AnyBody, one that nobody has seen.
 	Body    []byte
 	AnyBody bool
+	// GraphQL reads the documents of such requests; see [scope.Content].
+	GraphQL func(text string) (*syntax.Document, error)
 }
 
 // An Answer says how a request is decided. The zero Answer is a refusal.
@@ -85,7 +88,9 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	a.Reason, a.Detail = d.Reason, d.Detail
 	e := explainer{endpoint, &request, &q}
 	for i := range grants {
-		a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		if grants[i].HTTP != nil {
+			a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		}
 	}
 	slices.SortStableFunc(a.Nearest, func(a, b Near) int {
 		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(len(a.Missing), len(b.Missing)))
@@ -137,13 +142,21 @@ func at(endpoint string, grants []scope.Grant) []scope.Grant {
 // nobody has seen passes where it might.
 func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision {
 	d := p.Decide(request)
-	if d.Verdict != scope.Undecided {
-		return d
-	}
-	if q.AnyBody {
+	if d.Verdict == scope.Undecided && q.AnyBody {
 		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
 	}
-	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true})
+	for read := int64(-1); d.Verdict == scope.Undecided && d.Read > read; { // some ask for more than at first
+		read = d.Read
+		n := min(int64(len(q.Body)), read)
+		d = p.DecideBody(request, scope.Content{Data: q.Body[:n], Whole: n == int64(len(q.Body)), GraphQL: q.GraphQL})
+	}
+	if d.Verdict == scope.Undecided {
+		return scope.Decision{Reason: scope.Malformed, Detail: "the body could not be read"}
+	}
+	if d.Verdict == scope.Allow && d.Body != nil && int64(len(q.Body)) > d.Body.MaxBytes {
+		return scope.Decision{Reason: scope.TooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", d.Body.MaxBytes)}
+	}
+	return d
 }
 
 // explainer takes grants apart for one request.
@@ -166,6 +179,11 @@ func (e *explainer) allows(g scope.Grant) (bool, scope.Decision) {
 // near says what a grant lacks.
 func (e *explainer) near(g *scope.Grant) Near {
 	n := Near{Grant: g.Name}
+	if g.HTTP == nil {
+		_, d := e.allows(*g)
+		n.Missing = append(n.Missing, d.Detail)
+		return n
+	}
 	if !slices.Contains(g.HTTP.Methods, e.q.Method) {
 		n.Missing = append(n.Missing, "the method "+e.q.Method+" is none of "+strings.Join(g.HTTP.Methods, ", "))
 	}
