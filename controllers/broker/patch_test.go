@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/denied"
 )
 
@@ -71,5 +72,30 @@ func TestServeFails(t *testing.T) {
 	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1)), denied: denied.New(admin, time.Now)}
 	if err := b.Serve(t.Context(), listener); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestStatusIsNoEdit holds which updates of our kinds are judged by: all but
+// those that write the status alone.
+func TestStatusIsNoEdit(t *testing.T) {
+	before := &v1alpha1.ScopedCredential{ObjectMeta: metav1.ObjectMeta{UID: "uid-1", Generation: 3}}
+	for name, tc := range map[string]struct {
+		why    string
+		change func(*v1alpha1.ScopedCredential)
+		same   bool
+	}{
+		"status":   {"the leader counts sidecars", func(sc *v1alpha1.ScopedCredential) { sc.Status.ObservedGeneration = 3 }, true},
+		"spec":     {"a withdrawal acts at once", func(sc *v1alpha1.ScopedCredential) { sc.Generation = 4 }, false},
+		"deletion": {"so does this one", func(sc *v1alpha1.ScopedCredential) { now := metav1.Now(); sc.DeletionTimestamp = &now }, false},
+		"another":  {"a deletion that was missed", func(sc *v1alpha1.ScopedCredential) { sc.UID = "uid-2" }, false},
+	} {
+		after := before.DeepCopy()
+		tc.change(after)
+		if got := sameSpec(before, after); got != tc.same {
+			t.Errorf("%s: passed over %v, want %v: %s", name, got, tc.same, tc.why)
+		}
+	}
+	if pod := (&corev1.Pod{}); sameSpec(pod, pod) {
+		t.Error("a pod has no generation, and every event counts")
 	}
 }

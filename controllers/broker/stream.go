@@ -47,6 +47,8 @@ type stream struct {
 	dirty  chan struct{} // has room for one
 	end    chan string   // has room for one: why the stream is to end
 
+	attested attested
+
 	names   []string // of the credentials, as last asked for
 	held    map[string]holding
 	tokens  map[string]*minted // by UID of the credential
@@ -200,7 +202,7 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 	if err != nil {
 		return err
 	}
-	names, flaw, err := s.b.attest(pod, s.id)
+	names, flaw, err := s.b.attestAgain(pod, s.id, &s.attested)
 	if err != nil {
 		return err
 	}

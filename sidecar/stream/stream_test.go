@@ -407,8 +407,11 @@ func TestSeenOnceAMinute(t *testing.T) {
 	now := time.Now()
 	asked := 0
 	c := &client{Options: Options{
-		Now:  func() time.Time { return now },
-		Seen: func() []bundle.Seen { asked++; return []bundle.Seen{{Credential: "agents/notes", Reason: scope.OutOfScope, Count: 1}} },
+		Now: func() time.Time { return now },
+		Seen: func() []bundle.Seen {
+			asked++
+			return []bundle.Seen{{Credential: "agents/notes", Reason: scope.OutOfScope, Count: 1}}
+		},
 	}}
 	a := newAcks()
 	c.count(a)

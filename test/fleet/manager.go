@@ -130,7 +130,8 @@ func (m *Manager) broker(ctx context.Context, mgr ctrl.Manager, clients kubernet
 		Reviewer: identity.New(clients.AuthenticationV1().TokenReviews(), issuer, time.Now),
 		Issuer:   "sallyport:fleet", Roots: leaf.Roots,
 		Trust: func() (inject.Trust, error) {
-			trust, err := settings("").Trust(), error(nil)
+			trust := settings("").Trust()
+			var err error
 			trust.RootsPEM, err = leaf.Authorities()
 			return trust, err
 		},
