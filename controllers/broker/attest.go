@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,20 @@ import (
 // it asks for, or the flaw that cuts it off. An error says that this cannot be
 // known now.
 func (b *Broker) attest(pod *corev1.Pod, id identity.Identity) (names []string, flaw, err error) {
+	return b.attestAgain(pod, id, &attested{})
+}
+
+// attested is what injection made of one version of a pod, by one trust.
+type attested struct {
+	version string // of the pod; empty: none was looked at
+	trust   inject.Trust
+	names   []string
+	flaw    error
+}
+
+// attestAgain is attest for a pod that was looked at before: what that found
+// holds while neither the pod nor what is trusted changes.
+func (b *Broker) attestAgain(pod *corev1.Pod, id identity.Identity, before *attested) (names []string, flaw, err error) {
 	trust, err := b.trust()
 	if err != nil {
 		return nil, nil, fmt.Errorf("attesting pod %s: %w", id.Pod, err)
@@ -30,8 +45,11 @@ func (b *Broker) attest(pod *corev1.Pod, id identity.Identity) (names []string, 
 	if flaw := bound(pod, id); flaw != nil {
 		return nil, flaw, nil
 	}
-	names, flaw = inject.Attest(pod, trust)
-	return names, flaw, nil
+	if before.version == "" || before.version != pod.ResourceVersion || !reflect.DeepEqual(before.trust, trust) {
+		*before = attested{version: pod.ResourceVersion, trust: trust}
+		before.names, before.flaw = inject.Attest(pod, trust)
+	}
+	return before.names, before.flaw, nil
 }
 
 // running refuses a pod that has ended. A pod that is being deleted may end its

@@ -148,7 +148,11 @@ func (b *Broker) handler(kind kind) toolscache.ResourceEventHandler {
 			}
 			changed(object)
 		},
-		UpdateFunc: func(_, object any) { changed(object) },
+		UpdateFunc: func(old, object any) {
+			if !sameSpec(old, object) {
+				changed(object)
+			}
+		},
 		DeleteFunc: func(object any) {
 			if gone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 				object = gone.Obj
@@ -162,6 +166,20 @@ func (b *Broker) handler(kind kind) toolscache.ResourceEventHandler {
 			changed(object)
 		},
 	}
+}
+
+// sameSpec tells whether an update of our kinds wrote the status alone: nothing
+// is judged by that, and the leader writes it whenever a sidecar acknowledges.
+func sameSpec(before, after any) bool {
+	switch before.(type) {
+	case *v1alpha1.ScopedCredential, *v1alpha1.UpstreamSecret:
+	default:
+		return false
+	}
+	a, aOK := before.(client.Object)
+	b, bOK := after.(client.Object)
+	return aOK && bOK && a.GetUID() == b.GetUID() && a.GetGeneration() == b.GetGeneration() &&
+		(a.GetDeletionTimestamp() == nil) == (b.GetDeletionTimestamp() == nil)
 }
 
 func keyOf(kind kind, o client.Object) key {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/denied"
 )
 
 // TestStaleCache wants one condition, another and the first again while the
@@ -27,7 +31,7 @@ func TestStaleCache(t *testing.T) {
 	c := newConditions(trailing, trailing, events.NewFakeRecorder(1))
 	write := func(status corev1.ConditionStatus, want int) {
 		t.Helper()
-		w := wantedCondition{client.ObjectKeyFromObject(pod), corev1.PodCondition{Type: ConditionScopeEnforced, Status: status}}
+		w := wantedCondition{pod: client.ObjectKeyFromObject(pod), condition: corev1.PodCondition{Type: ConditionScopeEnforced, Status: status}}
 		if err := c.write(t.Context(), pod.UID, w); err != nil {
 			t.Fatal(err)
 		}
@@ -65,8 +69,33 @@ func TestServeFails(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1))}
+	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1)), denied: denied.New(admin, time.Now)}
 	if err := b.Serve(t.Context(), listener); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestStatusIsNoEdit holds which updates of our kinds are judged by: all but
+// those that write the status alone.
+func TestStatusIsNoEdit(t *testing.T) {
+	before := &v1alpha1.ScopedCredential{ObjectMeta: metav1.ObjectMeta{UID: "uid-1", Generation: 3}}
+	for name, tc := range map[string]struct {
+		why    string
+		change func(*v1alpha1.ScopedCredential)
+		same   bool
+	}{
+		"status":   {"the leader counts sidecars", func(sc *v1alpha1.ScopedCredential) { sc.Status.ObservedGeneration = 3 }, true},
+		"spec":     {"a withdrawal acts at once", func(sc *v1alpha1.ScopedCredential) { sc.Generation = 4 }, false},
+		"deletion": {"so does this one", func(sc *v1alpha1.ScopedCredential) { now := metav1.Now(); sc.DeletionTimestamp = &now }, false},
+		"another":  {"a deletion that was missed", func(sc *v1alpha1.ScopedCredential) { sc.UID = "uid-2" }, false},
+	} {
+		after := before.DeepCopy()
+		tc.change(after)
+		if got := sameSpec(before, after); got != tc.same {
+			t.Errorf("%s: passed over %v, want %v: %s", name, got, tc.same, tc.why)
+		}
+	}
+	if pod := (&corev1.Pod{}); sameSpec(pod, pod) {
+		t.Error("a pod has no generation, and every event counts")
 	}
 }

@@ -125,7 +125,7 @@ func latest(leases []time.Time, now time.Time) time.Time {
 // same. It is safe for concurrent use.
 type documents struct {
 	mu  sync.Mutex
-	all map[documentKey]document
+	all map[documentKey]*document
 }
 
 type documentKey struct {
@@ -133,7 +133,10 @@ type documentKey struct {
 	generation, upstreamGeneration int64
 }
 
+// document is compiled once, by whoever asks first: after an edit all streams of
+// a credential ask at the same time.
 type document struct {
+	once       sync.Once
 	credential bundle.Credential
 	err        error
 }
@@ -144,19 +147,19 @@ const maxDocuments = 4096
 // compile returns the document of sc and up. It is shared: only its own fields
 // may be set, nothing that they point to.
 func (d *documents) compile(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
-	key := documentKey{sc.UID, up.UID, sc.Generation, up.Generation}
-	d.mu.Lock()
-	known, ok := d.all[key]
-	d.mu.Unlock()
-	if ok {
-		return known.credential, known.err
-	}
-	known.credential, known.err = compile.Credential(sc, up)
+	one := d.of(documentKey{sc.UID, up.UID, sc.Generation, up.Generation})
+	one.once.Do(func() { one.credential, one.err = compile.Credential(sc, up) })
+	return one.credential, one.err
+}
+
+func (d *documents) of(key documentKey) *document {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.all == nil || len(d.all) >= maxDocuments {
-		d.all = map[documentKey]document{}
+		d.all = map[documentKey]*document{}
 	}
-	d.all[key] = known
-	return known.credential, known.err
+	if d.all[key] == nil {
+		d.all[key] = &document{}
+	}
+	return d.all[key]
 }

@@ -51,7 +51,7 @@ func TestPasses(t *testing.T) {
 		env[v.Name] = v.Value
 	}
 	handle := env["GITHUB_TOKEN"]
-	if diff := cmp.Diff(map[string]string{"GITHUB_API_URL": "http://127.0.0.1:14400", "GITHUB_TOKEN": handle, "GH_TOKEN": handle}, env); diff != "" {
+	if diff := cmp.Diff(map[string]string{"GITHUB_API_URL": "http://127.0.0.1:14400", "GITHUB_GRAPHQL_URL": "http://127.0.0.1:14400/graphql", "GITHUB_TOKEN": handle, "GH_TOKEN": handle}, env); diff != "" {
 		t.Errorf("presets of the profile (-want +got):\n%s", diff)
 	}
 	args := strings.Join(injected.Spec.InitContainers[0].Args, " ")
@@ -123,8 +123,11 @@ func planOf(t *testing.T, p *corev1.Pod) inject.Plan {
 	plan.Broker, plan.RootsPEM = s.Broker, s.RootsPEM
 	for _, name := range plan.Env {
 		value := plan.Handles["release-notes"]
-		if name == "GITHUB_API_URL" {
+		switch name {
+		case "GITHUB_API_URL":
 			value = "http://127.0.0.1:14400"
+		case "GITHUB_GRAPHQL_URL":
+			value = "http://127.0.0.1:14400/graphql"
 		}
 		plan.Variables = append(plan.Variables, bundle.EnvVar{Name: name, Value: value})
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,5 +169,49 @@ func TestStore(t *testing.T) {
 				t.Errorf("got generation %d of %s with %v: %s", got.Generation, got.UID, got.Spec.Grants[0].HTTP.Paths, tc.why)
 			}
 		})
+	}
+}
+
+// bodies counts who asks for a whole record.
+type bodies struct {
+	client.Client
+	asked atomic.Int64
+}
+
+func (b *bodies) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	b.asked.Add(1)
+	return b.Client.Get(ctx, key, o, opts...)
+}
+
+// TestBodiesAreReadOnce has a thousand streams ask after an edit that was not
+// accepted, and again when another one was.
+func TestBodiesAreReadOnce(t *testing.T) {
+	record := encode(t, live(3))
+	s := store(t, record)
+	counted := &bodies{Client: s.Bodies.(client.Client)}
+	s.Bodies = counted
+	ask := func(generation int64) {
+		t.Helper()
+		var running sync.WaitGroup
+		for range 1000 {
+			running.Go(func() {
+				if got, err := s.ScopedCredential(context.Background(), live(7)); err != nil || got.Generation != generation {
+					t.Errorf("got %v, %v, want generation %d", got, err, generation)
+				}
+			})
+		}
+		running.Wait()
+	}
+	ask(3)
+	if n := counted.asked.Load(); n != 1 {
+		t.Errorf("the record was read %d times", n)
+	}
+	accepted := encode(t, live(5))
+	if err := counted.Client.Update(t.Context(), accepted); err != nil {
+		t.Fatal(err)
+	}
+	ask(5)
+	if n := counted.asked.Load(); n != 2 {
+		t.Errorf("two versions of the record were read %d times", n)
 	}
 }

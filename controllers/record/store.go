@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,51 @@ type Store struct {
 	Bodies client.Reader
 	// Namespace of the manager.
 	Namespace string
+
+	mu     sync.Mutex
+	bodies map[string]*body // by name
+}
+
+// body is what was read last of one record. After an edit every sidecar of a
+// credential has it asked for; one answer does for all.
+type body struct {
+	mu      sync.Mutex
+	version string // that the cache showed when it was read; empty: never
+	cm      *corev1.ConfigMap
+}
+
+// Bounds of what is remembered, together some 16 MiB.
+const (
+	maxBodies = 256
+	maxBody   = 64 << 10
+)
+
+// read returns the record at version, as the cache shows it, or a later one. It
+// is not to be changed.
+func (s *Store) read(ctx context.Context, key types.NamespacedName, version string) (*corev1.ConfigMap, error) {
+	s.mu.Lock()
+	b := s.bodies[key.Name]
+	if b == nil {
+		if s.bodies == nil || len(s.bodies) >= maxBodies {
+			s.bodies = map[string]*body{}
+		}
+		b = &body{}
+		s.bodies[key.Name] = b
+	}
+	s.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if version != "" && b.version == version {
+		return b.cm, nil
+	}
+	cm := &corev1.ConfigMap{}
+	if err := s.Bodies.Get(ctx, key, cm); err != nil {
+		return nil, err
+	}
+	if len(cm.Data[specKey]) <= maxBody {
+		b.version, b.cm = version, cm
+	}
+	return cm, nil
 }
 
 // ScopedCredential returns what of live is in force: live itself where its
@@ -78,8 +124,8 @@ func (s *Store) accepted(ctx context.Context, kind Kind, live client.Object, spe
 	if r.Generation == live.GetGeneration() {
 		return r.Generation, nil
 	}
-	cm := &corev1.ConfigMap{}
-	if err = s.Bodies.Get(ctx, key, cm); err == nil {
+	cm, err := s.read(ctx, key, meta.ResourceVersion)
+	if err == nil {
 		r, err = Decode(cm, spec)
 	}
 	if err := judge(r, err, kind, live); err != nil {

@@ -98,7 +98,7 @@ func TestCredential(t *testing.T) {
 					SlashInTail:    true,
 					FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
 					ReserveQuery:   []string{"client_id", "client_secret"},
-					ForwardHeaders: []string{"X-GitHub-Api-Version"},
+					ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 				},
 				Inject: bundle.Inject{Bearer: &struct{}{}},
 			},
@@ -129,7 +129,7 @@ func TestCredential(t *testing.T) {
 		},
 		Env: []bundle.EnvVar{
 			{Name: "GH_TOKEN", Value: "x{token}"}, {Name: "FILES", Value: "{url:files}"},
-			{Name: "GITHUB_API_URL", Value: "{url:rest}"}, {Name: "GITHUB_TOKEN", Value: "{token}"},
+			{Name: "GITHUB_API_URL", Value: "{url:rest}"}, {Name: "GITHUB_GRAPHQL_URL", Value: "{url:rest}/graphql"}, {Name: "GITHUB_TOKEN", Value: "{token}"},
 		},
 	}
 	want.ScopeHash = got.ScopeHash
@@ -200,7 +200,7 @@ func TestCredentialRefuses(t *testing.T) {
 		"git refs":     {"no push has such a ref", putGrant, strings.Replace(gitGrant, "refs/heads/agent/**", "agent/**", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.refs[0]: "agent/**": write a glob of full names`},
 		"git action":   {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "Create", "Force", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.actions: "Force": list Create, Update or Delete`},
 		"git options":  {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "]}}", "], pushOptions: Some}}", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.pushOptions: "Some": write None or Any`},
-		"graphql":      {"not enforced yet", read, "graphql: {path: /g, operations: [Query], select: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].graphql: "},
+		"graphql":      {"nothing says what the types are", read, "graphql: {endpoint: files, path: /g, operations: [Query], select: []}", v1alpha1.ReasonInvalid, "spec.grants[0].graphql: the endpoint has no schema"},
 		"mcp":          {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
 		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
 		"never":        {"not proved yet", "  grants:", "  never: [{mcp: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].mcp: "},
@@ -233,7 +233,7 @@ func refusedFor(t *testing.T, why string, err error, reason, want string) {
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
 		"other profile":    {"its rules are missing", "profile: github-rest", "profile: mcp", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "mcp": `},
-		"graphql":          {"not enforced yet", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].graphql: "},
+		"no schema":        {"nobody looked for it", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, `spec.endpoints[0].graphql.schemaRef: `},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},
 		"no injection":     {"where the key goes must be said", "{bearer: {}}", "{}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},

@@ -25,6 +25,7 @@ type grants struct {
 	endpoints []bundle.Endpoint
 	badSets   bool
 	bodyBytes int64
+	schemas   Schemas
 	ceiling   bool // a path may match whatever the upstream has
 }
 
@@ -89,6 +90,15 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 	case in.HTTP != nil:
 		out.HTTP = http(in.HTTP)
 		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
+	case in.GraphQL != nil:
+		g.httpAlone(path, in)
+		at := path.Child("graphql")
+		if endpoint = g.endpoint(at.Child("endpoint"), in.GraphQL.Endpoint); endpoint < 0 {
+			return endpoint, false
+		}
+		schema := g.schemas.of(&g.upstream.Spec.Endpoints[endpoint])
+		out.GraphQL = kind.GraphQL(g.p, at, g.sets, in.GraphQL, schema, g.bodyBytes)
+		return endpoint, true
 	case in.WebSocket != nil:
 		at := path.Child("websocket")
 		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
@@ -126,7 +136,6 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 
 // unsupported names the parts of a grant that this release does not enforce.
 func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
-	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 }

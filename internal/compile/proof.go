@@ -13,12 +13,13 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
+	"github.com/sallyport-dev/sallyport/internal/compile/sdl"
 	"github.com/sallyport-dev/sallyport/internal/compile/whole"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // ceiling compiles the ceiling of an UpstreamSecret; nil where it has none.
-func ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, endpoints []bundle.Endpoint) *bundle.Ceiling {
+func (c Compiler) ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, endpoints []bundle.Endpoint) *bundle.Ceiling {
 	if up.Spec.Ceiling == nil {
 		return nil
 	}
@@ -29,6 +30,7 @@ func ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, end
 		upstream:  up,
 		endpoints: endpoints,
 		bodyBytes: limits(up.Spec.Limits).BodyBytes,
+		schemas:   c.Schemas,
 		ceiling:   true,
 	}
 	g.badSets = p.Len() > before
@@ -112,7 +114,6 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) []region.Never
 // neverKind returns what an entry names, by its kind.
 func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.Never) []region.Never {
 	before := g.p.Len()
-	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 	switch {
@@ -121,6 +122,10 @@ func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.N
 	case in.Git != nil:
 		at := path.Child("git")
 		return g.everywhere(at, in.Git.Endpoint, piece.Git, kind.NeverGit(g.p, at, g.sets, in.Git, common))
+	case in.GraphQL != nil:
+		at := path.Child("graphql")
+		entries := kind.NeverGraphQL(g.p, at, g.sets, in.GraphQL, g.schemasAt(in.GraphQL.Endpoint), common)
+		return g.everywhere(at, in.GraphQL.Endpoint, piece.GraphQL, entries)
 	case in.WebSocket != nil:
 		at := path.Child("websocket")
 		return g.everywhere(at, in.WebSocket.Endpoint, piece.WebSocket, kind.NeverWebSocket(g.p, at, g.sets, in.WebSocket, common))
@@ -137,6 +142,19 @@ func (g *grants) neverHTTP(path *field.Path, in *v1alpha1.NeverHTTP, out region.
 	out.Endpoint, out.Paths = in.Endpoint, in.Paths
 	for _, method := range in.Methods {
 		out.Methods = append(out.Methods, string(method))
+	}
+	return out
+}
+
+// schemasAt returns the schemas of one endpoint, or, where none is named, of all
+// of them.
+func (g *grants) schemasAt(endpoint string) []*sdl.Schema {
+	var out []*sdl.Schema
+	for i := range g.upstream.Spec.Endpoints {
+		e := &g.upstream.Spec.Endpoints[i]
+		if schema := g.schemas.of(e); schema != nil && (endpoint == "" || endpoint == e.Name) {
+			out = append(out, schema)
+		}
 	}
 	return out
 }

@@ -18,10 +18,11 @@ func TestLookup(t *testing.T) {
 			SlashInTail:    true,
 			FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
 			ReserveQuery:   []string{"client_id", "client_secret"},
-			ForwardHeaders: []string{"X-GitHub-Api-Version"},
+			ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 		},
 		Env: []EnvVar{
 			{Name: "GITHUB_API_URL", Value: "{url:ENDPOINT}"},
+			{Name: "GITHUB_GRAPHQL_URL", Value: "{url:ENDPOINT}/graphql"},
 			{Name: "GITHUB_TOKEN", Value: "{token}"},
 			{Name: "GH_TOKEN", Value: "{token}"},
 		},

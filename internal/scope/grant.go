@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -169,6 +170,8 @@ func (c *grantCompiler) kind() {
 	switch g := c.spec; {
 	case g.kinds() != 1:
 		c.add("http", "", "set http or another kind of grant, and one alone")
+	case g.GraphQL != nil:
+		c.graphql()
 	case g.HTTP != nil:
 		c.http()
 	case g.Git != nil:
@@ -181,12 +184,21 @@ func (c *grantCompiler) kind() {
 // kinds counts the kinds that are set.
 func (g *Grant) kinds() int {
 	n := 0
-	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.WebSocket != nil} {
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.WebSocket != nil} {
 		if set {
 			n++
 		}
 	}
 	return n
+}
+
+// graphql adds what a grant of that kind allows. A query could hold another
+// document.
+func (c *grantCompiler) graphql() {
+	if c.spec.Query.UnlistedAllow || len(c.spec.Query.Params) > 0 || c.spec.Body != nil {
+		c.add("graphql", "", "remove query and body, or grant by http")
+	}
+	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
 }
 
 func (c *grantCompiler) http() {
@@ -200,6 +212,9 @@ func (c *grantCompiler) http() {
 // shapes adds what a grant of another kind allows. What the grant lists itself
 // goes with every shape.
 func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
+	if g := c.spec; len(g.Where) > 0 || g.Body != nil || g.Response != nil {
+		c.add(string(protocol), "", "remove where, body and response, or grant by http: they go with that alone")
+	}
 	of := *c.out
 	for i := range shapes {
 		s := &shapes[i]

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
@@ -25,6 +26,7 @@ type Grant struct {
 	HTTP     *HTTP  `json:"http,omitempty"`
 	// Of these kinds and HTTP, one.
 	Git       *Git               `json:"git,omitempty"`
+	GraphQL   *GraphQL           `json:"graphql,omitempty"`
 	WebSocket *WebSocket         `json:"websocket,omitempty"`
 	Where     map[string]Matcher `json:"where,omitempty"`
 	Query     Query              `json:"query"`
@@ -48,6 +50,9 @@ type Query struct {
 	UnlistedAllow bool               `json:"unlistedAllow,omitempty"`
 	Params        map[string]Matcher `json:"params,omitempty"`
 }
+
+// GraphQL allows operations of one GraphQL service; see package graphql.
+type GraphQL = graphql.Spec
 
 // WebSocket allows one WebSocket; see package websocket.
 type WebSocket = websocket.Spec

@@ -144,7 +144,7 @@ func (c *conn) begin() bool {
 	}
 	// First busy, then the view: who swaps the view and then cuts what is busy
 	// misses no one.
-	_, alive := c.life.start(c.began.Add(timeout))
+	_, alive := c.life.start(c.began, c.began.Add(timeout))
 	if c.view = c.listener.view.Load(); c.view == nil {
 		c.view = &view{withdrawn: scope.NotReady}
 	}

@@ -31,6 +31,7 @@ func (c *conn) exchange() bool {
 		return c.refuse(&d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()
+	c.life.admit()
 	defer c.forget()
 	if d.Verdict == scope.Undecided {
 		d, why = c.judgeBody(d)
@@ -198,7 +199,7 @@ func both(d scope.Decision, older *scope.Decision) scope.Decision {
 // all of it was read.
 func (c *conn) decideBody() (scope.Decision, refusal) {
 	ask := func(p *scope.Policy) scope.Decision {
-		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole})
+		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
 	}
 	for {
 		older := c.askOlder(ask)

@@ -34,6 +34,9 @@ type holder struct {
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing
 	last versions           // the highest that was ever held
+	// stale says that the newest document could not be served: what is held has
+	// been replaced elsewhere, and ends with the lease that it has.
+	stale bool
 	// buckets are those of what was served last. They outlive a withdrawal,
 	// which gives nothing back.
 	buckets limit.Buckets

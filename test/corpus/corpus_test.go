@@ -27,12 +27,11 @@ import (
 // classes are those that are switched on.
 var classes = []string{
 	"path-normalisation", "query-ambiguity", "method-confusion", "header-handling", "request-framing", "agent-identity",
-	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "response-side",
+	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql", "response-side",
 }
 
 // leftOut are the scopes that do not compile yet, with what they need.
 var leftOut = map[string]string{
-	"S-GQL":   "grants of graphql, and their profile",
 	"S-MCP25": "grants of mcp, and their profile",
 	"S-MCP26": "grants of mcp, and their profile",
 	"S-GRPC":  "grants of grpc, and their profile",

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/test/canary"
+	"github.com/sallyport-dev/sallyport/test/parsers"
 )
 
 // evidence is all that was observed of one request. Nothing else decides.
@@ -58,7 +59,30 @@ func verdict(c *testCase, e *evidence) error {
 	if !known {
 		return fmt.Errorf("the expectation %q is not known", c.Expect)
 	}
-	return errors.Join(leaks(e), expected(c, e), details(c, e))
+	return errors.Join(leaks(e), expected(c, e), details(c, e), readAlike(c, e))
+}
+
+// readAlike holds for every request: what reached the upstream other parsers
+// read as the same requests, as many as the upstream did. Behind a request for a
+// tunnel there are messages.
+func readAlike(c *testCase, e *evidence) error {
+	raw := e.upstream
+	if c.isSocket() && len(e.requests) > 0 {
+		raw = raw[:min(e.requests[0].length, len(raw))]
+	}
+	read, err := parsers.Read(raw)
+	if err != nil {
+		return fmt.Errorf("the bytes that reached the upstream are ambiguous: %w", err)
+	}
+	if len(read) != len(e.requests) {
+		return fmt.Errorf("%d requests reached the upstream, and other parsers read %d", len(e.requests), len(read))
+	}
+	for i, r := range e.requests {
+		if method, _, _ := strings.Cut(r.line, " "); method != read[i].Method || string(r.body) != read[i].Body {
+			return fmt.Errorf("%q is read as another request by other parsers", r.line)
+		}
+	}
+	return nil
 }
 
 // leaks holds for every request: the key stays inside, the token does not go out.
@@ -295,7 +319,7 @@ func (e *evidence) String() string {
 func TestVerdict(t *testing.T) {
 	const real, token = "the-real-key-0123456789", "the-scoped-token-0123456789"
 	forwarded := func(line string) evidence {
-		raw := line + " HTTP/1.1\r\nAuthorization: Bearer " + real + "\r\n\r\n"
+		raw := line + " HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + real + "\r\n\r\n"
 		return evidence{
 			upstream: []byte(raw), mark: "m",
 			requests: []upstreamRequest{{line: line + " HTTP/1.1", headers: [][2]string{{"Authorization", "Bearer " + real}}, length: len(raw)}},
@@ -341,6 +365,7 @@ func TestVerdict(t *testing.T) {
 		"own, unasked":       {"where the upstream was to", testCase{Expect: "transform", ClientStatus: []int{403}, Response: "HTTP/1.1 403 X\r\n\r\n"}, refused(403, "OutOfScope"), nil, false},
 		"token upstream":     {"it was not stripped", testCase{Expect: "transform"}, forwarded("GET /a"), func(e *evidence) { e.upstream = append(e.upstream, token...) }, false},
 		"another's answer":   {"the mark is missing", testCase{Expect: "allow"}, forwarded("GET /a"), func(e *evidence) { e.answers[0].body = nil }, false},
+		"ambiguous":          {"another parser reads another path", testCase{Expect: "allow"}, forwarded("GET //a"), nil, false},
 		"unknown expecation": {"a typo must not pass", testCase{Expect: "alow"}, forwarded("GET /a"), nil, false},
 	}
 	for name, test := range tests {

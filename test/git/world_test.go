@@ -5,9 +5,13 @@
 package git
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -80,7 +84,10 @@ type world struct {
 	env               []string
 	pid               int
 
-	zipped atomic.Int64 // requests that came compressed
+	zipped   atomic.Int64 // requests that came compressed
+	discards atomic.Bool  // bodies are read and not looked at
+	upstream string       // its address
+	roots    *x509.CertPool
 
 	mu  sync.Mutex
 	log []upstream.Entry
@@ -88,7 +95,12 @@ type world struct {
 
 // newWorld starts all of it. The agent's environment is what `sallyport run`
 // gives to its COMMAND, and nothing else.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldOf(t, manifests)
+}
+
+func newWorldOf(t testing.TB, manifests string) *world {
 	t.Helper()
 	w := &world{root: t.TempDir(), home: t.TempDir()}
 	for _, name := range []string{"acme/docs", "acme/web", "acme/options", "acme/secret", "acme/docs.wiki"} {
@@ -101,12 +113,12 @@ func newWorld(t *testing.T) *world {
 		}
 	}
 	address, authority := w.serve(t)
-	w.start(t, address, authority)
+	w.start(t, manifests, address, authority)
 	return w
 }
 
 // serve starts the upstream and returns its address and authority.
-func (w *world) serve(t *testing.T) (address, authority string) {
+func (w *world) serve(t testing.TB) (address, authority string) {
 	t.Helper()
 	certificate, pem, err := upstream.Certificate("github.com")
 	if err != nil {
@@ -122,32 +134,43 @@ func (w *world) serve(t *testing.T) (address, authority string) {
 		if r.Header.Get("Content-Encoding") == "gzip" {
 			w.zipped.Add(1)
 		}
+		if w.discards.Load() && r.Method == http.MethodPost {
+			_, _ = io.Copy(io.Discard, r.Body) // half a pack is as good
+			return
+		}
 		handler.ServeHTTP(out, r)
 	}))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.StartTLS()
 	t.Cleanup(server.Close)
+	w.upstream, w.roots = server.Listener.Addr().String(), x509.NewCertPool()
+	w.roots.AppendCertsFromPEM(pem)
 	authority = filepath.Join(w.home, "ca.pem")
 	write(t, authority, string(pem))
 	return server.Listener.Addr().String(), authority
 }
 
-// start runs the binary with a COMMAND that writes its environment down.
-func (w *world) start(t *testing.T, address, authority string) {
+// start runs the binary with a COMMAND that tells its environment, and a zero
+// and a one at its end.
+func (w *world) start(t testing.TB, manifests, address, authority string) {
 	t.Helper()
-	scope, env := filepath.Join(w.home, "scope.yaml"), filepath.Join(w.home, "env")
+	scope := filepath.Join(w.home, "scope.yaml")
 	write(t, scope, manifests)
 	w.audit = filepath.Join(w.home, "audit.jsonl")
 	command := exec.CommandContext(t.Context(), binary, "run", "-f", scope, "--connect-to", "github.com:443="+address, "--upstream-ca", authority,
-		"--audit-file", w.audit, "--", "sh", "-c", `env -0 > "$0.new" && mv "$0.new" "$0" && cat`, env)
+		"--audit-file", w.audit, "--", "sh", "-c", "env -0 && printf '\\001' && cat")
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.home, "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com"}
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var output bytes.Buffer
-	command.Stdout, command.Stderr, command.WaitDelay = &output, &output, time.Second
+	command.Stderr, command.WaitDelay = &output, time.Second
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -159,17 +182,14 @@ func (w *world) start(t *testing.T, address, authority string) {
 			t.Logf("the process said:\n%s", output.String())
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); len(w.env) == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if text, err := os.ReadFile(env); err == nil {
-			w.env = strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
-		}
+	text, err := bufio.NewReader(stdout).ReadString(1)
+	if err != nil {
+		t.Fatalf("the command did not start: %v", err)
 	}
-	if len(w.env) == 0 {
-		t.Fatal("the command did not start")
-	}
+	w.env = strings.Split(strings.TrimSuffix(text, "\x00\x01"), "\x00")
 }
 
-func write(t *testing.T, file, text string) {
+func write(t testing.TB, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -177,7 +197,7 @@ func write(t *testing.T, file, text string) {
 }
 
 // run runs a program that must succeed.
-func run(t *testing.T, dir string, env []string, args ...string) string {
+func run(t testing.TB, dir string, env []string, args ...string) string {
 	t.Helper()
 	out, err := try(t, dir, env, args...)
 	if err != nil {
@@ -186,7 +206,7 @@ func run(t *testing.T, dir string, env []string, args ...string) string {
 	return out
 }
 
-func try(t *testing.T, dir string, env []string, args ...string) (string, error) {
+func try(t testing.TB, dir string, env []string, args ...string) (string, error) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	command.Dir, command.Env = dir, env
@@ -195,13 +215,13 @@ func try(t *testing.T, dir string, env []string, args ...string) (string, error)
 }
 
 // git runs git as the agent does; it must succeed.
-func (w *world) git(t *testing.T, dir string, args ...string) string {
+func (w *world) git(t testing.TB, dir string, args ...string) string {
 	t.Helper()
 	return run(t, dir, w.env, append([]string{"git"}, args...)...)
 }
 
 // clone clones a repository by its address at the upstream.
-func (w *world) clone(t *testing.T, name string, args ...string) string {
+func (w *world) clone(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	w.git(t, dir, append(append([]string{"clone", "--quiet"}, args...), "https://github.com/"+name, "it")...)
@@ -209,13 +229,13 @@ func (w *world) clone(t *testing.T, name string, args ...string) string {
 }
 
 // commit adds a commit to what is checked out.
-func (w *world) commit(t *testing.T, dir, text string) {
+func (w *world) commit(t testing.TB, dir, text string) {
 	t.Helper()
 	w.git(t, dir, "commit", "--quiet", "--allow-empty", "-m", text)
 }
 
 // refs are the refs of a repository of the upstream, with what they point to.
-func (w *world) refs(t *testing.T, name string) map[string]string {
+func (w *world) refs(t testing.TB, name string) map[string]string {
 	t.Helper()
 	refs := map[string]string{}
 	for line := range strings.Lines(run(t, filepath.Join(w.root, name+".git"), nil, "git", "for-each-ref", "--format=%(refname) %(objectname)")) {
@@ -241,7 +261,7 @@ func (w *world) calls() (all, pushes int) {
 type record struct{ Verdict, Reason, Method, Path string }
 
 // records are those of the audit file.
-func (w *world) records(t *testing.T) []record {
+func (w *world) records(t testing.TB) []record {
 	t.Helper()
 	text, err := os.ReadFile(w.audit)
 	if err != nil {
@@ -259,7 +279,7 @@ func (w *world) records(t *testing.T) []record {
 }
 
 // address is where the agent's git finds the upstream.
-func (w *world) address(t *testing.T) string {
+func (w *world) address(t testing.TB) string {
 	t.Helper()
 	for _, v := range w.env {
 		if url, found := strings.CutPrefix(v, "GIT_CONFIG_KEY_0=url.http://"); found {
@@ -270,5 +290,26 @@ func (w *world) address(t *testing.T) string {
 		}
 	}
 	t.Fatalf("no address in %v", w.env)
+	return ""
+}
+
+func basic(handle string) string {
+	return base64.StdEncoding.EncodeToString([]byte("x-access-token:" + handle))
+}
+
+// handle is the token that the agent has.
+func (w *world) handle(t testing.TB) string {
+	t.Helper()
+	for _, v := range w.env {
+		value, found := strings.CutPrefix(v, "GIT_CONFIG_VALUE_1=Authorization: Basic ")
+		if !found {
+			continue
+		}
+		pair, err := base64.StdEncoding.DecodeString(value)
+		if _, handle, ok := strings.Cut(string(pair), ":"); err == nil && ok {
+			return handle
+		}
+	}
+	t.Fatalf("no token in %v", w.env)
 	return ""
 }

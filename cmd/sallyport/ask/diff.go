@@ -14,7 +14,6 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
-	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/compile/whole"
@@ -97,6 +96,7 @@ type compared struct {
 type changed struct {
 	Grant   string   `json:"grant,omitempty"`
 	Path    string   `json:"path,omitempty"`
+	Limit   string   `json:"limit,omitempty"` // of all grants, where that makes the difference
 	Request *request `json:"request,omitempty"`
 	Text    string   `json:"text"`
 	// Otherwise says that the other version lets the request pass, and has
@@ -258,10 +258,10 @@ func (c *compared) join(d prove.Difference) {
 func joined(list []changed, more []prove.Change) []changed {
 	for i := range more {
 		m := &more[i]
-		if slices.ContainsFunc(list, func(c changed) bool { return c.Grant == m.Grant && c.Path == m.Path }) {
+		if slices.ContainsFunc(list, func(c changed) bool { return c.Grant == m.Grant && c.Path == m.Path && c.Limit == m.Limit }) {
 			continue
 		}
-		c := changed{Grant: m.Grant, Path: m.Path, Text: m.String(), Otherwise: m.Otherwise}
+		c := changed{Grant: m.Grant, Path: m.Path, Limit: m.Limit, Text: m.String(), Otherwise: m.Otherwise}
 		if m.Grant != "" {
 			c.Text, c.Request = m.Witness.String(), newRequest(&m.Witness)
 		}
@@ -285,7 +285,7 @@ func compareCeilings(from, to *world) ([]compared, error) {
 			if !ok || before.Key() != o.Key() || old.Spec.Ceiling == nil && fresh.Spec.Ceiling == nil {
 				continue
 			}
-			c, err := compareCeiling(old, fresh)
+			c, err := compareCeiling(from, to, old, fresh)
 			complaints = append(complaints, load.Complaints(o, err)...)
 			out = append(out, c)
 		}
@@ -293,13 +293,13 @@ func compareCeilings(from, to *world) ([]compared, error) {
 	return out, complaints.Err()
 }
 
-func compareCeiling(old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
+func compareCeiling(from, to *world, old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
 	out := compared{Kind: "UpstreamSecret", Namespace: fresh.Namespace, Name: fresh.Name, Verdict: prove.Same}
-	was, before, err := compile.CeilingOf(old)
+	was, before, err := load.Compiler(from.all(), old).CeilingOf(old)
 	if err != nil {
 		return out, err
 	}
-	is, now, err := compile.CeilingOf(fresh)
+	is, now, err := load.Compiler(to.all(), fresh).CeilingOf(fresh)
 	switch {
 	case err != nil:
 		return out, err

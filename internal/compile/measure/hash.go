@@ -37,15 +37,22 @@ type meaning struct {
 	AsWritten *scope.Grant
 }
 
+// Limits are those of all grants together.
+type Limits struct {
+	Requests    *scope.Rate `json:",omitempty"` // nil: none
+	Concurrency int         `json:",omitempty"`
+}
+
 // Hash is a digest of what the grants allow at the endpoints, in the form
 // sha256:HEX. Equal hashes mean equal scopes. The order of grants, methods,
 // paths and values does not matter, nor do the names of sets and captures and
 // the spelling of matchers.
-func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant) string {
-	var s struct {
+func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant, limits Limits) string {
+	s := struct {
 		Endpoints []place
 		Grants    []meaning
-	}
+		Limits    Limits
+	}{Limits: limits}
 	profiles := map[string]*scope.Profile{}
 	for i := range endpoints {
 		e := &endpoints[i]
@@ -70,7 +77,8 @@ func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
 		written := sorted(*g)
-		return meaning{Name: g.Name, AsWritten: &written}
+		m.AsWritten = &written
+		return m
 	}
 	m.Methods = sortedSet(g.HTTP.Methods)
 	m.Paths = sortedSet(s.CanonicalPaths(g.HTTP.Paths, g.Where, p))
@@ -96,6 +104,9 @@ func sorted(g scope.Grant) scope.Grant {
 		g.HTTP = &scope.HTTP{Methods: sortedSet(g.HTTP.Methods), Paths: sortedSet(g.HTTP.Paths)}
 	}
 	g.Git = sortedGit(g.Git)
+	if g.GraphQL != nil {
+		g.GraphQL = sortedGraphQL(*g.GraphQL)
+	}
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
@@ -116,6 +127,19 @@ func sortedGit(spec *scope.Git) *scope.Git {
 		out.Push = &push
 	}
 	return &out
+}
+
+func sortedGraphQL(s scope.GraphQL) *scope.GraphQL {
+	s.Types = maps.Clone(s.Types)
+	for name, t := range s.Types {
+		t.Fields = maps.Clone(t.Fields)
+		for at, f := range t.Fields {
+			f.Args = sortedMatchers(f.Args)
+			t.Fields[at] = f
+		}
+		s.Types[name] = t
+	}
+	return &s
 }
 
 func sortedResponse(r *scope.Response) *scope.Response {

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
 // Reach counts what grants name: of http, one for each path and method of each
@@ -20,6 +21,9 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 		switch {
 		case g.HTTP != nil:
 			addHTTP(&r, g.HTTP)
+		case g.GraphQL != nil:
+			r.Reads += selected(g.GraphQL, syntax.Query, g.GraphQL.Query)
+			r.Writes += selected(g.GraphQL, syntax.Mutation, g.GraphQL.Mutation)
 		case g.WebSocket != nil:
 			r.Writes++
 		case g.Git != nil:
@@ -31,6 +35,14 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 	}
 	r.Summary = fmt.Sprintf("R%d W%d D%d", r.Reads, r.Writes, r.Deletes)
 	return r
+}
+
+// selected counts the fields at which operations of a kind may begin.
+func selected(g *scope.GraphQL, kind syntax.Kind, root string) int32 {
+	if !slices.Contains(g.Operations, kind) {
+		return 0
+	}
+	return int32(len(g.Types[root].Fields)) //nolint:gosec // G115: at most 64 entries of 256
 }
 
 func addHTTP(r *v1alpha1.Reach, http *scope.HTTP) {
@@ -64,8 +76,8 @@ func addGit(r *v1alpha1.Reach, spec *scope.Git) {
 }
 
 // IsOpaque reports whether some part of what g allows is not looked at: an
-// Opaque body or message, names of a body or query that are not listed, or the end of a
-// path that no matcher bounds.
+// Opaque body or message, names of a body or query that are not listed, or the
+// end of a path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
 	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
 		g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque ||

@@ -77,7 +77,7 @@ func Requests(endpoints []bundle.Endpoint, grants []scope.Grant) Pieces {
 
 // Together reports whether a request that g allows may be made of several
 // pieces.
-func Together(g *scope.Grant) bool { return g.Git != nil && g.Git.Push != nil }
+func Together(g *scope.Grant) bool { return g.Git != nil && g.Git.Push != nil || g.GraphQL != nil }
 
 // A Kind is a kind of grants other than http.
 type Kind struct {
@@ -88,6 +88,7 @@ type Kind struct {
 // The kinds.
 var (
 	Git       = Kind{"git", true}
+	GraphQL   = Kind{"graphql", false}
 	WebSocket = Kind{"websocket", true}
 )
 
@@ -96,6 +97,8 @@ func KindOf(g *scope.Grant) (kind Kind, other bool) {
 	switch {
 	case g.Git != nil:
 		return Git, true
+	case g.GraphQL != nil:
+		return GraphQL, true
 	case g.WebSocket != nil:
 		return WebSocket, true
 	}
@@ -111,6 +114,8 @@ func split(g *scope.Grant) []scope.Grant {
 	switch {
 	case g.Git != nil:
 		return gitPieces(g)
+	case g.GraphQL != nil:
+		return graphQL(g)
 	case g.WebSocket != nil:
 		return webSocketPieces(g)
 	}
@@ -122,6 +127,8 @@ func requests(g *scope.Grant) []scope.Grant {
 	switch {
 	case g.Git != nil:
 		return gitRequests(g)
+	case g.GraphQL != nil:
+		return []scope.Grant{graphQLRequest(g)}
 	case g.WebSocket != nil:
 		return webSocketRequests(g)
 	}

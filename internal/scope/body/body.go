@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/form"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 	"github.com/sallyport-dev/sallyport/internal/scope/json"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/media"
@@ -109,6 +110,9 @@ type Content struct {
 	Whole bool
 	// Binary says that it is a message that does not call itself text.
 	Binary bool
+	// GraphQL reads the text of a GraphQL document, of which it keeps no view.
+	// Nil: such documents are not read, and refused.
+	GraphQL func(text string) (*syntax.Document, error)
 }
 
 // A Reading is one body, read once however many grants judge it. It is not

@@ -122,7 +122,7 @@ func (n *negotiation) line(s string) body.Refusal {
 	switch {
 	case s == "done":
 		return body.Refusal{}
-	case !slices.Contains(words, word) || !isLine(s):
+	case !slices.Contains(words, word) || text.HasControl(s):
 		return malformed(errFetch)
 	case word != "want" || n.began:
 		return body.Refusal{}
@@ -130,26 +130,19 @@ func (n *negotiation) line(s string) body.Refusal {
 	n.began = true
 	_, asked, _ := strings.Cut(rest, " ")
 	for one := range strings.SplitSeq(asked, " ") {
-		name, _, valued := strings.Cut(one, "=")
-		if valued {
-			name = one[:len(name)+1]
-		}
-		if one != "" && !slices.Contains(abilities, name) {
+		if name, _ := nameOf(one); one != "" && !slices.Contains(abilities, name) {
 			return refused("the fetch asks for " + shown(name) + ", which is not judged")
 		}
 	}
 	return body.Refusal{}
 }
 
-// isLine reports whether s has no control characters but those that a filter
-// may hold, which is percent-encoded: none.
-func isLine(s string) bool { return !text.HasControl(s) }
-
 // request reads a request of version 2: one command, capabilities, a delimiter,
 // arguments.
 type request struct {
 	packets
 	command string
+	behind  bool // the delimiter
 }
 
 // keys are the capabilities of a command, and arguments what the commands may
@@ -168,29 +161,37 @@ var (
 )
 
 func (r *request) read() body.Refusal {
-	allowed, behind := keys, false
-	for r.at < len(r.data) {
+	for {
 		content, k := r.next()
-		switch {
-		case k == flushed && r.at == len(r.data):
+		switch k {
+		case line:
+			if why := r.line(text.View(chomp(content))); why.Reason != body.Passes {
+				return why
+			}
+		case delimited:
+			if r.behind || r.command == "" {
+				return malformed(errFetch)
+			}
+			r.behind = true
+		case flushed:
+			if r.at < len(r.data) {
+				return malformed(errFetchAfter)
+			}
 			return body.Refusal{}
-		case k == flushed:
-			return malformed(errFetchAfter)
-		case k == delimited && !behind && r.command != "":
-			allowed, behind = arguments[r.command], true
-		case k != line:
-			return malformed(errFetch)
-		case r.command == "":
-			if why := r.begin(text.View(chomp(content))); why.Reason != body.Passes {
-				return why
-			}
 		default:
-			if why := argument(text.View(chomp(content)), allowed, behind); why.Reason != body.Passes {
-				return why
-			}
+			return malformed(errFetch)
 		}
 	}
-	return malformed(errFetch)
+}
+
+func (r *request) line(s string) body.Refusal {
+	switch {
+	case r.command == "":
+		return r.begin(s)
+	case r.behind:
+		return argument(s, " ", arguments[r.command])
+	}
+	return argument(s, "=", keys)
 }
 
 // begin reads the command, which stands first: git sends it there.
@@ -207,14 +208,10 @@ func (r *request) begin(s string) body.Refusal {
 }
 
 // argument judges a capability, or behind the delimiter an argument.
-func argument(s string, allowed []string, behind bool) body.Refusal {
-	separator := "="
-	if behind {
-		separator = " "
-	}
+func argument(s, separator string, allowed []string) body.Refusal {
 	name, _, _ := strings.Cut(s, separator)
 	switch {
-	case !isLine(s):
+	case text.HasControl(s):
 		return malformed(errFetch)
 	case !slices.Contains(allowed, name):
 		return refused("the fetch asks for " + shown(name) + ", which is not judged")

@@ -42,7 +42,7 @@ func (p *pushes) Judge(b *body.Reading) body.Refusal {
 		return body.Refusal{Reason: body.Malformed, Detail: err.Error()}
 	case len(list.Commands) > p.spec.MaxCommands:
 		return refused("the push has more than " + strconv.Itoa(p.spec.MaxCommands) + " commands: push fewer refs at once")
-	case list.Asks(pushOptions) && !p.spec.AnyOption:
+	case list.Options > 0 && !p.spec.AnyOption: // to ask for the capability and send none says nothing
 		return refused("push without --push-option: the grant allows none")
 	}
 	if why := p.commands(list.Commands); why.Reason != body.Passes {

@@ -136,7 +136,7 @@ func TestPush(t *testing.T) {
 		"two spaces":      {"what is the ref?", packets(oidA+"  "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
 		"signed":          {"commands stand in the certificate", packets("push-cert"+caps+"\n", "certificate version 0.1\n", "\n", update("refs/heads/main")+"\n", "push-cert-end\n", "0000", pack), "push without --signed"},
 		"options":         {"forges act on them", packets(create(agent)+"\x00 report-status push-options", "0000", "ci.skip", "0000", pack), "push without --push-option"},
-		"no options":      {"nor may it be asked", packets(create(agent)+"\x00 push-options", "0000", "0000", pack), "push without --push-option"},
+		"no options":      {"go-git asks for them and sends none", packets(create(agent)+"\x00 push-options", "0000", "0000", pack), ""},
 		"only shallow":    {"it pushes nothing", packets("shallow "+oidA, "0000"), "the push has no command"},
 		"late shallow":    {"git sends them first", packets(create(agent)+caps, "shallow "+oidA, "0000", pack), "a command of the push is not"},
 		"pack in list":    {"the list is not at its end", packets(create(agent)+caps) + "001cPACKxxxxxxxxxxxxxxxxxxxx0000" + pack, "a command of the push is not"},

@@ -143,26 +143,42 @@ func (r *listReader) line(content []byte) error {
 // capabilities reads the words behind the first command.
 func (r *listReader) capabilities(words string) error {
 	words = strings.TrimPrefix(words, " ")
+	if words == "" {
+		return nil
+	}
 	for word := range strings.SplitSeq(words, " ") {
-		name, value, valued := strings.Cut(word, "=")
-		if valued {
-			name = word[:len(name)+1]
-		}
-		switch {
-		case words == "":
-			return nil
-		case !isWord(word), slices.ContainsFunc(r.list.Capabilities, func(w string) bool { return w == name || valued && strings.HasPrefix(w, name) }):
-			return errCapability
-		case !slices.Contains(capabilities, name):
-			return errUnknown
-		case name == objectFormat && value == "sha256":
-			r.digits = sha256Digits
-		case name == objectFormat && value != "sha1":
-			return errUnknown
+		if err := r.capability(word); err != nil {
+			return err
 		}
 		r.list.Capabilities = append(r.list.Capabilities, word)
 	}
 	return nil
+}
+
+func (r *listReader) capability(word string) error {
+	name, value := nameOf(word)
+	same := func(other string) bool { n, _ := nameOf(other); return n == name }
+	switch {
+	case !isWord(word) || slices.ContainsFunc(r.list.Capabilities, same):
+		return errCapability
+	case !slices.Contains(capabilities, name):
+		return errUnknown
+	case name == objectFormat && value == "sha256":
+		r.digits = sha256Digits
+	case name == objectFormat && value != "sha1":
+		return errUnknown
+	}
+	return nil
+}
+
+// nameOf is the name of a capability, which ends in an equals sign where it has
+// a value.
+func nameOf(word string) (name, value string) {
+	i := strings.IndexByte(word, '=') + 1
+	if i == 0 {
+		return word, ""
+	}
+	return word[:i], word[i:]
 }
 
 // isWord reports whether s is printable ASCII without spaces, and not empty.

@@ -116,21 +116,7 @@ func matches(repos *match.Text, ending string) func(string) bool {
 
 // compile compiles what may be pushed.
 func (p *Push) compile(report match.Report) *pushes {
-	j := &pushes{spec: p}
-	for _, pattern := range p.Refs {
-		g, err := text.CompileGlob(pattern)
-		if err != nil {
-			report("git.push.refs", pattern, err.Error())
-			continue
-		}
-		if !isRefGlob(pattern) {
-			report("git.push.refs", pattern, "write a glob of full names, such as refs/heads/agent/**: no other is ever allowed")
-		}
-		j.refs = append(j.refs, g)
-	}
-	if len(p.Refs) == 0 {
-		report("git.push.refs", "", "list a ref")
-	}
+	j := &pushes{spec: p, refs: compileRefs(p.Refs, report)}
 	if len(p.Actions) == 0 {
 		report("git.push.actions", "", "list an action")
 	}
@@ -146,4 +132,23 @@ func (p *Push) compile(report match.Report) *pushes {
 		report("git.push.maxCommands", "", fmt.Sprintf("allow 1 to %d commands", mostCommands))
 	}
 	return j
+}
+
+func compileRefs(patterns []string, report match.Report) []*text.Glob {
+	var refs []*text.Glob
+	for _, pattern := range patterns {
+		g, err := text.CompileGlob(pattern)
+		if err != nil {
+			report("git.push.refs", pattern, err.Error())
+			continue
+		}
+		if !isRefGlob(pattern) {
+			report("git.push.refs", pattern, "write a glob of full names, such as refs/heads/agent/**: no other is ever allowed")
+		}
+		refs = append(refs, g)
+	}
+	if len(patterns) == 0 {
+		report("git.push.refs", "", "list a ref")
+	}
+	return refs
 }
