@@ -20,9 +20,6 @@ import (
 // meets.
 var unlisted = map[string]string{
 	"sidecar/audit: maxKept":        "memory that is kept between records",
-	"sidecar/graphql: maxKept":      "documents that are remembered",
-	"sidecar/graphql: maxText":      "one of these",
-	"sidecar/graphql: maxTexts":     "all of these",
 	"sidecar/metrics: maxReasons":   "above the number of reasons there can be",
 	"sidecar/websocket: maxControl": "RFC 6455, 5.5: of the protocol",
 }
