@@ -187,14 +187,15 @@ func (l *life) dial(ctx context.Context, open func(context.Context) (*dial.Conn,
 }
 
 // look ends the connection where its time is up, and returns the upstream
-// connection of an agent that is silent.
+// connection of an agent that is silent. One whose deadline was passed to end a
+// life is of no use to others: it is closed with that.
 func (l *life) look(now time.Time) *dial.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if now.After(l.until) {
 		l.endLocked(timeIsUp)
 	}
-	if l.busy || l.up == nil || l.ended == alive && now.Sub(l.since) < pinTimeout {
+	if l.busy || l.up == nil || l.ended != alive || now.Sub(l.since) < pinTimeout {
 		return nil
 	}
 	up := l.up
