@@ -202,13 +202,13 @@ func TestCredentialRefuses(t *testing.T) {
 				t.Fatal("nothing was changed")
 			}
 			_, err := Credential(credentialOf(t, text), upstreamOf(t, upstreamText))
-			problem(t, test.why, err, test.reason, test.want)
+			refusedFor(t, test.why, err, test.reason, test.want)
 		})
 	}
 }
 
-// problem expects one problem that begins with want, and tells what to do.
-func problem(t *testing.T, why string, err error, reason, want string) {
+// refusedFor expects one problem that begins with want, and tells what to do.
+func refusedFor(t *testing.T, why string, err error, reason, want string) {
 	t.Helper()
 	var refused *Refused
 	if !errors.As(err, &refused) || !errors.Is(err, ErrRefused) {
@@ -249,10 +249,10 @@ func TestUpstreamRefuses(t *testing.T) {
 				t.Fatal("nothing was changed")
 			}
 			up := upstreamOf(t, text)
-			problem(t, test.why, Upstream(up), test.reason, test.want)
+			refusedFor(t, test.why, Upstream(up), test.reason, test.want)
 			// Its consumers hear that it is not accepted, and nothing of what it says.
 			_, err := Credential(credentialOf(t, credentialText), up)
-			problem(t, test.why, err, test.reason, `spec.upstream: "platform/github": this UpstreamSecret is not accepted`)
+			refusedFor(t, test.why, err, test.reason, `spec.upstream: "platform/github": this UpstreamSecret is not accepted`)
 		})
 	}
 }
@@ -283,7 +283,7 @@ func TestPlaintext(t *testing.T) {
 func TestNotFound(t *testing.T) {
 	sc := credentialOf(t, credentialText)
 	_, missing := Credential(sc, nil)
-	problem(t, "it does not exist", missing, v1alpha1.ReasonNotFound, "spec.upstream: UpstreamSecret platform/github does not exist or is not shared")
+	refusedFor(t, "it does not exist", missing, v1alpha1.ReasonNotFound, "spec.upstream: UpstreamSecret platform/github does not exist or is not shared")
 	for why, consumers := range map[string]*v1alpha1.Consumers{
 		"its own namespace alone": nil,
 		"nobody":                  {},
@@ -359,7 +359,7 @@ func TestTooManyGrants(t *testing.T) {
 		sc.Spec.Grants = append(sc.Spec.Grants, sc.Spec.Grants[0])
 	}
 	_, err := Credential(sc, upstreamOf(t, upstreamText))
-	problem(t, "a scope is to be read by people", err, v1alpha1.ReasonInvalid, "spec.grants: list at most 256")
+	refusedFor(t, "a scope is to be read by people", err, v1alpha1.ReasonInvalid, "spec.grants: list at most 256")
 }
 
 func TestMaxOffline(t *testing.T) {

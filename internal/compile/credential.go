@@ -9,7 +9,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/matcher"
 	"github.com/sallyport-dev/sallyport/internal/compile/measure"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 )
@@ -33,21 +35,30 @@ func MaxOffline(sc *v1alpha1.ScopedCredential) time.Duration {
 	return min(orDuration(sc.Spec.MaxOffline, defaultLifetime), Lifetime(sc))
 }
 
+// Refused says why an object is not accepted.
+type Refused = problem.Refused
+
+// Problem is one thing that keeps an object from being accepted.
+type Problem = problem.Problem
+
+// ErrRefused is what every refusal is: only a change of an object can help.
+var ErrRefused = problem.ErrRefused
+
 // Credential compiles sc for the UpstreamSecret that it names. A nil up, and
 // one that does not list sc's namespace as a consumer, is refused with reason
 // NotFound. Secret, SecretVersion, Token and LeaseEnds are left to the caller,
 // and so are suspend and the passing of expiresAt: they are no matter of the
 // scope. The error is a *Refused.
 func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
-	var p problems
+	var p problem.List
 	spec := field.NewPath("spec")
 	if !MayConsume(up, sc.Namespace) {
 		ref := sc.Spec.Upstream
 		if ref.Namespace == "" {
 			ref.Namespace = sc.Namespace
 		}
-		p.add(v1alpha1.ReasonNotFound, spec.Child("upstream"), "", UpstreamNotFound(ref.Namespace, ref.Name))
-		return bundle.Credential{}, p.err()
+		p.Add(v1alpha1.ReasonNotFound, spec.Child("upstream"), "", UpstreamNotFound(ref.Namespace, ref.Name))
+		return bundle.Credential{}, p.Err()
 	}
 	if err := upstreamAccepted(spec.Child("upstream"), up); err != nil {
 		return bundle.Credential{}, err
@@ -66,7 +77,7 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 		out.ExpiresAt = sc.Spec.ExpiresAt.UTC()
 	}
 	compileSpec(&p, spec, sc, up, &out)
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return bundle.Credential{}, err
 	}
 	return out, nil
@@ -83,35 +94,35 @@ func upstreamAccepted(path *field.Path, up *v1alpha1.UpstreamSecret) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
-	var p problems
-	p.add(refused.Reason, path, up.Namespace+"/"+up.Name, "this UpstreamSecret is not accepted: its owner sees why in its conditions")
-	return p.err()
+	var p problem.List
+	p.Add(refused.Reason, path, up.Namespace+"/"+up.Name, "this UpstreamSecret is not accepted: its owner sees why in its conditions")
+	return p.Err()
 }
 
 // compileSpec walks the spec in the order of its fields.
-func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, out *bundle.Credential) {
+func compileSpec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, out *bundle.Credential) {
 	if l := Lifetime(sc); l < minLifetime || l > maxLifetime {
-		p.invalid(spec.Child("lifetime"), l.String(), "set lifetime between 1m and 1h")
+		p.Invalid(spec.Child("lifetime"), l.String(), "set lifetime between 1m and 1h")
 	}
 	if o := sc.Spec.MaxOffline; o != nil && (o.Duration < 0 || o.Duration > Lifetime(sc)) {
-		p.invalid(spec.Child("maxOffline"), o.Duration.String(), "set maxOffline to at most lifetime: a lease never outlives its token")
+		p.Invalid(spec.Child("maxOffline"), o.Duration.String(), "set maxOffline to at most lifetime: a lease never outlives its token")
 	}
-	p.unsupported(sc.Spec.Mode != "" && sc.Spec.Mode != v1alpha1.ModeEnforce, spec.Child("mode"), string(sc.Spec.Mode))
+	p.Unsupported(sc.Spec.Mode != "" && sc.Spec.Mode != v1alpha1.ModeEnforce, spec.Child("mode"), string(sc.Spec.Mode))
 	checkVariables(p, spec.Child("client", "env"), sc.Spec.Client, up)
 	out.Env = Variables(sc, up)
-	before := len(p.list)
+	before := p.Len()
 	g := &grants{
 		p:         p,
-		sets:      compileSets(p, spec.Child("sets"), sc.Spec.Sets),
+		sets:      matcher.NewSets(p, spec.Child("sets"), sc.Spec.Sets),
 		upstream:  up,
 		endpoints: out.Endpoints,
 		bodyBytes: out.Limits.BodyBytes,
 	}
-	g.badSets = len(p.list) > before
+	g.badSets = p.Len() > before
 	out.Grants = g.all(spec.Child("grants"), sc.Spec.Grants)
 	never := g.never(spec.Child("never"), sc.Spec.Never)
 	out.Ceiling = ceiling(p, spec.Child("upstream"), up, out.Endpoints) // it was accepted: nothing is wrong with it
-	if len(p.list) == 0 {                                               // what would be decided otherwise when corrected is not decided
+	if p.Len() == 0 {                                                   // what would be decided otherwise when corrected is not decided
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
 		proveAll(p, spec, out, space, never)
@@ -122,7 +133,7 @@ func compileSpec(p *problems, spec *field.Path, sc *v1alpha1.ScopedCredential, u
 
 // credentialLimits adds the author's own limits. Of two bounds of the same,
 // both hold.
-func credentialLimits(p *problems, path *field.Path, in *v1alpha1.CredentialLimits, out *bundle.Credential) {
+func credentialLimits(p *problem.List, path *field.Path, in *v1alpha1.CredentialLimits, out *bundle.Credential) {
 	if in == nil {
 		return
 	}
@@ -132,7 +143,7 @@ func credentialLimits(p *problems, path *field.Path, in *v1alpha1.CredentialLimi
 		return
 	}
 	if *in.Concurrency < 1 {
-		p.invalid(path.Child("concurrency"), "", "allow at least one request at a time, or suspend the credential")
+		p.Invalid(path.Child("concurrency"), "", "allow at least one request at a time, or suspend the credential")
 	}
 	out.Limits.Concurrency = min(out.Limits.Concurrency, int(*in.Concurrency))
 }
@@ -168,7 +179,7 @@ func Variables(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) []bun
 }
 
 // checkVariables refuses what an author's variables cannot mean.
-func checkVariables(p *problems, path *field.Path, client *v1alpha1.Client, up *v1alpha1.UpstreamSecret) {
+func checkVariables(p *problem.List, path *field.Path, client *v1alpha1.Client, up *v1alpha1.UpstreamSecret) {
 	if client == nil {
 		return
 	}
@@ -176,7 +187,7 @@ func checkVariables(p *problems, path *field.Path, client *v1alpha1.Client, up *
 	for i, v := range client.Env {
 		checkVariable(p, path.Index(i), v, up)
 		if seen[v.Name] {
-			p.invalid(path.Index(i).Child("name"), v.Name, "this variable is set twice: remove one")
+			p.Invalid(path.Index(i).Child("name"), v.Name, "this variable is set twice: remove one")
 		}
 		seen[v.Name] = true
 	}
@@ -209,15 +220,15 @@ func preset(value string, e *v1alpha1.Endpoint) string {
 
 // checkVariable refuses a value that names no endpoint: the agent would get
 // the placeholder.
-func checkVariable(p *problems, path *field.Path, v v1alpha1.EnvVar, up *v1alpha1.UpstreamSecret) {
+func checkVariable(p *problem.List, path *field.Path, v v1alpha1.EnvVar, up *v1alpha1.UpstreamSecret) {
 	rest := strings.ReplaceAll(v.Value, "{token}", "")
 	for i := range up.Spec.Endpoints {
 		rest = strings.ReplaceAll(rest, "{url:"+up.Spec.Endpoints[i].Name+"}", "")
 	}
 	switch {
 	case strings.Contains(rest, "{url:"):
-		p.invalid(path.Child("value"), v.Value, "it names no endpoint of the UpstreamSecret: write {url:ENDPOINT} with one that exists")
+		p.Invalid(path.Child("value"), v.Value, "it names no endpoint of the UpstreamSecret: write {url:ENDPOINT} with one that exists")
 	case rest == v.Value:
-		p.invalid(path.Child("value"), v.Value, "write {token} or {url:ENDPOINT} in it")
+		p.Invalid(path.Child("value"), v.Value, "write {token} or {url:ENDPOINT} in it")
 	}
 }

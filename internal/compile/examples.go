@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -16,7 +17,7 @@ import (
 // examples decides requests that an author wrote down. One is allowed if some
 // headers and body pass, and denied if none do.
 type examples struct {
-	p         *problems
+	p         *problem.List
 	space     *region.Space
 	endpoints []bundle.Endpoint
 	grants    []scope.Grant
@@ -31,7 +32,7 @@ func (x *examples) all(path *field.Path, in *v1alpha1.Examples) {
 		switch allowed, known, why := x.decide(at, text); {
 		case !known:
 		case !allowed:
-			x.p.add(v1alpha1.ReasonExampleFailed, at, text, "it is refused, since "+why+": grant it, or remove it from allow")
+			x.p.Add(v1alpha1.ReasonExampleFailed, at, text, "it is refused, since "+why+": grant it, or remove it from allow")
 		}
 	}
 	for i, text := range in.Deny {
@@ -39,7 +40,7 @@ func (x *examples) all(path *field.Path, in *v1alpha1.Examples) {
 		switch allowed, known, why := x.decide(at, text); {
 		case !known:
 		case allowed:
-			x.p.add(v1alpha1.ReasonExampleFailed, at, text, "it is allowed by the grant "+why+": narrow that, or remove it from deny")
+			x.p.Add(v1alpha1.ReasonExampleFailed, at, text, "it is allowed by the grant "+why+": narrow that, or remove it from deny")
 		}
 	}
 }
@@ -49,7 +50,7 @@ func (x *examples) all(path *field.Path, in *v1alpha1.Examples) {
 func (x *examples) decide(path *field.Path, text string) (allowed, known bool, why string) {
 	endpoint, line := x.parse(text)
 	if endpoint == nil {
-		x.p.invalid(path, text, "write it as METHOD /path?query, with an endpoint of the UpstreamSecret and a space in front where there are several")
+		x.p.Invalid(path, text, "write it as METHOD /path?query, with an endpoint of the UpstreamSecret and a space in front where there are several")
 		return false, false, ""
 	}
 	var request scope.Request
@@ -79,7 +80,7 @@ func (x *examples) decide(path *field.Path, text string) (allowed, known bool, w
 	if !unknown {
 		return false, true, why
 	}
-	x.p.add(v1alpha1.ReasonUnsupported, path, text, "whether the headers and the body that a grant requires can pass takes too much work to find out: "+
+	x.p.Add(v1alpha1.ReasonUnsupported, path, text, "whether the headers and the body that a grant requires can pass takes too much work to find out: "+
 		"use simpler patterns and smaller lengths, or remove the example")
 	return false, false, ""
 }

@@ -75,7 +75,7 @@ func TestExamples(t *testing.T) {
 			}
 			_, err := Credential(sc, upstreamOf(t, upstreamText))
 			if test.reason != "" {
-				problem(t, test.why, err, test.reason, test.want)
+				refusedFor(t, test.why, err, test.reason, test.want)
 			} else if err != nil {
 				t.Errorf("%s: %v", test.why, err)
 			}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/matcher"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -16,8 +18,8 @@ const maxGrants = 256
 
 // grants compiles the grants of one scope.
 type grants struct {
-	p         *problems
-	sets      sets
+	p         *problem.List
+	sets      matcher.Sets
 	upstream  *v1alpha1.UpstreamSecret
 	endpoints []bundle.Endpoint
 	badSets   bool
@@ -27,10 +29,10 @@ type grants struct {
 
 func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
 	if len(in) == 0 {
-		g.p.invalid(path, "", "list at least one grant: without one, every request is refused")
+		g.p.Invalid(path, "", "list at least one grant: without one, every request is refused")
 	}
 	if len(in) > maxGrants {
-		g.p.invalid(path, "", "list at most 256 grants: split the scope into several ScopedCredentials")
+		g.p.Invalid(path, "", "list at most 256 grants: split the scope into several ScopedCredentials")
 		return nil
 	}
 	var out []scope.Grant
@@ -38,7 +40,7 @@ func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
 	for i := range in {
 		at := path.Index(i)
 		if names[in[i].Name] {
-			g.p.invalid(at.Child("name"), in[i].Name, "this name is used twice: records could not tell the grants apart")
+			g.p.Invalid(at.Child("name"), in[i].Name, "this name is used twice: records could not tell the grants apart")
 		}
 		names[in[i].Name] = true
 		if grant, ok := g.grant(at, &in[i]); ok {
@@ -50,52 +52,63 @@ func (g *grants) all(path *field.Path, in []v1alpha1.Grant) []scope.Grant {
 
 // grant compiles one grant. It is not ok where something was found wrong.
 func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, ok bool) {
-	before := len(g.p.list)
-	g.unsupported(path, in)
+	before := g.p.Len()
 	if in.Limits != nil {
 		checkRate(g.p, path.Child("limits", "requests"), &in.Limits.Requests)
 	}
-	if in.HTTP == nil {
-		if len(g.p.list) == before {
-			g.p.invalid(path, in.Name, "set http: a grant without method and path grants nothing")
-		}
+	endpoint, known := g.kind(path, in, &out)
+	if !known {
 		return out, false
 	}
-	http := path.Child("http")
-	endpoint := g.endpoint(http.Child("endpoint"), in.HTTP.Endpoint)
-	out = scope.Grant{
-		Name:     in.Name,
-		HTTP:     &scope.HTTP{Paths: slices.Clone(in.HTTP.Paths)},
-		Where:    g.sets.matchers(g.p, path.Child("where"), in.Where),
-		Query:    g.query(path.Child("query"), in.Query),
-		Headers:  g.headers(path.Child("headers"), in.Headers, endpoint),
-		Body:     g.body(path.Child("body"), in.Body),
-		Response: keep(in.Response),
-		Limits:   grantLimits(in.Limits),
-	}
-	for _, method := range in.HTTP.Methods {
-		out.HTTP.Methods = append(out.HTTP.Methods, string(method))
-	}
-	if endpoint >= 0 {
-		out.Endpoint = g.endpoints[endpoint].Name
-	}
-	if len(g.p.list) > before {
+	out.Name = in.Name
+	out.Where = g.sets.Map(g.p, path.Child("where"), in.Where)
+	out.Query = g.query(path.Child("query"), in.Query)
+	out.Headers = g.headers(path.Child("headers"), in.Headers, endpoint)
+	out.Body = g.body(path.Child("body"), in.Body)
+	out.Response = keep(in.Response)
+	out.Limits = grantLimits(in.Limits)
+	if g.p.Len() > before {
 		return out, false
 	}
+	out.Endpoint = g.endpoints[endpoint].Name
 	checkGrant(g.p, path, g.endpoints[endpoint].Profile, &out, g.badSets)
 	if !g.ceiling {
 		checkReach(g.p, path.Child("http", "paths"), &out)
 	}
-	return out, len(g.p.list) == before
+	return out, g.p.Len() == before
+}
+
+// kind compiles what makes up the kind of a grant, and returns the index of the
+// endpoint that it means, -1 where it means none. A kind that is missing or not
+// enforced is not known.
+func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (endpoint int, known bool) {
+	before := g.p.Len()
+	g.unsupported(path, in)
+	switch {
+	case in.HTTP != nil:
+		out.HTTP = http(in.HTTP)
+		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
+	case g.p.Len() == before:
+		g.p.Invalid(path, in.Name, "set http: a grant without method and path grants nothing")
+	}
+	return -1, false
+}
+
+func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
+	out := &scope.HTTP{Paths: slices.Clone(in.Paths)}
+	for _, method := range in.Methods {
+		out.Methods = append(out.Methods, string(method))
+	}
+	return out
 }
 
 // unsupported names the parts of a grant that this release does not enforce.
 func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
-	g.p.unsupported(in.Git != nil, path.Child("git"), "")
-	g.p.unsupported(in.GraphQL != nil, path.Child("graphql"), "")
-	g.p.unsupported(in.MCP != nil, path.Child("mcp"), "")
-	g.p.unsupported(in.GRPC != nil, path.Child("grpc"), "")
-	g.p.unsupported(in.WebSocket != nil, path.Child("websocket"), "")
+	g.p.Unsupported(in.Git != nil, path.Child("git"), "")
+	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
+	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
+	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
+	g.p.Unsupported(in.WebSocket != nil, path.Child("websocket"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.
@@ -111,7 +124,7 @@ func (g *grants) endpoint(path *field.Path, name string) int {
 	if name == "" {
 		choice += " (it may be left out where there is only one)"
 	}
-	g.p.invalid(path, name, choice)
+	g.p.Invalid(path, name, choice)
 	return -1
 }
 
@@ -121,7 +134,7 @@ func (g *grants) query(path *field.Path, in *v1alpha1.Query) scope.Query {
 	}
 	return scope.Query{
 		UnlistedAllow: in.Unlisted == v1alpha1.UnlistedAllow,
-		Params:        g.sets.matchers(g.p, path.Child("params"), in.Params),
+		Params:        g.sets.Map(g.p, path.Child("params"), in.Params),
 	}
 }
 
@@ -135,12 +148,12 @@ func (g *grants) headers(path *field.Path, in map[string]v1alpha1.Matcher, endpo
 	for _, name := range sortedKeys(in) {
 		canonical := headerName(g.p, path.Key(name), name, injectedHeader(&at.Inject))
 		if _, again := out[canonical]; again {
-			g.p.invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
+			g.p.Invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
 		}
 		if _, isFixed := fixed[canonical]; isFixed {
-			g.p.invalid(path.Key(name), name, "the UpstreamSecret sets this header over the agent's: remove it")
+			g.p.Invalid(path.Key(name), name, "the UpstreamSecret sets this header over the agent's: remove it")
 		}
-		out[canonical] = g.sets.matcher(g.p, path.Key(name), in[name])
+		out[canonical] = g.sets.Compile(g.p, path.Key(name), in[name])
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -145,7 +146,7 @@ func FuzzCredential(f *testing.F) {
 			t.Fatalf("a refusal without a reason: %v", err)
 		}
 		for _, p := range refused.Problems {
-			if !strings.HasPrefix(p.Field, "spec.") || p.Msg == "" || len(p.Value) > maxValue+len("...") {
+			if !strings.HasPrefix(p.Field, "spec.") || p.Msg == "" || len(p.Value) > problem.MaxValue+len("...") {
 				t.Errorf("a problem without field, remedy or bound: %+v", p)
 			}
 		}

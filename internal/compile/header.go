@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"maps"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 )
 
 // ownHeaders cannot be fixed: framing and connection headers are the sidecar's
@@ -23,15 +25,15 @@ var ownHeaders = []string{
 
 // headerName returns the canonical spelling of a header that a manifest names.
 // injected is the canonical name of the header that holds the key, if any.
-func headerName(p *problems, path *field.Path, name, injected string) string {
+func headerName(p *problem.List, path *field.Path, name, injected string) string {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
 	case !isToken(name):
-		p.invalid(path, name, "write a header name: letters, digits and hyphens")
+		p.Invalid(path, name, "write a header name: letters, digits and hyphens")
 	case strings.Contains(name, "_"):
-		p.invalid(path, name, "write - for _: many servers take the two for one")
+		p.Invalid(path, name, "write - for _: many servers take the two for one")
 	case canonical == injected:
-		p.invalid(path, name, "this header holds the key: remove it")
+		p.Invalid(path, name, "this header holds the key: remove it")
 	}
 	return canonical
 }
@@ -51,7 +53,7 @@ func injectedHeader(in *v1alpha1.Inject) string {
 	return ""
 }
 
-func fixedHeaders(p *problems, path *field.Path, e *v1alpha1.Endpoint) map[string]string {
+func fixedHeaders(p *problem.List, path *field.Path, e *v1alpha1.Endpoint) map[string]string {
 	if len(e.Headers) == 0 {
 		return nil
 	}
@@ -60,12 +62,14 @@ func fixedHeaders(p *problems, path *field.Path, e *v1alpha1.Endpoint) map[strin
 		at := path.Key(name)
 		canonical := headerName(p, at, name, injectedHeader(&e.Inject))
 		if slices.Contains(ownHeaders, canonical) {
-			p.invalid(at, name, "this header belongs to the message or would change what was judged: remove it")
+			p.Invalid(at, name, "this header belongs to the message or would change what was judged: remove it")
 		}
 		if _, again := fixed[canonical]; again {
-			p.invalid(at, name, "this header is listed twice, in two spellings: remove one")
+			p.Invalid(at, name, "this header is listed twice, in two spellings: remove one")
 		}
 		fixed[canonical] = string(e.Headers[name])
 	}
 	return fixed
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -7,33 +7,35 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/matcher"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // ceiling compiles the ceiling of an UpstreamSecret; nil where it has none.
-func ceiling(p *problems, path *field.Path, up *v1alpha1.UpstreamSecret, endpoints []bundle.Endpoint) *bundle.Ceiling {
+func ceiling(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret, endpoints []bundle.Endpoint) *bundle.Ceiling {
 	if up.Spec.Ceiling == nil {
 		return nil
 	}
-	before := len(p.list)
+	before := p.Len()
 	g := &grants{
 		p:         p,
-		sets:      compileSets(p, path.Child("sets"), up.Spec.Ceiling.Sets),
+		sets:      matcher.NewSets(p, path.Child("sets"), up.Spec.Ceiling.Sets),
 		upstream:  up,
 		endpoints: endpoints,
 		bodyBytes: limits(up.Spec.Limits).BodyBytes,
 		ceiling:   true,
 	}
-	g.badSets = len(p.list) > before
+	g.badSets = p.Len() > before
 	return &bundle.Ceiling{Grants: g.all(path.Child("grants"), up.Spec.Ceiling.Grants)}
 }
 
 // proveAll refuses grants that are not proved to lie within the ceiling, and to
 // allow nothing that an entry of never names. What the ceiling allows is not
 // told: its grants are not the author's business.
-func proveAll(p *problems, spec *field.Path, out *bundle.Credential, space *region.Space, never []region.Never) {
+func proveAll(p *problem.List, spec *field.Path, out *bundle.Credential, space *region.Space, never []region.Never) {
 	if out.Ceiling == nil && len(never) == 0 {
 		return
 	}
@@ -42,7 +44,7 @@ func proveAll(p *problems, spec *field.Path, out *bundle.Credential, space *regi
 		if f.Answer == prove.No {
 			unknown = fmt.Sprintf("it allows %s, %s", f.Witness.String(), known)
 		}
-		p.add(reason, spec.Child("grants").Index(f.Grant), out.Grants[f.Grant].Name, unknown)
+		p.Add(reason, spec.Child("grants").Index(f.Grant), out.Grants[f.Grant].Name, unknown)
 	}
 	if out.Ceiling != nil {
 		for _, f := range proofs.Within(out.Ceiling.Grants) {
@@ -70,22 +72,22 @@ func (g *grants) never(path *field.Path, in []v1alpha1.Never) []region.Never {
 }
 
 func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) region.Never {
-	before := len(g.p.list)
-	g.p.unsupported(in.Git != nil, path.Child("git"), "")
-	g.p.unsupported(in.GraphQL != nil, path.Child("graphql"), "")
-	g.p.unsupported(in.MCP != nil, path.Child("mcp"), "")
-	g.p.unsupported(in.GRPC != nil, path.Child("grpc"), "")
-	g.p.unsupported(in.WebSocket != nil, path.Child("websocket"), "")
+	before := g.p.Len()
+	g.p.Unsupported(in.Git != nil, path.Child("git"), "")
+	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
+	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
+	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
+	g.p.Unsupported(in.WebSocket != nil, path.Child("websocket"), "")
 	if in.HTTP == nil {
-		if len(g.p.list) == before {
-			g.p.invalid(path, "", "set http: without a kind nothing is named")
+		if g.p.Len() == before {
+			g.p.Invalid(path, "", "set http: without a kind nothing is named")
 		}
 		return region.Never{}
 	}
 	out := region.Never{
 		Endpoint: in.HTTP.Endpoint,
 		Paths:    in.HTTP.Paths,
-		Where:    g.sets.matchers(g.p, path.Child("where"), in.Where),
+		Where:    g.sets.Map(g.p, path.Child("where"), in.Where),
 		Headers:  g.neverHeaders(path.Child("headers"), in.Headers),
 		Body:     g.neverBody(path.Child("body"), in.Body),
 	}
@@ -94,9 +96,9 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) region.Never {
 	}
 	if in.Query != nil {
 		out.ListedOnly = in.Query.Unlisted == v1alpha1.UnlistedDeny
-		out.Params = g.sets.matchers(g.p, path.Child("query", "params"), in.Query.Params)
+		out.Params = g.sets.Map(g.p, path.Child("query", "params"), in.Query.Params)
 	}
-	if len(g.p.list) == before {
+	if g.p.Len() == before {
 		g.checkNever(path, &out)
 	}
 	return out
@@ -109,7 +111,7 @@ func (g *grants) neverBody(path *field.Path, in *v1alpha1.NeverBody) *region.Nev
 	return &region.NeverBody{
 		Media:      scope.Media(in.Media),
 		ListedOnly: in.Unlisted == v1alpha1.UnlistedDeny,
-		Fields:     g.sets.matchers(g.p, path.Child("fields"), in.Fields),
+		Fields:     g.sets.Map(g.p, path.Child("fields"), in.Fields),
 		Parts:      g.parts(path.Child("parts"), in.Parts),
 	}
 }
@@ -119,9 +121,9 @@ func (g *grants) neverHeaders(path *field.Path, in map[string]v1alpha1.Matcher) 
 	for _, name := range sortedKeys(in) {
 		canonical := headerName(g.p, path.Key(name), name, "")
 		if _, again := out[canonical]; again {
-			g.p.invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
+			g.p.Invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
 		}
-		out[canonical] = g.sets.matcher(g.p, path.Key(name), in[name])
+		out[canonical] = g.sets.Compile(g.p, path.Key(name), in[name])
 	}
 	return out
 }
@@ -137,11 +139,11 @@ func (g *grants) checkNever(path *field.Path, n *region.Never) {
 		Where: n.Where, Query: scope.Query{Params: n.Params}, Headers: n.Headers, Body: probeBody(n.Body),
 	}
 	for i := range g.endpoints {
-		before := len(g.p.list)
+		before := g.p.Len()
 		if n.Endpoint == "" || n.Endpoint == g.endpoints[i].Name {
 			checkGrant(g.p, path, g.endpoints[i].Profile, &probe, g.badSets)
 		}
-		if len(g.p.list) > before {
+		if g.p.Len() > before {
 			return // the other endpoints would say the same
 		}
 	}

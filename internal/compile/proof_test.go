@@ -79,7 +79,7 @@ func TestCeiling(t *testing.T) {
 				}
 				return
 			}
-			problem(t, test.why, err, v1alpha1.ReasonNotWithinCeiling, `spec.grants[1]: "it": it allows `+test.want+`, which is beyond the ceiling`)
+			refusedFor(t, test.why, err, v1alpha1.ReasonNotWithinCeiling, `spec.grants[1]: "it": it allows `+test.want+`, which is beyond the ceiling`)
 		})
 	}
 }
@@ -89,7 +89,7 @@ func TestCeilingOfMuchWork(t *testing.T) {
 	up := upstreamOf(t, upstreamText+strings.Replace(ceilingText, `glob: "acme/*"`, `pattern: "acme/(?:a|b)*a(?:a|b){40}"`, 1))
 	sc := credentialOf(t, provedText+"  grants:\n  - {name: it, http: {endpoint: rest, methods: [GET], paths: [\"/repos/{repo=*/*}\"]}, where: {repo: {pattern: \"acme/(?:b|a)*a(?:a|b){40}\"}}}\n")
 	_, err := Credential(sc, up)
-	problem(t, "it counts as not included", err, v1alpha1.ReasonNotWithinCeiling, `spec.grants[0]: "it": whether it lies within the ceiling of the UpstreamSecret takes too much work`)
+	refusedFor(t, "it counts as not included", err, v1alpha1.ReasonNotWithinCeiling, `spec.grants[0]: "it": whether it lies within the ceiling of the UpstreamSecret takes too much work`)
 }
 
 // TestCeilingReachesTheSidecar: what was proved is judged all the same.
@@ -165,7 +165,7 @@ func TestNever(t *testing.T) {
 				}
 				return
 			}
-			problem(t, test.why, err, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows `+test.want+`, which spec.never[1] names`)
+			refusedFor(t, test.why, err, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows `+test.want+`, which spec.never[1] names`)
 		})
 	}
 }
@@ -243,7 +243,7 @@ func TestBodies(t *testing.T) {
 				}
 				return
 			}
-			problem(t, test.why, err, test.reason, `spec.grants[0]: "it": it allows `+test.want)
+			refusedFor(t, test.why, err, test.reason, `spec.grants[0]: "it": it allows `+test.want)
 		})
 	}
 }
@@ -267,7 +267,7 @@ func TestNeverRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sc := credentialOf(t, provedText+"  grants:\n  - {name: it, http: {endpoint: rest, methods: [GET], paths: [/x]}}\n  never:\n  - "+test.never+"\n")
 			_, err := Credential(sc, upstreamOf(t, upstreamText))
-			problem(t, test.why, err, test.reason, test.want)
+			refusedFor(t, test.why, err, test.reason, test.want)
 		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -43,40 +44,40 @@ func MayConsume(up *v1alpha1.UpstreamSecret, namespace string) bool {
 // Upstream says whether up can be served as it is, without looking at its
 // Secret. The error is a *Refused.
 func Upstream(up *v1alpha1.UpstreamSecret) error {
-	var p problems
+	var p problem.List
 	spec := field.NewPath("spec")
 	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
 	source := spec.Child("source")
-	p.unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
-	p.unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
-	p.unsupported(up.Spec.Source.AWSKeys != nil, source.Child("awsKeys"), "")
-	p.unsupported(up.Spec.Source.ClientCertificate != nil, source.Child("clientCertificate"), "")
+	p.Unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
+	p.Unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
+	p.Unsupported(up.Spec.Source.AWSKeys != nil, source.Child("awsKeys"), "")
+	p.Unsupported(up.Spec.Source.ClientCertificate != nil, source.Child("clientCertificate"), "")
 	if up.Spec.Source == (v1alpha1.Source{}) {
-		p.invalid(source, "", "set secretRef: without a source there is no key to use")
+		p.Invalid(source, "", "set secretRef: without a source there is no key to use")
 	}
 	ceiling(&p, spec.Child("ceiling"), up, endpoints)
-	return p.err()
+	return p.Err()
 }
 
 // CeilingOf returns the endpoints of up, and the ceiling at them; nil where it
 // has none. The error is a *Refused.
 func CeilingOf(up *v1alpha1.UpstreamSecret) ([]bundle.Endpoint, *bundle.Ceiling, error) {
-	var p problems
+	var p problem.List
 	spec := field.NewPath("spec")
 	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
 	above := ceiling(&p, spec.Child("ceiling"), up, endpoints)
-	return endpoints, above, p.err()
+	return endpoints, above, p.Err()
 }
 
 // upstreamEndpoints compiles the endpoints and collects what is wrong.
-func upstreamEndpoints(p *problems, path *field.Path, up *v1alpha1.UpstreamSecret) []bundle.Endpoint {
+func upstreamEndpoints(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret) []bundle.Endpoint {
 	var endpoints []bundle.Endpoint
 	for i := range up.Spec.Endpoints {
 		e := &up.Spec.Endpoints[i]
 		at := path.Index(i)
 		known, supported := profile.Lookup(string(e.Profile))
-		p.unsupported(!supported, at.Child("profile"), string(e.Profile))
-		p.unsupported(e.GraphQL != nil, at.Child("graphql"), "")
+		p.Unsupported(!supported, at.Child("profile"), string(e.Profile))
+		p.Unsupported(e.GraphQL != nil, at.Child("graphql"), "")
 		checkURL(p, at.Child("url"), e.URL, up.Spec.Plaintext)
 		compiled := bundle.Endpoint{
 			Name:      e.Name,
@@ -92,28 +93,28 @@ func upstreamEndpoints(p *problems, path *field.Path, up *v1alpha1.UpstreamSecre
 		endpoints = append(endpoints, compiled)
 	}
 	if len(endpoints) == 0 {
-		p.invalid(path, "", "list at least one endpoint: the key can be sent nowhere else")
+		p.Invalid(path, "", "list at least one endpoint: the key can be sent nowhere else")
 	}
 	return endpoints
 }
 
 // checkURL holds a url to the schema's rules a second time: it is where the
 // key goes, and the installed schema may be older than this code.
-func checkURL(p *problems, path *field.Path, text string, plaintext v1alpha1.Plaintext) {
+func checkURL(p *problem.List, path *field.Path, text string, plaintext v1alpha1.Plaintext) {
 	u, err := url.Parse(text)
 	if err != nil || !plainURL(u) || strings.Contains(text, "#") {
-		p.invalid(path, text, "write it as https://host, with :port and /base/path where needed, without user information, query or fragment")
+		p.Invalid(path, text, "write it as https://host, with :port and /base/path where needed, without user information, query or fragment")
 		return
 	}
 	switch {
 	case strings.HasSuffix(u.Path, "/"):
-		p.invalid(path, text, "remove the trailing slash: paths of grants begin with one")
+		p.Invalid(path, text, "remove the trailing slash: paths of grants begin with one")
 	case !validPort(u):
-		p.invalid(path, text, "write a port between 1 and 65535")
+		p.Invalid(path, text, "write a port between 1 and 65535")
 	case u.Scheme == "http" && plaintext != v1alpha1.PlaintextAllowClusterInternal:
-		p.invalid(path, text, "http:// sends the key in clear text: use https://, or set plaintext: AllowClusterInternal")
+		p.Invalid(path, text, "http:// sends the key in clear text: use https://, or set plaintext: AllowClusterInternal")
 	case u.Scheme == "http" && !clusterInternal(u.Hostname()):
-		p.invalid(path, text, "http:// may only name a host under .svc: use https://, or the name of a Service in this cluster")
+		p.Invalid(path, text, "http:// may only name a host under .svc: use https://, or the name of a Service in this cluster")
 	}
 }
 
@@ -138,7 +139,7 @@ func clusterInternal(host string) bool {
 	return strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
 }
 
-func tunedTLS(p *problems, path *field.Path, tls *v1alpha1.TLS, compiled *bundle.Endpoint) {
+func tunedTLS(p *problem.List, path *field.Path, tls *v1alpha1.TLS, compiled *bundle.Endpoint) {
 	if tls == nil {
 		return
 	}
@@ -150,13 +151,13 @@ func tunedTLS(p *problems, path *field.Path, tls *v1alpha1.TLS, compiled *bundle
 		return
 	}
 	if block, _ := pem.Decode([]byte(tls.CABundle)); block == nil || block.Type != "CERTIFICATE" {
-		p.invalid(path.Child("caBundle"), "", "write at least one certificate in PEM")
+		p.Invalid(path.Child("caBundle"), "", "write at least one certificate in PEM")
 	}
 }
 
-func inject(p *problems, path *field.Path, in *v1alpha1.Inject) bundle.Inject {
-	p.unsupported(in.AWSSigV4 != nil, path.Child("awsSigV4"), "")
-	p.unsupported(in.ClientCertificate != nil, path.Child("clientCertificate"), "")
+func inject(p *problem.List, path *field.Path, in *v1alpha1.Inject) bundle.Inject {
+	p.Unsupported(in.AWSSigV4 != nil, path.Child("awsSigV4"), "")
+	p.Unsupported(in.ClientCertificate != nil, path.Child("clientCertificate"), "")
 	var out bundle.Inject
 	set := 0
 	if in.Bearer != nil {
@@ -179,7 +180,7 @@ func inject(p *problems, path *field.Path, in *v1alpha1.Inject) bundle.Inject {
 		set++
 	}
 	if set != 1 && in.AWSSigV4 == nil && in.ClientCertificate == nil {
-		p.invalid(path, "", "set exactly one of bearer, header, basic or query")
+		p.Invalid(path, "", "set exactly one of bearer, header, basic or query")
 	}
 	return out
 }

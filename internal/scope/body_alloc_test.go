@@ -19,7 +19,7 @@ func TestDecideBodyAllocatesNothing(t *testing.T) {
 			if err := r.Parse(&h, nil); err != nil {
 				t.Fatal(err)
 			}
-			if d := p.DecideBody(&r, bench.body, true); d.Verdict != scope.Allow {
+			if d := p.DecideBody(&r, scope.Content{Data: bench.body, Whole: true}); d.Verdict != scope.Allow {
 				t.Fatalf("%+v", d)
 			}
 		})

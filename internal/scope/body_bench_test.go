@@ -95,7 +95,7 @@ func BenchmarkDecideBody(b *testing.B) {
 				if d := p.Decide(&r); d.Verdict != scope.Undecided {
 					b.Fatalf("%+v", d)
 				}
-				if d := p.DecideBody(&r, bench.body, true); d.Verdict != scope.Allow {
+				if d := p.DecideBody(&r, scope.Content{Data: bench.body, Whole: true}); d.Verdict != scope.Allow {
 					b.Fatalf("%+v", d)
 				}
 			}

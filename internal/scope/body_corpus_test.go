@@ -98,7 +98,7 @@ func decideWhole(tb testing.TB, p *scope.Policy, h scope.Head, profile *scope.Pr
 		if !whole {
 			data = body[:d.Read+1]
 		}
-		d = p.DecideBody(&r, data, whole)
+		d = p.DecideBody(&r, scope.Content{Data: data, Whole: whole})
 	}
 	switch {
 	case d.Verdict == scope.Undecided:

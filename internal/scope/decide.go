@@ -28,12 +28,14 @@ type Decision struct {
 	// those of the ceiling under which they do. Both are valid until the
 	// request is judged or parsed again, and empty while it is undecided.
 	Grants, Above []string
-	// Body bounds a body that is forwarded as it comes; nil: there may be
-	// none. Undecided, it is the bound of one that no grant looks into.
+	// Protocol is what the grants speak that have method and path, whether or
+	// not they allow the request.
+	Protocol Protocol
+	// Body bounds a body that is forwarded as it comes; nil: there may be none.
 	Body *Body
-	// Read is, while undecided, how many bytes of the body are to be read: a
-	// longer one passes, if at all, without a look into it.
-	Read int64
+	// Read is, while undecided, how many bytes of the body are to be read, and
+	// Most how many it may have at all.
+	Read, Most int64
 
 	closest int // rank of the refusal
 	policy  *Policy
@@ -49,10 +51,17 @@ const beyondCeiling = "the owner of the upstream does not allow this request to 
 // set, not the number of all grants.
 func (p *Policy) Decide(r *Request) Decision { return p.decide(r, nil) }
 
-// DecideBody judges r, which was undecided, with its body: data is all of it,
-// or, where it is longer than what was to be read, its beginning.
-func (p *Policy) DecideBody(r *Request, data []byte, whole bool) Decision {
-	b := body.Read(data, whole)
+// Content is the body of a request, as far as it was read.
+type Content = body.Content
+
+// DecideBody judges r, which was undecided, with its body: all of it, or, where
+// it is longer than what was to be read, its beginning. It is undecided again
+// where a grant asks for more of it than there is.
+func (p *Policy) DecideBody(r *Request, c Content) Decision {
+	if r == nil {
+		return p.decide(nil, nil)
+	}
+	b := body.Read(c, r.fields)
 	defer b.Release()
 	return p.decide(r, b)
 }
@@ -77,17 +86,27 @@ func (p *Policy) decide(r *Request, b *body.Reading) Decision {
 
 // judge chooses from the grants that have method and path.
 func (p *Policy) judge(r *Request, b *body.Reading) Decision {
-	d := Decision{Reason: ParameterRefused}
+	d := Decision{Reason: ParameterRefused, Protocol: r.protocol()}
 	for _, one := range r.found {
 		p.offer(&d, one, r, b)
 	}
 	switch {
 	case d.Read > 0:
-		d = Decision{Verdict: Undecided, Read: d.Read, Body: d.Body}
+		d = Decision{Verdict: Undecided, Protocol: d.Protocol, Read: d.Read, Most: max(d.Most, most(d.Body))}
 	case d.Verdict == Allow:
 		d.Grants, d.Above = r.names, r.above
 	}
 	return d
+}
+
+// protocol is that of the grants that have method and path.
+func (r *Request) protocol() Protocol {
+	for _, one := range r.found {
+		if p := one.grant.protocol; p != "" {
+			return p
+		}
+	}
+	return ""
 }
 
 // offer lets a grant that matches r whole be the one whose form is forwarded:
@@ -95,24 +114,27 @@ func (p *Policy) judge(r *Request, b *body.Reading) Decision {
 // body if there is one that is forwarded as it comes. Had the shorter bound of
 // another the precedence, a grant less could allow more.
 func (p *Policy) offer(d *Decision, one *route, r *Request, b *body.Reading) {
-	why, undecided := one.grant.refuses(r, p, b)
+	why, read := one.grant.refuses(r, p, b)
 	if why.rank > 0 {
 		d.refuse(why)
 		return
 	}
-	bound, read := one.grant.bound()
+	var bound *Body
+	if one.grant.body != nil {
+		bound = &one.grant.body.Spec
+	}
+	longest := most(bound)
 	if p.ceiling != nil {
 		above := p.ceiling.decide(r.forwardedBy(p, one), b)
 		if above.Verdict == Deny {
 			d.refuse(refusal{reason: BeyondCeiling, detail: beyondCeiling, rank: highestRank})
 			return
 		}
-		undecided = undecided || above.Verdict == Undecided
-		bound, read = shorter(bound, above.Body), least(read, &above)
+		bound, longest, read = under(bound, read, &above)
 		r.above = union(r.above, above.Grants)
 	}
-	if undecided {
-		d.Read = max(d.Read, read)
+	if read > 0 {
+		d.Read, d.Most = max(d.Read, read), max(d.Most, longest)
 		return
 	}
 	r.names = append(r.names, one.grant.name)
@@ -120,21 +142,34 @@ func (p *Policy) offer(d *Decision, one *route, r *Request, b *body.Reading) {
 	d.allow(one, bound, p, whole)
 }
 
+// under returns the bound of a body, the most it may have and how much of it is
+// to be read, where the ceiling has a say. What is longer than it allows need
+// not be read.
+func under(bound *Body, read int64, above *Decision) (*Body, int64, int64) {
+	if above.Verdict == Allow {
+		bound = shorter(bound, above.Body)
+		return bound, most(bound), min(read, most(above.Body))
+	}
+	if read == 0 {
+		read = above.Read
+	}
+	return bound, min(most(bound), above.Most), min(read, above.Read)
+}
+
+// most is the number of bytes that a body may have.
+func most(bound *Body) int64 {
+	if bound == nil {
+		return 0
+	}
+	return bound.MaxBytes
+}
+
 // allow chooses between what is forwarded by now and one more.
 func (d *Decision) allow(one *route, bound *Body, p *Policy, whole bool) {
 	if d.Verdict == Allow && (whole || bound.MaxBytes <= d.Body.MaxBytes) {
 		return
 	}
-	*d = Decision{Verdict: Allow, Body: bound, Read: d.Read, policy: p, route: one}
-}
-
-// bound returns the bound of a body, nil where there may be none, and how much
-// of one is to be read.
-func (g *grant) bound() (bound *Body, read int64) {
-	if g.body == nil {
-		return nil, 0
-	}
-	return &g.body.Spec, g.body.Spec.MaxBytes
+	*d = Decision{Verdict: Allow, Protocol: d.Protocol, Body: bound, Read: d.Read, Most: d.Most, policy: p, route: one}
 }
 
 func shorter(a, b *Body) *Body {
@@ -145,17 +180,6 @@ func shorter(a, b *Body) *Body {
 		return b
 	}
 	return a
-}
-
-// least returns how much of a body is to be read where the ceiling has a say.
-func least(read int64, above *Decision) int64 {
-	if above.Read > 0 {
-		return min(read, above.Read)
-	}
-	if above.Body != nil {
-		return min(read, above.Body.MaxBytes)
-	}
-	return read
 }
 
 func union(names, more []string) []string {
@@ -189,18 +213,20 @@ func (d *Decision) refuse(why refusal) {
 	d.Reason, d.Status, d.Detail, d.closest = why.reason, why.status, why.detail, why.rank
 }
 
-// refuses returns why r does not pass, whose method and path do; undecided, if
-// it depends on the body.
-func (g *grant) refuses(r *Request, p *Policy, b *body.Reading) (why refusal, undecided bool) {
+// refuses returns why r does not pass, whose method and path do; or, if that
+// depends on the body, how many bytes of it are to be read.
+func (g *grant) refuses(r *Request, p *Policy, b *body.Reading) (why refusal, read int64) {
 	if detail, refused := g.refusesQuery(r, p.reserved); refused {
-		return refusal{reason: ParameterRefused, detail: detail, rank: headRank}, false
+		return refusal{reason: ParameterRefused, detail: detail, rank: headRank}, 0
 	}
 	if detail, refused := g.refusesHeaders(r); refused {
-		return refusal{reason: ParameterRefused, detail: detail, rank: headRank}, false
+		return refusal{reason: ParameterRefused, detail: detail, rank: headRank}, 0
 	}
-	found, undecided := g.refusesBody(r, b)
+	found := g.refusesBody(r, b)
 	why = refusal{reason: ParameterRefused, detail: found.Detail, rank: int(found.Reason)}
 	switch found.Reason {
+	case body.More:
+		return refusal{}, found.Read
 	case body.WrongMedia:
 		why.status = 415
 	case body.TooLarge:
@@ -208,22 +234,30 @@ func (g *grant) refuses(r *Request, p *Policy, b *body.Reading) (why refusal, un
 	case body.Malformed:
 		why.reason, why.status = Malformed, 400
 	}
-	return why, undecided
+	return why, 0
 }
 
-// refusesBody returns why the body of r does not pass; undecided, if it was
-// not read.
-func (g *grant) refusesBody(r *Request, b *body.Reading) (why body.Refusal, undecided bool) {
+// refusesBody returns why the body of r does not pass.
+func (g *grant) refusesBody(r *Request, b *body.Reading) body.Refusal {
 	switch {
-	case g.body == nil && r.hasBody:
-		return body.Refusal{Reason: body.Refused, Detail: "the grant allows no body"}, false
 	case g.body == nil:
-		return body.Refusal{}, false
+		return noBody(r)
 	case !r.hasBody || b != nil && b.Empty():
-		return g.body.Absent(), false
+		return g.body.Absent()
 	}
-	if why := g.body.Header(&r.content); why.Reason != body.Passes || b == nil {
-		return why, why.Reason == body.Passes && !g.body.Opaque()
+	if why := g.body.Header(&r.content); why.Reason != body.Passes || g.body.Opaque() && b == nil {
+		return why
 	}
-	return g.body.Judge(&r.content, b), false
+	if b == nil {
+		return body.Refusal{Reason: body.More, Read: g.body.Needs()}
+	}
+	return g.body.Judge(&r.content, b)
+}
+
+// noBody judges r by a grant that allows no body.
+func noBody(r *Request) body.Refusal {
+	if r.hasBody {
+		return body.Refusal{Reason: body.Refused, Detail: "the grant allows no body"}
+	}
+	return body.Refusal{}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
+	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
@@ -28,6 +29,7 @@ type grant struct {
 	headers  []header
 	listed   nameSet
 	body     *body.Body // nil: none is allowed
+	protocol shape.Protocol
 }
 
 // param is a query name that a grant lists.
@@ -151,7 +153,7 @@ func (c *grantCompiler) compile(rank int) {
 	if c.spec.Name == "" {
 		c.add("name", "", "name the grant")
 	}
-	c.query()
+	c.out.params = c.query(c.spec.Query.Params)
 	c.headers()
 	c.body()
 	c.rest()
@@ -160,7 +162,35 @@ func (c *grantCompiler) compile(rank int) {
 		return
 	}
 	c.methods()
-	c.paths()
+	if len(c.spec.HTTP.Paths) == 0 {
+		c.add("http.paths", "", "list a path")
+	}
+	c.paths(c.spec.HTTP.Paths...)
+}
+
+// shapes adds what a grant of another kind allows. What the grant lists itself
+// goes with every shape.
+func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
+	of := *c.out
+	for i := range shapes {
+		s := &shapes[i]
+		one := of
+		one.protocol, one.methods, one.body = protocol, s.Methods, s.Body
+		one.params = append(slices.Clone(of.params), c.query(s.Params)...)
+		one.headers = slices.Clone(of.headers)
+		for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+			if m := s.Headers[name]; !of.listed.has(name) {
+				one.headers = append(one.headers, header{name, match.CompileText(&m, "headers."+name, false, c.add)})
+			}
+		}
+		one.listed = newNameSet(slices.Collect(maps.Keys(c.spec.Headers)), slices.Collect(maps.Keys(s.Headers)))
+		c.out = &one
+		if s.Path != "" {
+			c.paths(s.Path)
+			continue
+		}
+		c.policy.root.tail.plain.add(&route{grant: &one, match: s.Match, matched: true})
+	}
 }
 
 func (c *grantCompiler) methods() {
@@ -175,11 +205,8 @@ func (c *grantCompiler) methods() {
 	c.out.methods = slices.Clone(c.spec.HTTP.Methods)
 }
 
-func (c *grantCompiler) paths() {
-	if len(c.spec.HTTP.Paths) == 0 {
-		c.add("http.paths", "", "list a path")
-	}
-	for _, path := range c.spec.HTTP.Paths {
+func (c *grantCompiler) paths(list ...string) {
+	for _, path := range list {
 		t, err := ParsePath(path)
 		if err != nil {
 			c.add("http.paths", path, err.Error())
@@ -224,15 +251,16 @@ func (c *grantCompiler) where(name string, t *PathTemplate, folded map[int]bool)
 	return bound{at: at, is: match.CompileText(&m, "where."+name, at.in(folded), c.add)}
 }
 
-func (c *grantCompiler) query() {
-	params := c.spec.Query.Params
+func (c *grantCompiler) query(params map[string]Matcher) []param {
+	var out []param
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		m := params[name]
 		if name == "" {
 			c.add("query.params", "", "remove the empty name: no request with one is ever allowed")
 		}
-		c.out.params = append(c.out.params, param{name, match.CompileText(&m, "query.params."+name, false, c.add)})
+		out = append(out, param{name, match.CompileText(&m, "query.params."+name, false, c.add)})
 	}
+	return out
 }
 
 func (c *grantCompiler) headers() {

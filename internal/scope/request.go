@@ -10,7 +10,7 @@ import (
 
 // Field is one header field as it was read. Names are compared without regard
 // to case.
-type Field struct{ Name, Value string }
+type Field = body.Field
 
 // Head is a request as a strict reader hands it over: one method, one target
 // in origin form, all header fields in the order they came. HTTP/1.1 and

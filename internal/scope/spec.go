@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
+	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 )
 
 // This file is the scope language in resolved form: sets are inlined, the
@@ -39,6 +40,9 @@ type Query struct {
 	UnlistedAllow bool               `json:"unlistedAllow,omitempty"`
 	Params        map[string]Matcher `json:"params,omitempty"`
 }
+
+// Protocol is what a grant speaks beside plain HTTP.
+type Protocol = shape.Protocol
 
 // Body constrains the body of a request; see package body.
 type Body = body.Spec

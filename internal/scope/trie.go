@@ -13,6 +13,9 @@ type route struct {
 	grant *grant
 	where []bound
 	folds []span // what is forwarded in lower case because of where
+	// match decides about the path of a route that has no template.
+	match   func(path string) bool
+	matched bool
 }
 
 // bound is a matcher on the segments of a capture.
@@ -188,6 +191,10 @@ func (r *Request) add(routes []*route) {
 }
 
 func (one *route) matches(r *Request) bool {
+	if one.matched {
+		glued := slices.ContainsFunc(r.segments, func(s segment) bool { return s.glued })
+		return !glued && one.match != nil && one.match(r.path)
+	}
 	for _, w := range one.where {
 		if !w.is.Match(r.text(w.at), &r.lower) {
 			return false

@@ -112,13 +112,17 @@ func (b *Body) ReadBuffered(p []byte) (int, error) {
 
 // Limit bounds what is still to be read of the body. A body that states a
 // greater length, at its start or in its next chunk, is refused with 413 before
-// a byte beyond the limit is handed out. It is to be called before the first
-// read; an answer that ends with the connection is not bounded.
+// a byte beyond the limit is handed out. An answer that ends with the
+// connection is not bounded.
 func (b *Body) Limit(n int64) {
-	if b.state == sizedData && b.left > n {
+	begun := int64(0)
+	if b.state == sizedData || b.state == chunkData {
+		begun = b.left
+	}
+	if begun > n {
 		b.fail(errBodyBig)
 	}
-	b.room = n
+	b.room = n - begun
 }
 
 // AppendTo reads the whole body and returns it behind dst. A body of more than

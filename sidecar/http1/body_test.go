@@ -313,3 +313,34 @@ func TestBodyLimit(t *testing.T) {
 		}
 	}
 }
+
+// A limit may be set when a part of the body was read: it counts from there.
+func TestBodyLimitLater(t *testing.T) {
+	tests := map[string]struct {
+		why, raw string
+		limit    int64
+		want     string
+		err      *Error
+	}{
+		"sized, fits":          {"what is left", "Content-Length: 5\r\n\r\nhello", 3, "llo", nil},
+		"sized, too long":      {"what is left", "Content-Length: 5\r\n\r\nhello", 2, "", errBodyBig},
+		"in a chunk, fits":     {"the rest of the chunk counts", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", 4, "llo!", nil},
+		"in a chunk, too long": {"the rest of the chunk counts", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", 2, "", errBodyBig},
+		"in the next chunk":    {"it begins with what is left", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", 3, "llo", errBodyBig},
+	}
+	for name, test := range tests {
+		r := NewReader(strings.NewReader("POST / HTTP/1.1\r\nHost: x\r\n"+test.raw), testLimit)
+		var h RequestHead
+		if err := r.ReadRequest(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(r.Body(), make([]byte, 2)); err != nil {
+			t.Fatal(err)
+		}
+		r.Body().Limit(test.limit)
+		got, err := io.ReadAll(r.Body())
+		if string(got) != test.want || (test.err == nil) != (err == nil) || test.err != nil && !is(err, test.err) {
+			t.Errorf("%s: %s: got %q, %v", name, test.why, got, err)
+		}
+	}
+}

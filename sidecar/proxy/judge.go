@@ -11,9 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
-	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
-	"github.com/sallyport-dev/sallyport/sidecar/limit"
 )
 
 // exchange reads one request, judges it, and lets it be forwarded or refused.
@@ -172,14 +170,11 @@ func (c *conn) decide() (scope.Decision, refusal) {
 		return d, why
 	}
 	d.Body = shorter(d.Body, older.Body)
-	if older.Verdict == scope.Undecided {
-		// Both are asked again with the whole body.
-		d = scope.Decision{Verdict: scope.Undecided, Read: max(d.Read, older.Read)}
-	}
+	d = both(d, &older)
 	if c.head.Framing.Empty() {
 		return d, refusal{}
 	}
-	most := d.Read
+	most := d.Most
 	if d.Body != nil {
 		most = max(most, d.Body.MaxBytes)
 	}
@@ -192,13 +187,50 @@ func (c *conn) decide() (scope.Decision, refusal) {
 	return d, refusal{}
 }
 
-// decideBody asks them about the request with its body.
+// both is undecided where one of two is: both are asked again with more of the
+// body.
+func both(d scope.Decision, older *scope.Decision) scope.Decision {
+	if older.Verdict == scope.Undecided {
+		d = scope.Decision{Verdict: scope.Undecided, Protocol: d.Protocol, Read: max(d.Read, older.Read), Most: max(d.Most, older.Most)}
+	}
+	return d
+}
+
+// decideBody asks them about the request with its body, until it is decided or
+// all of it was read.
 func (c *conn) decideBody() (scope.Decision, refusal) {
-	ask := func(p *scope.Policy) scope.Decision { return p.DecideBody(&c.request, c.body, c.whole) }
-	older := c.askOlder(ask)
-	d := ask(c.view.policy)
-	d.Body = shorter(d.Body, older.Body)
-	return d, verdict(&d, &older)
+	ask := func(p *scope.Policy) scope.Decision {
+		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole})
+	}
+	for {
+		older := c.askOlder(ask)
+		d := ask(c.view.policy)
+		d.Body = shorter(d.Body, older.Body)
+		if why := verdict(&d, &older); why.is() {
+			return d, why
+		}
+		if d = both(d, &older); d.Verdict == scope.Allow {
+			return d, c.bound(&d)
+		}
+		if c.whole || d.Read <= int64(len(c.body)) {
+			return scope.Decision{}, refusal{reason: scope.Malformed, detail: "the body could not be read", close: true}
+		}
+		if err := c.readMore(d.Read); err != nil {
+			return scope.Decision{}, c.blame(&bodyError{err})
+		}
+	}
+}
+
+// bound holds what follows of the body to what was allowed.
+func (c *conn) bound(d *scope.Decision) refusal {
+	if c.whole {
+		return refusal{}
+	}
+	if d.Body == nil || int64(len(c.body)) > d.Body.MaxBytes {
+		return refusal{reason: scope.TooLarge, close: true}
+	}
+	c.reader.Body().Limit(d.Body.MaxBytes - int64(len(c.body)))
+	return refusal{}
 }
 
 // shorter returns the bound of a body that both policies allow. Where one of
@@ -272,6 +304,11 @@ func (c *conn) judgeAnew(v *view) (scope.Decision, refusal) {
 func (c *conn) readBody(limit int64) error {
 	c.memory = bodyMemory.Get().(*[]byte)
 	c.body, c.read = (*c.memory)[:0], true
+	return c.readMore(limit)
+}
+
+// readMore goes on reading.
+func (c *conn) readMore(limit int64) error {
 	b := c.reader.Body()
 	for int64(len(c.body)) <= limit {
 		if len(c.body) == cap(c.body) {
@@ -330,21 +367,6 @@ func (c *conn) charge(d *scope.Decision) refusal {
 	return refusal{}
 }
 
-// collect adds the buckets of these grants, and what they keep of an answer:
-// nothing where one of them keeps it all.
-func (r rules) collect(names []string, buckets []*limit.Bucket, keeps []*cut.Keep) ([]*limit.Bucket, []*cut.Keep) {
-	all := false
-	for _, name := range names {
-		one := r[name]
-		buckets, keeps = append(buckets, one.bucket), append(keeps, one.keep)
-		all = all || one.keep == nil
-	}
-	if all {
-		keeps = keeps[:0]
-	}
-	return buckets, keeps
-}
-
 // cuts tells whether something may be missing from the answer.
 func (c *conn) cuts() bool {
 	for _, keeps := range c.keeps {
@@ -362,14 +384,3 @@ func reasonOf(d *scope.Decision) scope.Reason {
 	}
 	return d.Reason
 }
-
-// enter counts an exchange, unless too many are under way.
-func (h *holder) enter(limit int) bool {
-	if h.inFlight.Add(1) > int64(limit) {
-		h.inFlight.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (h *holder) leave() { h.inFlight.Add(-1) }

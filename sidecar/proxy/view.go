@@ -37,6 +37,17 @@ type holder struct {
 	buckets limit.Buckets
 }
 
+// enter counts an exchange, unless too many are under way.
+func (h *holder) enter(limit int) bool {
+	if h.inFlight.Add(1) > int64(limit) {
+		h.inFlight.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (h *holder) leave() { h.inFlight.Add(-1) }
+
 // versions are those of a credential and its upstream.
 type versions struct{ credential, upstream bundle.Object }
 
@@ -192,6 +203,21 @@ type rules map[string]rule
 type rule struct {
 	bucket *limit.Bucket
 	keep   *cut.Keep // nil: all of it
+}
+
+// collect adds the buckets of these grants, and what they keep of an answer:
+// nothing where one of them keeps it all.
+func (r rules) collect(names []string, buckets []*limit.Bucket, keeps []*cut.Keep) ([]*limit.Bucket, []*cut.Keep) {
+	all := false
+	for _, name := range names {
+		one := r[name]
+		buckets, keeps = append(buckets, one.bucket), append(keeps, one.keep)
+		all = all || one.keep == nil
+	}
+	if all {
+		keeps = keeps[:0]
+	}
+	return buckets, keeps
 }
 
 // olderRules is where in [view.rules] those of the floor begin.

@@ -143,7 +143,7 @@ func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision 
 	if q.AnyBody {
 		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
 	}
-	return p.DecideBody(request, q.Body, true)
+	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true})
 }
 
 // explainer takes grants apart for one request.

@@ -104,7 +104,7 @@ func (j judges) ask(p *scope.Profile, g *scope.Grant, w *region.Request, read *s
 	policy := j.policy(p, g)
 	d := policy.Decide(&request)
 	if d.Verdict == scope.Undecided {
-		d = policy.DecideBody(&request, w.Content(d.Read), w.Size <= d.Read)
+		d = policy.DecideBody(&request, scope.Content{Data: w.Content(d.Read), Whole: w.Size <= d.Read})
 	}
 	if d.Verdict != scope.Allow || w.Size > 0 && (d.Body == nil || w.Size > d.Body.MaxBytes) {
 		return out

@@ -127,7 +127,7 @@ func decide(p *scope.Policy, r *scope.Request, h *ask) scope.Decision {
 	d := p.Decide(r)
 	if d.Verdict == scope.Undecided {
 		most := min(d.Read, int64(len(h.body)))
-		d = p.DecideBody(r, []byte(h.body[:most]), most == int64(len(h.body)))
+		d = p.DecideBody(r, scope.Content{Data: []byte(h.body[:most]), Whole: most == int64(len(h.body))})
 	}
 	if h.HasBody && d.Verdict == scope.Allow && int64(len(h.body)) > d.Body.MaxBytes {
 		return scope.Decision{Reason: scope.TooLarge}

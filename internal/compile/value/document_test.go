@@ -28,7 +28,7 @@ func (j judge) takes(text string) bool {
 	h := scope.Head{Method: "POST", Target: "/", HasBody: true, Fields: []scope.Field{{Name: "Content-Type", Value: "application/json"}}}
 	var r scope.Request
 	return r.Parse(&h, nil) == nil && j.policy.Decide(&r).Verdict == scope.Undecided &&
-		j.policy.DecideBody(&r, []byte(text), true).Verdict == scope.Allow
+		j.policy.DecideBody(&r, scope.Content{Data: []byte(text), Whole: true}).Verdict == scope.Allow
 }
 
 type spec struct {

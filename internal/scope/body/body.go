@@ -7,7 +7,6 @@
 package body
 
 import (
-	"errors"
 	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/form"
@@ -62,12 +61,14 @@ const (
 	TooLarge
 	Malformed
 	Refused // read, and not allowed
+	More    // not read far enough to tell
 )
 
 // Refusal says why a body does not pass. The zero Refusal says that it does.
 type Refusal struct {
 	Reason Reason
 	Detail string // what the agent's author can act on; no value of the body
+	Read   int64  // with More: how many bytes of the body to judge it by
 }
 
 // Header is what the header of a request says of the body. The zero Header
@@ -76,7 +77,8 @@ type Header struct {
 	media   media.Type
 	types   int   // fields of that name
 	err     error // of one of them
-	codings bool  // there is one
+	codings int   // that are not identity
+	gzip    bool  // the last of them
 }
 
 // Add takes note of a header field, if it is about the body.
@@ -89,15 +91,29 @@ func (h *Header) Add(name, value string) {
 		}
 		h.types++
 	case text.EqualFold(name, "Content-Encoding"):
-		h.codings = h.codings || !text.EqualFold(value, "identity")
+		h.gzip = text.EqualFold(value, "gzip")
+		if !text.EqualFold(value, "identity") {
+			h.codings++
+		}
 	}
+}
+
+// Field is one header field as it was read. Names are compared without regard
+// to case.
+type Field struct{ Name, Value string }
+
+// Content is the body of a request, as far as it was read.
+type Content struct {
+	Data []byte
+	// Whole says that Data is all of it; else it is the beginning.
+	Whole bool
 }
 
 // A Reading is one body, read once however many grants judge it. It is not
 // safe for concurrent use.
 type Reading struct {
-	data  []byte
-	whole bool
+	content Content
+	fields  []Field
 
 	document  json.Document
 	form      form.Form
@@ -111,30 +127,39 @@ type Reading struct {
 
 var readings = sync.Pool{New: func() any { return &Reading{} }}
 
-// Read returns a Reading of data, which may not change before
-// [Reading.Release]. With whole, it is the whole body; else the beginning of
-// one that is longer than any grant takes that looks into it.
-func Read(data []byte, whole bool) *Reading {
+// Read returns a Reading of c, with the header fields of its request. None of
+// them may change before [Reading.Release].
+func Read(c Content, fields []Field) *Reading {
 	b := readings.Get().(*Reading)
-	b.data, b.whole = data, whole
+	b.content, b.fields = c, fields
 	return b
 }
 
+// Content returns what was read.
+func (b *Reading) Content() Content { return b.content }
+
+// Fields returns the header fields of the request.
+func (b *Reading) Fields() []Field { return b.fields }
+
+// Document returns the body as JSON. A [Judge] of JSON bodies is asked about
+// those alone that are well-formed.
+func (b *Reading) Document() *json.Document { return &b.document }
+
 // Whole reports whether nothing follows what was read.
-func (b *Reading) Whole() bool { return b.whole }
+func (b *Reading) Whole() bool { return b.content.Whole }
 
 // Empty reports whether there is no byte of a body.
-func (b *Reading) Empty() bool { return b.whole && len(b.data) == 0 }
+func (b *Reading) Empty() bool { return b.content.Whole && len(b.content.Data) == 0 }
 
 // Fits reports whether the body may have at most limit bytes.
-func (b *Reading) Fits(limit int64) bool { return int64(len(b.data)) <= limit }
+func (b *Reading) Fits(limit int64) bool { return int64(len(b.content.Data)) <= limit }
 
 // Release lets go of the body. b must not be used any more.
 func (b *Reading) Release() {
 	b.document.Reset()
 	b.form.Reset()
 	b.multipart.Reset()
-	b.data, b.read, b.err = nil, [3]bool{}, [3]error{}
+	b.content, b.fields, b.read, b.err = Content{}, nil, [3]bool{}, [3]error{}
 	readings.Put(b)
 }
 
@@ -150,11 +175,11 @@ func (b *Reading) once(way int, read func() error) error {
 func (b *Reading) parse(as Media, boundary string) error {
 	switch as {
 	case JSON:
-		return b.once(0, func() error { return b.document.Parse(b.data) })
+		return b.once(0, func() error { return b.document.Parse(b.content.Data) })
 	case Form:
-		return b.once(1, func() error { return b.form.Parse(b.data) })
+		return b.once(1, func() error { return b.form.Parse(b.content.Data) })
 	}
-	return b.once(2, func() error { return b.multipart.Parse(b.data, boundary) })
+	return b.once(2, func() error { return b.multipart.Parse(b.content.Data, boundary) })
 }
 
 // Body is a compiled [Spec]. The zero Body lets nothing pass. It is safe for
@@ -165,14 +190,8 @@ type Body struct {
 	// suffixed says that the grant lists the Content-Type, so that other types
 	// of JSON may pass.
 	suffixed bool
-	judge    judge
-}
-
-// judge holds a body that was read to what is listed.
-type judge interface {
-	judge(b *Reading) Refusal
-	// missing names what a request without a body lacks; empty: nothing.
-	missing() string
+	judge    Judge
+	raw      *raw // nil: of a Media
 }
 
 // Opaque reports whether the body is not looked at.
@@ -183,57 +202,8 @@ func (b *Body) Absent() Refusal {
 	if b.judge == nil {
 		return Refusal{}
 	}
-	if name := b.judge.missing(); name != "" {
-		return Refusal{Refused, "the body " + name + " is required"}
+	if name := b.judge.Missing(); name != "" {
+		return refused("the body " + name + " is required")
 	}
 	return Refusal{}
-}
-
-// Header judges what the header says of a body.
-func (b *Body) Header(h *Header) Refusal {
-	switch {
-	case b.Opaque():
-		return Refusal{}
-	case errors.Is(h.err, media.ErrTwice):
-		return Refusal{Malformed, h.err.Error()}
-	case h.types != 1 || h.err != nil:
-		return Refusal{WrongMedia, "send one Content-Type, and a well-formed one"}
-	case h.codings:
-		return Refusal{WrongMedia, "send the body without Content-Encoding: what cannot be read cannot be judged"}
-	case !b.takes(h.media):
-		return Refusal{WrongMedia, "send the body as " + mediaNames[b.Spec.Media] + " in UTF-8"}
-	}
-	return Refusal{}
-}
-
-// mediaNames are the media types by what they are read as.
-var mediaNames = map[Media]string{
-	JSON: "application/json", Form: "application/x-www-form-urlencoded", Multipart: "multipart/form-data",
-}
-
-func (b *Body) takes(t media.Type) bool {
-	multipart := b.Spec.Media == Multipart
-	named := t.Is(mediaNames[b.Spec.Media])
-	if b.Spec.Media == JSON {
-		named = t.IsJSON(b.suffixed)
-	}
-	return named && t.IsUTF8() && (!t.More || b.suffixed) && multipart == (t.Boundary != "")
-}
-
-// Judge judges a body whose header passes.
-func (b *Body) Judge(h *Header, r *Reading) Refusal {
-	switch {
-	case !r.Fits(b.Spec.MaxBytes) || !r.whole && !b.Opaque():
-		return Refusal{TooLarge, "the body is larger than a grant allows"}
-	case b.Opaque():
-		return Refusal{}
-	case r.Empty():
-		return b.Absent()
-	case b.judge == nil:
-		return Refusal{Refused, "the grant allows no body"}
-	}
-	if err := r.parse(b.Spec.Media, h.media.Boundary); err != nil {
-		return Refusal{Malformed, err.Error()}
-	}
-	return b.judge.judge(r)
 }

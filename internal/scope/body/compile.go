@@ -55,7 +55,7 @@ func (c *compiler) check() {
 }
 
 // form compiles the fields of a form, whose paths are whole names.
-func (c *compiler) form(reserved []string) judge {
+func (c *compiler) form(reserved []string) Judge {
 	names := slices.Sorted(maps.Keys(c.spec.Fields))
 	f := &fields{
 		unlisted: c.spec.UnlistedAllow, listed: form.NewNames(names), reserved: form.NewNames(slices.Concat(reserved, charset)),
@@ -76,7 +76,7 @@ func (c *compiler) form(reserved []string) judge {
 var charset = []string{"_charset_"}
 
 // multipart compiles the parts.
-func (c *compiler) multipart(reserved []string) judge {
+func (c *compiler) multipart(reserved []string) Judge {
 	names := slices.Sorted(maps.Keys(c.spec.Parts))
 	p := &parts{
 		unlisted: c.spec.UnlistedAllow, listed: form.NewNames(names), reserved: form.NewNames(slices.Concat(reserved, charset)),

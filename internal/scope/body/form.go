@@ -25,7 +25,7 @@ type named struct {
 	is   *match.Text
 }
 
-func (f *fields) missing() string {
+func (f *fields) Missing() string {
 	for i := range f.named {
 		if f.named[i].is.Required {
 			return "field " + f.named[i].name
@@ -34,7 +34,7 @@ func (f *fields) missing() string {
 	return ""
 }
 
-func (f *fields) judge(b *Reading) Refusal {
+func (f *fields) Judge(b *Reading) Refusal {
 	b.seen = append(b.seen[:0], make([]bool, len(f.named))...)
 	for i := range b.form.Pairs {
 		if why := f.pair(&b.form.Pairs[i], b); why.Reason != Passes {
@@ -43,7 +43,7 @@ func (f *fields) judge(b *Reading) Refusal {
 	}
 	for i := range f.named {
 		if f.named[i].is.Required && !b.seen[i] {
-			return Refusal{Refused, "the body field " + shown(f.named[i].name) + " is required"}
+			return refused("the body field " + shown(f.named[i].name) + " is required")
 		}
 	}
 	return Refusal{}
@@ -59,9 +59,9 @@ func (f *fields) pair(pair *form.Pair, b *Reading) Refusal {
 	b.seen[at] = true
 	switch {
 	case is.Forbidden || !is.Match(pair.Value, &b.lower):
-		return Refusal{Refused, "the value of the body field " + shown(pair.Name) + " is not allowed"}
+		return refused("the value of the body field " + shown(pair.Name) + " is not allowed")
 	case again && !is.Repeated:
-		return Refusal{Refused, "the body field " + shown(pair.Name) + " occurs more than once"}
+		return refused("the body field " + shown(pair.Name) + " occurs more than once")
 	}
 	return Refusal{}
 }
@@ -70,11 +70,11 @@ func (f *fields) pair(pair *form.Pair, b *Reading) Refusal {
 func unlisted(what, name string, allowed bool, listed, reserved *form.Names, b *Reading) Refusal {
 	switch {
 	case !allowed:
-		return Refusal{Refused, "the body " + what + " " + shown(name) + " is not listed"}
+		return refused("the body " + what + " " + shown(name) + " is not listed")
 	case reserved.HasSpelling(name, &b.key):
-		return Refusal{Refused, "the body " + what + " " + shown(name) + " is reserved"}
+		return refused("the body " + what + " " + shown(name) + " is reserved")
 	case listed.HasSpelling(name, &b.key):
-		return Refusal{Refused, "the body " + what + " " + shown(name) + " is another spelling of a listed one"}
+		return refused("the body " + what + " " + shown(name) + " is another spelling of a listed one")
 	}
 	return Refusal{}
 }
@@ -103,14 +103,14 @@ type part struct {
 	maxBytes        int64 // 0: none of its own
 }
 
-func (p *parts) missing() string {
+func (p *parts) Missing() string {
 	if len(p.required) == 0 {
 		return ""
 	}
 	return "part " + p.required[0]
 }
 
-func (p *parts) judge(b *Reading) Refusal {
+func (p *parts) Judge(b *Reading) Refusal {
 	for i := range b.multipart.Parts {
 		got := &b.multipart.Parts[i]
 		listed := p.named[got.Name]
@@ -121,12 +121,12 @@ func (p *parts) judge(b *Reading) Refusal {
 			continue
 		}
 		if what := listed.refuses(got, b); what != "" {
-			return Refusal{Refused, "the " + what + " of the body part " + shown(got.Name) + " is not allowed"}
+			return refused("the " + what + " of the body part " + shown(got.Name) + " is not allowed")
 		}
 	}
 	for _, name := range p.required {
 		if !slices.ContainsFunc(b.multipart.Parts, func(got multipart.Part) bool { return got.Name == name }) {
-			return Refusal{Refused, "the body part " + shown(name) + " is required"}
+			return refused("the body part " + shown(name) + " is required")
 		}
 	}
 	return Refusal{}

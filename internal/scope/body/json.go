@@ -38,7 +38,7 @@ type words struct {
 // document judges JSON.
 type document struct{ root *place }
 
-func (d document) missing() string {
+func (d document) Missing() string {
 	if !d.root.must {
 		return ""
 	}
@@ -54,7 +54,7 @@ func (p *place) firstRequired() string {
 	return p.path
 }
 
-func (d document) judge(b *Reading) Refusal { return d.root.judge(b.document.Root(), b) }
+func (d document) Judge(b *Reading) Refusal { return d.root.judge(b.document.Root(), b) }
 
 func (p *place) judge(v json.Value, b *Reading) Refusal {
 	if p.open {
@@ -89,9 +89,9 @@ func (p *place) takes(k json.Kind) bool {
 
 func (p *place) wrong(how string) Refusal {
 	if p.path == "" {
-		return Refusal{Refused, "the " + p.whole + " " + how}
+		return refused("the " + p.whole + " " + how)
 	}
-	return Refusal{Refused, "the " + p.noun + " " + p.path + " " + how}
+	return refused("the " + p.noun + " " + p.path + " " + how)
 }
 
 func (p *place) members(v json.Value, b *Reading) Refusal {
@@ -139,11 +139,11 @@ func (p *place) child(key string) *place {
 // other judges a member that is not listed.
 func (p *place) other(key string, b *Reading) Refusal {
 	if !p.unlisted {
-		return Refusal{Refused, "the " + p.noun + " " + p.below(key) + " is not listed"}
+		return refused("the " + p.noun + " " + p.below(key) + " is not listed")
 	}
 	b.key = text.AppendKey(b.key[:0], key)
 	if _, found := p.folded[string(b.key)]; found {
-		return Refusal{Refused, "the " + p.noun + " " + p.below(key) + " is another spelling of a listed one"}
+		return refused("the " + p.noun + " " + p.below(key) + " is another spelling of a listed one")
 	}
 	return Refusal{}
 }

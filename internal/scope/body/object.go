@@ -24,11 +24,11 @@ func CompileObject(fields map[string]match.Matcher, unlisted bool, at, noun, who
 func (o *Object) Judge(v json.Value, b *Reading) Refusal {
 	switch {
 	case o.root == nil:
-		return Refusal{Refused, "nothing is listed"}
+		return refused("nothing is listed")
 	case v.Kind() != json.None && v.Kind() != json.Object:
 		return o.root.wrong("must be an object")
 	case v.Kind() == json.None && o.root.must:
-		return Refusal{Refused, "the " + o.root.noun + " " + o.root.firstRequired() + " is required"}
+		return refused("the " + o.root.noun + " " + o.root.firstRequired() + " is required")
 	case v.Kind() == json.None:
 		return Refusal{}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // document compiles the fields of a JSON body into a tree of places.
-func (c *compiler) document() judge {
+func (c *compiler) document() Judge {
 	t := tree{c.spec.Fields, c.spec.UnlistedAllow, "body.fields", words{"body field", "body"}, c.report}
 	return document{t.compile()}
 }

@@ -1,4 +1,6 @@
-package compile
+// Package problem collects what keeps an object from being accepted, for its
+// conditions and for the command line.
+package problem
 
 import (
 	"errors"
@@ -48,41 +50,48 @@ func (r *Refused) Error() string {
 // Is makes errors.Is(err, [ErrRefused]) true.
 func (r *Refused) Is(target error) bool { return target == ErrRefused }
 
-// maxValue bounds how much of a value is repeated in a problem.
-const maxValue = 80
+// MaxValue bounds how many bytes of a value are repeated in a problem.
+const MaxValue = 80
 
-// problems collects what is wrong. The zero value is empty.
-type problems struct{ list []Problem }
+// A List collects what is wrong, in the order of the manifest. The zero List is
+// empty. It is not safe for concurrent use.
+type List struct{ found []Problem }
 
-func (p *problems) add(reason string, field fmt.Stringer, value, msg string) {
-	if len(value) > maxValue {
-		value = strings.ToValidUTF8(value[:maxValue], "") + "..."
+// Len returns how many problems there are.
+func (l *List) Len() int { return len(l.found) }
+
+// Add adds a problem with a reason of the Accepted condition. A long value is
+// cut.
+func (l *List) Add(reason string, field fmt.Stringer, value, msg string) {
+	if len(value) > MaxValue {
+		value = strings.ToValidUTF8(value[:MaxValue], "") + "..."
 	}
-	p.list = append(p.list, Problem{reason, field.String(), value, msg})
+	l.found = append(l.found, Problem{reason, field.String(), value, msg})
 }
 
-func (p *problems) invalid(field fmt.Stringer, value, msg string) {
-	p.add(v1alpha1.ReasonInvalid, field, value, msg)
+// Invalid adds a value that is to be put right.
+func (l *List) Invalid(field fmt.Stringer, value, msg string) {
+	l.Add(v1alpha1.ReasonInvalid, field, value, msg)
 }
 
-// unsupported refuses a field that is present, unless it is not.
-func (p *problems) unsupported(present bool, field fmt.Stringer, value string) {
+// Unsupported refuses a field that is present, unless it is not.
+func (l *List) Unsupported(present bool, field fmt.Stringer, value string) {
 	if present {
-		p.add(v1alpha1.ReasonUnsupported, field, value, "this release does not enforce it: remove it, or use a release that does")
+		l.Add(v1alpha1.ReasonUnsupported, field, value, "this release does not enforce it: remove it, or use a release that does")
 	}
 }
 
-// err is nil where nothing was collected.
-func (p *problems) err() error {
-	if len(p.list) == 0 {
+// Err is nil where nothing was collected, else a *[Refused].
+func (l *List) Err() error {
+	if len(l.found) == 0 {
 		return nil
 	}
-	reason := p.list[0].Reason
-	for _, problem := range p.list {
+	reason := l.found[0].Reason
+	for _, problem := range l.found {
 		if problem.Reason != v1alpha1.ReasonUnsupported {
 			reason = problem.Reason
 			break
 		}
 	}
-	return &Refused{Reason: reason, Problems: p.list}
+	return &Refused{Reason: reason, Problems: l.found}
 }
