@@ -33,6 +33,7 @@ type Message struct {
 	Result json.Value
 
 	wrong     string // why it is no message, if so
+	id        json.Value
 	params    json.Value
 	arguments json.Value
 	meta      json.Value
@@ -84,9 +85,8 @@ func (m *Message) members(root json.Value) (seen members) {
 			}
 		case "id":
 			seen |= hasID
-			if m.ID = id(v); m.ID == nil {
-				m.fail("id must be a string or an integer, and short")
-			}
+			m.id = v
+			m.ID = id(v)
 		case "method":
 			seen |= hasMethod
 			if v.Kind() != json.String {
@@ -127,11 +127,29 @@ func (m *Message) settle(seen members) {
 		m.Kind = Notification
 	case hasVersion | hasID | hasResult, hasVersion | hasID | hasError:
 		m.Kind = Response
-	case hasVersion | hasError: // of a server that could not read the request
+	case hasVersion | hasError:
 		m.Kind = Response
 	default:
 		m.fail("send a JSON-RPC request, notification or response, and not two in one")
 	}
+	// A server that could not read a request answers without its id, or with
+	// null (JSON-RPC 2.0, 5.1).
+	unread := seen&hasError != 0 && m.id.Kind() == json.Null
+	if seen&hasID != 0 && m.ID == nil && !unread {
+		m.fail("id must be a string or an integer, and short")
+	}
+}
+
+// AppendID appends the id in the one spelling that it can be compared by. It
+// appends nothing where there is none.
+func (m *Message) AppendID(dst []byte) []byte {
+	if m.ID == nil {
+		return dst
+	}
+	if m.id.Kind() == json.String {
+		dst = append(dst, '"')
+	}
+	return append(dst, m.id.Text(&m.key)...)
 }
 
 // longestID bounds an id: it is kept and sent back.

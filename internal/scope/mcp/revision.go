@@ -87,3 +87,16 @@ func handshake(m *Message, h *Header, granted []string) (era eras, detail string
 	}
 	return sessions, ""
 }
+
+// Agrees reports whether a server may answer a handshake with this revision.
+func (j *Judge) Agrees(revision string) bool {
+	return eraOf(revision) == sessions && slices.Contains(j.revisions, revision)
+}
+
+// Of returns the revision that a request with this version header speaks.
+func Of(version string) string {
+	if version == "" {
+		return unnamed
+	}
+	return version
+}
