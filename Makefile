@@ -60,10 +60,11 @@ verify: ## Check that generated files are current
 	@hack/verify.sh
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint ## Lint both modules
+lint: $(TOOLS)/golangci-lint ## Lint all modules
 	@echo "== lint"
 	@$(TOOLS)/golangci-lint run ./...
 	@cd hack/cluster && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
+	@cd test/git/gogit && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...
 
 .PHONY: corpus
 corpus: ## Run the attack corpus against the built binary, each case printed

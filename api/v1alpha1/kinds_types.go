@@ -167,6 +167,12 @@ type GraphQLLimits struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	Operations *int32 `json:"operations,omitempty"`
+
+	// Aliases in one document. Left out, selections bounds them.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	Aliases *int32 `json:"aliases,omitempty"`
 }
 
 // Selection allows fields of one type. A field that is named both with

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -107,10 +108,16 @@ func clientEnviron(inherited []string, client []bundle.EnvVar) []string {
 	return append(out, own...)
 }
 
+// basic is a token as the password of HTTP Basic. The user name is the client's
+// own affair.
+func basic(token string) string {
+	return base64.StdEncoding.EncodeToString([]byte("x-access-token:" + token))
+}
+
 // fillEnv puts the listeners' addresses and the token into the variables of a
 // credential.
 func fillEnv(env []bundle.EnvVar, urls map[string]string, token string) []bundle.EnvVar {
-	pairs := []string{"{token}", token}
+	pairs := []string{"{token}", token, "{basic}", basic(token)}
 	for endpoint, url := range urls {
 		pairs = append(pairs, "{url:"+endpoint+"}", url)
 	}

@@ -29,7 +29,7 @@ type loaded struct {
 // The error is a manifest.Errors with all that was found wrong; what is fine
 // is returned all the same.
 func compileAll(objects []manifest.Object) ([]loaded, error) {
-	w := world{upstreams: map[string]upstream{}, secrets: map[string]*corev1.Secret{}}
+	w := world{upstreams: map[string]upstream{}, secrets: map[string]*corev1.Secret{}, objects: objects}
 	for _, s := range manifest.Select[*corev1.Secret](objects) {
 		w.secrets[s.Namespace+"/"+s.Name] = s
 	}
@@ -49,6 +49,7 @@ func compileAll(objects []manifest.Object) ([]loaded, error) {
 
 // world is what the manifests hold, by namespace/name.
 type world struct {
+	objects    []manifest.Object
 	upstreams  map[string]upstream
 	secrets    map[string]*corev1.Secret
 	complaints manifest.Errors
@@ -62,7 +63,7 @@ type upstream struct {
 
 func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstream {
 	out := upstream{object: up}
-	if out.refused = w.complain(o, compile.Upstream(up)); out.refused {
+	if out.refused = w.complain(o, load.Compiler(w.objects, up).Upstream(up)); out.refused {
 		return out
 	}
 	ref := up.Spec.Source.SecretRef
@@ -108,7 +109,7 @@ func (w *world) credential(o manifest.Object, sc *v1alpha1.ScopedCredential) loa
 	if !shared {
 		up.object = nil
 	}
-	compiled, err := compile.Credential(sc, up.object)
+	compiled, err := load.Compiler(w.objects, up.object).Credential(sc, up.object)
 	out.refused = w.complain(o, err)
 	if !shared || up.key.IsZero() {
 		out.refused, out.withdrawn = true, true

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
+	"github.com/sallyport-dev/sallyport/internal/compile/whole"
 )
 
 // reasonWidened is the reason of the event that tells of a wider scope.
@@ -28,7 +29,7 @@ func wider(before *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, doc *
 		return ""
 	}
 	generations := fmt.Sprintf("generation %d allows more than generation %d", doc.Generation, was.Generation)
-	d := prove.Diff(prove.ScopeOf(&was), prove.ScopeOf(doc))
+	d := whole.Diff(prove.ScopeOf(&was), prove.ScopeOf(doc))
 	switch {
 	case len(d.Added) > 0:
 		return generations + ": " + listed(d.Added)

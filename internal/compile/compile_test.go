@@ -51,6 +51,13 @@ spec:
     body: {media: Opaque}
 `
 
+// putGrant is the kind of the second grant, and gitGrant another.
+const (
+	putGrant = `http: {endpoint: files, methods: [PUT, DELETE], paths: ["/blobs/{id}"]}
+    body: {media: Opaque}`
+	gitGrant = `git: {endpoint: rest, repos: {set: docs}, push: {refs: [refs/heads/agent/**], actions: [Create]}}`
+)
+
 func parse(t testing.TB, text string, object any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict([]byte(text), object); err != nil {
@@ -91,7 +98,7 @@ func TestCredential(t *testing.T) {
 					SlashInTail:    true,
 					FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
 					ReserveQuery:   []string{"client_id", "client_secret"},
-					ForwardHeaders: []string{"X-GitHub-Api-Version"},
+					ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 				},
 				Inject: bundle.Inject{Bearer: &struct{}{}},
 			},
@@ -122,7 +129,7 @@ func TestCredential(t *testing.T) {
 		},
 		Env: []bundle.EnvVar{
 			{Name: "GH_TOKEN", Value: "x{token}"}, {Name: "FILES", Value: "{url:files}"},
-			{Name: "GITHUB_API_URL", Value: "{url:rest}"}, {Name: "GITHUB_TOKEN", Value: "{token}"},
+			{Name: "GITHUB_API_URL", Value: "{url:rest}"}, {Name: "GITHUB_GRAPHQL_URL", Value: "{url:rest}/graphql"}, {Name: "GITHUB_TOKEN", Value: "{token}"},
 		},
 	}
 	want.ScopeHash = got.ScopeHash
@@ -187,12 +194,16 @@ func TestCredentialRefuses(t *testing.T) {
 		"rate":         {"it would bound nothing", "{media: Opaque}", "{media: Opaque}\n    limits: {requests: {count: 1, per: 10ms}}", v1alpha1.ReasonInvalid, `spec.grants[1].limits.requests: "1 per 10ms": allow`},
 		"no requests":  {"it would refuse all", "  grants:", "  limits: {requests: {count: 0, per: 1m}}\n  grants:", v1alpha1.ReasonInvalid, `spec.limits.requests: "0 per 1m0s": allow`},
 		"set text":     {"no text is an array", "in: [acme/docs], fold: ASCII", "type: Array", v1alpha1.ReasonInvalid, `spec.grants[0].where.repo.set.type: "Array": set another type`},
-		"git":          {"not enforced yet", read, "git: {repos: {set: docs}, fetch: true}", v1alpha1.ReasonUnsupported, "spec.grants[0].git: "},
-		"graphql":      {"not enforced yet", read, "graphql: {path: /g, operations: [Query], select: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].graphql: "},
+		"git where":    {"it has no captures", putGrant, gitGrant + "\n    where: {repo: {set: docs}}", v1alpha1.ReasonInvalid, "spec.grants[1].where: where goes with http"},
+		"git nothing":  {"neither fetch nor push", putGrant, "git: {endpoint: rest, repos: {set: docs}}", v1alpha1.ReasonInvalid, "spec.grants[1].git: set fetch: true, push, or both"},
+		"git set":      {"the constraint would be lost", putGrant, "git: {endpoint: rest, repos: {set: none}, fetch: true}", v1alpha1.ReasonInvalid, `spec.grants[1].git.repos.set: "none": there is no set`},
+		"git refs":     {"no push has such a ref", putGrant, strings.Replace(gitGrant, "refs/heads/agent/**", "agent/**", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.refs[0]: "agent/**": write a glob of full names`},
+		"git action":   {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "Create", "Force", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.actions: "Force": list Create, Update or Delete`},
+		"git options":  {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "]}}", "], pushOptions: Some}}", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.pushOptions: "Some": write None or Any`},
+		"graphql":      {"nothing says what the types are", read, "graphql: {endpoint: files, path: /g, operations: [Query], select: []}", v1alpha1.ReasonInvalid, "spec.grants[0].graphql: the endpoint has no schema"},
 		"mcp":          {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
 		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
-		"websocket":    {"not enforced yet", read, "websocket: {path: /ws}", v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
-		"never":        {"not proved yet", "  grants:", "  never: [{git: {fetch: true}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].git: "},
+		"never":        {"not proved yet", "  grants:", "  never: [{mcp: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].mcp: "},
 		"observe":      {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
 	}
 	for name, test := range tests {
@@ -222,7 +233,7 @@ func refusedFor(t *testing.T, why string, err error, reason, want string) {
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
 		"other profile":    {"its rules are missing", "profile: github-rest", "profile: mcp", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "mcp": `},
-		"graphql":          {"not enforced yet", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].graphql: "},
+		"no schema":        {"it is not there", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonNotFound, `spec.endpoints[0].graphql.schemaRef: "a/b": there is no ConfigMap`},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},
 		"no injection":     {"where the key goes must be said", "{bearer: {}}", "{}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},
@@ -230,7 +241,7 @@ func TestUpstreamRefuses(t *testing.T) {
 		"app":              {"not enforced yet", "secretRef: {name: key, key: token}", "githubApp: {appID: 1}", v1alpha1.ReasonUnsupported, "spec.source.githubApp: "},
 		"no source":        {"there is no key", "secretRef: {name: key, key: token}", "", v1alpha1.ReasonInvalid, "spec.source: "},
 		"ceiling of none":  {"it would allow nothing", "  consumers:", "  ceiling: {grants: []}\n  consumers:", v1alpha1.ReasonInvalid, "spec.ceiling.grants: "},
-		"ceiling of git":   {"not proved yet", "  consumers:", "  ceiling: {grants: [{name: a, git: {fetch: true}}]}\n  consumers:", v1alpha1.ReasonUnsupported, "spec.ceiling.grants[0].git: "},
+		"ceiling of git":   {"it names no repository", "  consumers:", "  ceiling: {grants: [{name: a, git: {endpoint: rest, fetch: true}}]}\n  consumers:", v1alpha1.ReasonInvalid, "spec.ceiling.grants[0].git.repos: bound the value"},
 		"ceiling's set":    {"it would bound nothing", "  consumers:", "  ceiling: {sets: [{name: a, glob: '**a'}], grants: [{name: a, http: {endpoint: rest, methods: [GET], paths: [/a]}}]}\n  consumers:", v1alpha1.ReasonInvalid, `spec.ceiling.sets[0].glob: "**a": `},
 		"clear text":       {"the key would be readable", "https://api", "http://api", v1alpha1.ReasonInvalid, `spec.endpoints[0].url: "http://api.github.com": http:// sends the key`},
 		"user information": {"another reader takes it for the host", "https://api.github.com", "https://a@api.github.com", v1alpha1.ReasonInvalid, "spec.endpoints[0].url: "},

@@ -49,7 +49,7 @@ var ErrRefused = problem.ErrRefused
 // NotFound. Secret, SecretVersion, Token and LeaseEnds are left to the caller,
 // and so are suspend and the passing of expiresAt: they are no matter of the
 // scope. The error is a *Refused.
-func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
+func (c Compiler) Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
 	var p problem.List
 	spec := field.NewPath("spec")
 	if !MayConsume(up, sc.Namespace) {
@@ -60,7 +60,7 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 		p.Add(v1alpha1.ReasonNotFound, spec.Child("upstream"), "", UpstreamNotFound(ref.Namespace, ref.Name))
 		return bundle.Credential{}, p.Err()
 	}
-	if err := upstreamAccepted(spec.Child("upstream"), up); err != nil {
+	if err := c.upstreamAccepted(spec.Child("upstream"), up); err != nil {
 		return bundle.Credential{}, err
 	}
 	out := bundle.Credential{
@@ -68,7 +68,7 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 		Name:       sc.Name,
 		Object:     bundle.Object{UID: string(sc.UID), Generation: sc.Generation},
 		Upstream:   bundle.Object{UID: string(up.UID), Generation: up.Generation},
-		Endpoints:  upstreamEndpoints(&p, spec, up),
+		Endpoints:  c.endpoints(&p, spec, up),
 		MaxOffline: MaxOffline(sc),
 		Limits:     limits(up.Spec.Limits),
 		Response:   response(up.Spec.Response),
@@ -76,7 +76,7 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 	if sc.Spec.ExpiresAt != nil {
 		out.ExpiresAt = sc.Spec.ExpiresAt.UTC()
 	}
-	compileSpec(&p, spec, sc, up, &out)
+	c.spec(&p, spec, sc, up, &out)
 	if err := p.Err(); err != nil {
 		return bundle.Credential{}, err
 	}
@@ -85,8 +85,8 @@ func Credential(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bun
 
 // upstreamAccepted refuses sc for an UpstreamSecret that is not accepted, and
 // leaves it to that one's conditions to say why: sc's author may not know it.
-func upstreamAccepted(path *field.Path, up *v1alpha1.UpstreamSecret) error {
-	err := Upstream(up)
+func (c Compiler) upstreamAccepted(path *field.Path, up *v1alpha1.UpstreamSecret) error {
+	err := c.Upstream(up)
 	if err == nil {
 		return nil
 	}
@@ -99,8 +99,8 @@ func upstreamAccepted(path *field.Path, up *v1alpha1.UpstreamSecret) error {
 	return p.Err()
 }
 
-// compileSpec walks the spec in the order of its fields.
-func compileSpec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, out *bundle.Credential) {
+// spec walks the spec in the order of its fields.
+func (c Compiler) spec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, out *bundle.Credential) {
 	if l := Lifetime(sc); l < minLifetime || l > maxLifetime {
 		p.Invalid(spec.Child("lifetime"), l.String(), "set lifetime between 1m and 1h")
 	}
@@ -117,16 +117,17 @@ func compileSpec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCredentia
 		upstream:  up,
 		endpoints: out.Endpoints,
 		bodyBytes: out.Limits.BodyBytes,
+		schemas:   c.Schemas,
 	}
 	g.badSets = p.Len() > before
 	out.Grants = g.all(spec.Child("grants"), sc.Spec.Grants)
 	never := g.never(spec.Child("never"), sc.Spec.Never)
-	out.Ceiling = ceiling(p, spec.Child("upstream"), up, out.Endpoints) // it was accepted: nothing is wrong with it
-	if p.Len() == 0 {                                                   // what would be decided otherwise when corrected is not decided
+	out.Ceiling = c.ceiling(p, spec.Child("upstream"), up, out.Endpoints) // it was accepted: nothing is wrong with it
+	if p.Len() == 0 {                                                     // what would be decided otherwise when corrected is not decided
 		space := prove.NewSpace()
 		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
 		proveAll(p, spec, out, space, never)
-		(&examples{p, space, out.Endpoints, out.Grants}).all(spec.Child("examples"), sc.Spec.Examples)
+		newExamples(p, space, out).all(spec.Child("examples"), sc.Spec.Examples)
 	}
 	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }
@@ -201,6 +202,8 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 		return in.Bearer != nil
 	case "header":
 		return in.Header != nil
+	case "basic":
+		return in.Basic != nil
 	}
 	return true
 }
@@ -208,14 +211,11 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 // preset is a value of a profile for an endpoint. What stands behind the
 // address is left out where it is part of the url: paths are relative to that.
 func preset(value string, e *v1alpha1.Endpoint) string {
-	base, found := strings.CutPrefix(value, "{url:ENDPOINT}")
-	if !found {
-		return value
+	const address = "{url:ENDPOINT}"
+	if base, found := strings.CutPrefix(value, address); found && strings.HasSuffix(e.URL, base) {
+		value = address
 	}
-	if strings.HasSuffix(e.URL, base) {
-		base = ""
-	}
-	return "{url:" + e.Name + "}" + base
+	return strings.NewReplacer(address, "{url:"+e.Name+"}", "{upstream}", e.URL).Replace(value)
 }
 
 // checkVariable refuses a value that names no endpoint: the agent would get

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/piece"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
@@ -21,6 +22,18 @@ type examples struct {
 	space     *region.Space
 	endpoints []bundle.Endpoint
 	grants    []scope.Grant
+}
+
+// newExamples decides by what each grant looks like in http.
+func newExamples(p *problem.List, space *region.Space, c *bundle.Credential) *examples {
+	x := &examples{p: p, space: space, endpoints: c.Endpoints}
+	for _, g := range c.Grants {
+		if g.HTTP != nil {
+			x.grants = append(x.grants, g)
+		}
+	}
+	x.grants = append(x.grants, piece.Requests(c.Endpoints, c.Grants).Grants...)
+	return x
 }
 
 func (x *examples) all(path *field.Path, in *v1alpha1.Examples) {

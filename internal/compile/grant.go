@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/kind"
 	"github.com/sallyport-dev/sallyport/internal/compile/matcher"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -24,6 +25,7 @@ type grants struct {
 	endpoints []bundle.Endpoint
 	badSets   bool
 	bodyBytes int64
+	schemas   Schemas
 	ceiling   bool // a path may match whatever the upstream has
 }
 
@@ -88,10 +90,39 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 	case in.HTTP != nil:
 		out.HTTP = http(in.HTTP)
 		return g.endpoint(path.Child("http", "endpoint"), in.HTTP.Endpoint), true
+	case in.GraphQL != nil:
+		at := path.Child("graphql")
+		if endpoint = g.endpoint(at.Child("endpoint"), in.GraphQL.Endpoint); endpoint < 0 {
+			return endpoint, false
+		}
+		schema := g.schemas.of(&g.upstream.Spec.Endpoints[endpoint])
+		out.GraphQL = kind.GraphQL(g.p, at, g.sets, in.GraphQL, schema, g.bodyBytes)
+		return endpoint, true
+	case in.WebSocket != nil:
+		at := path.Child("websocket")
+		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
+		return g.endpoint(at.Child("endpoint"), in.WebSocket.Endpoint), true
+	case in.Git != nil:
+		g.httpAlone(path, in)
+		out.Git = kind.Git(g.p, path.Child("git"), g.sets, in.Git, g.bodyBytes)
+		return g.endpoint(path.Child("git", "endpoint"), in.Git.Endpoint), true
 	case g.p.Len() == before:
-		g.p.Invalid(path, in.Name, "set http: a grant without method and path grants nothing")
+		g.p.Invalid(path, in.Name, "set http, or another kind of grant: one without grants nothing")
 	}
 	return -1, false
+}
+
+// httpAlone refuses what goes with http alone, a second time: the installed
+// schema may be older than this code.
+func (g *grants) httpAlone(path *field.Path, in *v1alpha1.Grant) {
+	for _, part := range []struct {
+		name  string
+		given bool
+	}{{"where", in.Where != nil}, {"query", in.Query != nil}, {"body", in.Body != nil}, {"response", in.Response != nil}} {
+		if part.given {
+			g.p.Invalid(path.Child(part.name), "", part.name+" goes with http: remove it, or grant by http")
+		}
+	}
 }
 
 func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
@@ -104,11 +135,8 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 
 // unsupported names the parts of a grant that this release does not enforce.
 func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
-	g.p.Unsupported(in.Git != nil, path.Child("git"), "")
-	g.p.Unsupported(in.GraphQL != nil, path.Child("graphql"), "")
 	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
-	g.p.Unsupported(in.WebSocket != nil, path.Child("websocket"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.

@@ -34,13 +34,13 @@ func checkGrant(p *problem.List, path *field.Path, profile scope.Profile, g *sco
 // it where there is an index.
 func grantField(path *field.Path, e *scope.SpecError, g *scope.Grant) text {
 	index := -1
-	if g.HTTP != nil {
-		switch e.Field {
-		case "http.paths":
-			index = slices.Index(g.HTTP.Paths, e.Value)
-		case "http.methods":
-			index = slices.Index(g.HTTP.Methods, e.Value)
-		}
+	switch {
+	case g.HTTP != nil && e.Field == "http.paths":
+		index = slices.Index(g.HTTP.Paths, e.Value)
+	case g.HTTP != nil && e.Field == "http.methods":
+		index = slices.Index(g.HTTP.Methods, e.Value)
+	case g.Git != nil && g.Git.Push != nil && e.Field == "git.push.refs":
+		index = slices.Index(g.Git.Push.Refs, e.Value)
 	}
 	full := text(path.String() + "." + e.Field)
 	if index >= 0 {

@@ -43,10 +43,10 @@ func MayConsume(up *v1alpha1.UpstreamSecret, namespace string) bool {
 
 // Upstream says whether up can be served as it is, without looking at its
 // Secret. The error is a *Refused.
-func Upstream(up *v1alpha1.UpstreamSecret) error {
+func (c Compiler) Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problem.List
 	spec := field.NewPath("spec")
-	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
+	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
 	source := spec.Child("source")
 	p.Unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
 	p.Unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
@@ -55,29 +55,29 @@ func Upstream(up *v1alpha1.UpstreamSecret) error {
 	if up.Spec.Source == (v1alpha1.Source{}) {
 		p.Invalid(source, "", "set secretRef: without a source there is no key to use")
 	}
-	ceiling(&p, spec.Child("ceiling"), up, endpoints)
+	c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.Err()
 }
 
 // CeilingOf returns the endpoints of up, and the ceiling at them; nil where it
 // has none. The error is a *Refused.
-func CeilingOf(up *v1alpha1.UpstreamSecret) ([]bundle.Endpoint, *bundle.Ceiling, error) {
+func (c Compiler) CeilingOf(up *v1alpha1.UpstreamSecret) ([]bundle.Endpoint, *bundle.Ceiling, error) {
 	var p problem.List
 	spec := field.NewPath("spec")
-	endpoints := upstreamEndpoints(&p, spec.Child("endpoints"), up)
-	above := ceiling(&p, spec.Child("ceiling"), up, endpoints)
+	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
+	above := c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return endpoints, above, p.Err()
 }
 
-// upstreamEndpoints compiles the endpoints and collects what is wrong.
-func upstreamEndpoints(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret) []bundle.Endpoint {
+// endpoints compiles the endpoints and collects what is wrong.
+func (c Compiler) endpoints(p *problem.List, path *field.Path, up *v1alpha1.UpstreamSecret) []bundle.Endpoint {
 	var endpoints []bundle.Endpoint
 	for i := range up.Spec.Endpoints {
 		e := &up.Spec.Endpoints[i]
 		at := path.Index(i)
 		known, supported := profile.Lookup(string(e.Profile))
 		p.Unsupported(!supported, at.Child("profile"), string(e.Profile))
-		p.Unsupported(e.GraphQL != nil, at.Child("graphql"), "")
+		c.Schemas.check(p, at.Child("graphql", "schemaRef"), e)
 		checkURL(p, at.Child("url"), e.URL, up.Spec.Plaintext)
 		compiled := bundle.Endpoint{
 			Name:      e.Name,

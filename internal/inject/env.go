@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"encoding/base64"
 	"fmt"
 	"regexp"
 	"slices"
@@ -12,7 +13,7 @@ import (
 )
 
 // placeholder is what a value of a client variable holds.
-var placeholder = regexp.MustCompile(`\{token\}|\{url:([-a-z0-9]+)\}`)
+var placeholder = regexp.MustCompile(`\{token\}|\{basic\}|\{url:([-a-z0-9]+)\}`)
 
 // setVariables fills in the client variables. Of two credentials that set the
 // same one, the first named keeps it, and the author is told.
@@ -43,8 +44,11 @@ func (p *Plan) setVariables(credentials []Credential) (warnings []string) {
 func (p *Plan) fill(template string, c Credential) (string, error) {
 	var unknown error
 	value := placeholder.ReplaceAllStringFunc(template, func(found string) string {
-		if found == "{token}" {
+		switch found {
+		case "{token}":
 			return c.Handle
+		case "{basic}":
+			return basic(c.Handle)
 		}
 		endpoint := strings.TrimSuffix(strings.TrimPrefix(found, "{url:"), "}")
 		i := slices.IndexFunc(p.Listen, func(l Listener) bool { return l.Credential == c.Name && l.Endpoint == endpoint })
@@ -55,6 +59,12 @@ func (p *Plan) fill(template string, c Credential) (string, error) {
 		return p.Listen[i].url()
 	})
 	return value, unknown
+}
+
+// basic is a handle as the password of HTTP Basic. The user name is the
+// client's own affair.
+func basic(handle string) string {
+	return base64.StdEncoding.EncodeToString([]byte("x-access-token:" + handle))
 }
 
 // environ sets the plan's variables in c. What an earlier plan wrote is brought
@@ -77,7 +87,7 @@ func (p Plan) wrote(v corev1.EnvVar) bool {
 		return false
 	}
 	for _, handle := range p.Handles {
-		if strings.Contains(v.Value, handle) {
+		if strings.Contains(v.Value, handle) || strings.Contains(v.Value, basic(handle)) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,11 @@ func TestVariables(t *testing.T) {
 		"other's endpoint": {
 			"a credential's variables lead to its own endpoints alone",
 			[]bundle.EnvVar{{Name: "URL", Value: "{url:api}"}}, nil, nil, 1,
+		},
+		"Basic": {
+			"git shows the token as a password",
+			[]bundle.EnvVar{{Name: "X", Value: "Basic {basic}"}}, nil,
+			[]bundle.EnvVar{{Name: "X", Value: "Basic " + base64.StdEncoding.EncodeToString([]byte("x-access-token:"+handleA))}}, 0,
 		},
 		"not a placeholder": {
 			"text is text",

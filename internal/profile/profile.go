@@ -10,7 +10,14 @@
 //     letter case, file paths and refs may hold an encoded slash, client_id and
 //     client_secret are an older way to authenticate, X-GitHub-Api-Version
 //     chooses the version (GitHub's REST documentation). Its clients read
-//     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN.
+//     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN. It includes github-graphql.
+//   - github-git: the names of accounts and repositories have no letter case.
+//     git reads GIT_CONFIG_COUNT and the keys and values that it counts
+//     (git-config(1)): insteadOf leads addresses of the upstream to the sidecar,
+//     extraHeader shows it the token without being asked, and to nobody else.
+//   - github-graphql: GraphQL-Features lets fields be selected that are in
+//     preview (github.com/cli/cli sends it). Its clients read GITHUB_GRAPHQL_URL,
+//     as they find it in GitHub Actions. Its schema is in internal/compile/sdl.
 //   - google-rest: the system parameters of Google's APIs, with and without a
 //     dollar sign: $httpMethod is another method, key another identity,
 //     userProject another payer, uploadType another way to read the body
@@ -52,12 +59,14 @@ type Profile struct {
 }
 
 // EnvVar is a client variable. Its value holds {url:ENDPOINT}, in which
-// ENDPOINT stands for the endpoint that has the profile, or {token}.
+// ENDPOINT stands for the endpoint that has the profile, {upstream}, its url,
+// {token}, or {basic}, the token as the password of HTTP Basic; or it says of
+// the others how they are read.
 type EnvVar struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 	// Inject says that the variable is for endpoints that take the credential
-	// this way alone: bearer or header. Empty: for all.
+	// this way alone: bearer, header or basic. Empty: for all.
 	Inject string `json:"inject"`
 }
 

@@ -2,6 +2,7 @@ package profile
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -17,10 +18,11 @@ func TestLookup(t *testing.T) {
 			SlashInTail:    true,
 			FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
 			ReserveQuery:   []string{"client_id", "client_secret"},
-			ForwardHeaders: []string{"X-GitHub-Api-Version"},
+			ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 		},
 		Env: []EnvVar{
 			{Name: "GITHUB_API_URL", Value: "{url:ENDPOINT}"},
+			{Name: "GITHUB_GRAPHQL_URL", Value: "{url:ENDPOINT}/graphql"},
 			{Name: "GITHUB_TOKEN", Value: "{token}"},
 			{Name: "GH_TOKEN", Value: "{token}"},
 		},
@@ -82,10 +84,11 @@ func TestData(t *testing.T) {
 			}
 		}
 		for _, v := range p.Env {
-			if v.Value != "{token}" && !strings.HasPrefix(v.Value, "{url:ENDPOINT}") {
+			holds := slices.ContainsFunc([]string{"{token}", "{basic}", "{url:ENDPOINT}", "{upstream}"}, func(what string) bool { return strings.Contains(v.Value, what) })
+			if !holds && v.Name != "GIT_CONFIG_COUNT" {
 				t.Errorf("%s: %s=%q holds neither token nor url", name, v.Name, v.Value)
 			}
-			if v.Inject != "" && v.Inject != "bearer" && v.Inject != "header" {
+			if v.Inject != "" && v.Inject != "bearer" && v.Inject != "header" && v.Inject != "basic" {
 				t.Errorf("%s: %s is for %q, which no endpoint has", name, v.Name, v.Inject)
 			}
 		}

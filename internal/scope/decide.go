@@ -66,6 +66,17 @@ func (p *Policy) DecideBody(r *Request, c Content) Decision {
 	return p.decide(r, b)
 }
 
+// DecideMessage judges a message that the agent sends behind r, which was
+// allowed: one grant must allow both.
+func (p *Policy) DecideMessage(r *Request, c Content) Decision {
+	if r == nil {
+		return p.decide(nil, nil)
+	}
+	b := body.ReadMessage(c)
+	defer b.Release()
+	return p.decide(r, b)
+}
+
 // decide judges r, by its head alone where b is nil.
 func (p *Policy) decide(r *Request, b *body.Reading) Decision {
 	if r == nil || r.method == "" {
@@ -237,21 +248,28 @@ func (g *grant) refuses(r *Request, p *Policy, b *body.Reading) (why refusal, re
 	return why, 0
 }
 
-// refusesBody returns why the body of r does not pass.
+// refusesBody returns why the body of r does not pass, or the message behind it.
 func (g *grant) refusesBody(r *Request, b *body.Reading) body.Refusal {
 	switch {
+	case b != nil && b.IsMessage():
+		return g.message.Message(b)
 	case g.body == nil:
 		return noBody(r)
 	case !r.hasBody || b != nil && b.Empty():
 		return g.body.Absent()
 	}
-	if why := g.body.Header(&r.content); why.Reason != body.Passes || g.body.Opaque() && b == nil {
-		return why
-	}
-	if b == nil {
-		return body.Refusal{Reason: body.More, Read: g.body.Needs()}
+	if why := g.body.Header(&r.content); why.Reason != body.Passes || b == nil {
+		return g.unread(why)
 	}
 	return g.body.Judge(&r.content, b)
+}
+
+// unread is what is known of a body before it was read.
+func (g *grant) unread(why body.Refusal) body.Refusal {
+	if why.Reason == body.Passes && !g.body.Opaque() {
+		return body.Refusal{Reason: body.More, Read: g.body.Needs()}
+	}
+	return why
 }
 
 // noBody judges r by a grant that allows no body.

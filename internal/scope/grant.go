@@ -7,9 +7,12 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
 
 // reserved are query names by which some servers take another method or
@@ -29,6 +32,8 @@ type grant struct {
 	headers  []header
 	listed   nameSet
 	body     *body.Body // nil: none is allowed
+	message  *body.Body // nil: none is allowed
+	upgrade  bool
 	protocol shape.Protocol
 }
 
@@ -157,15 +162,50 @@ func (c *grantCompiler) compile(rank int) {
 	c.headers()
 	c.body()
 	c.rest()
-	if c.spec.HTTP == nil {
-		c.add("http", "", "set http: no other kind of grant can be enforced")
-		return
+	c.kind()
+}
+
+// kind compiles what makes up the kind of the grant.
+func (c *grantCompiler) kind() {
+	switch g := c.spec; {
+	case g.kinds() != 1:
+		c.add("http", "", "set http or another kind of grant, and one alone")
+	case g.GraphQL != nil:
+		c.graphql()
+	case g.HTTP != nil:
+		c.http()
+	case g.Git != nil:
+		c.shapes(git.Protocol, g.Git.Compile(c.profile.foldsNames(), c.add))
+	case g.WebSocket != nil:
+		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
 	}
+}
+
+// kinds counts the kinds that are set.
+func (g *Grant) kinds() int {
+	n := 0
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.WebSocket != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *grantCompiler) http() {
 	c.methods()
 	if len(c.spec.HTTP.Paths) == 0 {
 		c.add("http.paths", "", "list a path")
 	}
 	c.paths(c.spec.HTTP.Paths...)
+}
+
+// graphql adds what a grant of that kind allows.
+func (c *grantCompiler) graphql() {
+	if c.spec.HTTP != nil || c.spec.Where != nil || c.spec.Query.UnlistedAllow || c.spec.Query.Params != nil || c.spec.Body != nil || c.spec.Response != nil {
+		c.add("graphql", "", "remove what goes with http alone, or grant by http")
+	}
+	c.shapes(graphql.Protocol, c.spec.GraphQL.Shapes(c.add))
 }
 
 // shapes adds what a grant of another kind allows. What the grant lists itself
@@ -175,7 +215,7 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 	for i := range shapes {
 		s := &shapes[i]
 		one := of
-		one.protocol, one.methods, one.body = protocol, s.Methods, s.Body
+		one.protocol, one.methods, one.body, one.message, one.upgrade = protocol, s.Methods, s.Body, s.Message, s.Upgrade
 		one.params = append(slices.Clone(of.params), c.query(s.Params)...)
 		one.headers = slices.Clone(of.headers)
 		for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
@@ -189,7 +229,11 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 			c.paths(s.Path)
 			continue
 		}
-		c.policy.root.tail.plain.add(&route{grant: &one, match: s.Match, matched: true})
+		route := &route{grant: &one, match: s.Match, matched: true}
+		if s.Fold {
+			route.folds = []span{{to: toEnd}}
+		}
+		c.policy.root.tail.plain.add(route)
 	}
 }
 

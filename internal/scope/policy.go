@@ -36,6 +36,16 @@ const (
 	AnswerRefused       Reason = "AnswerRefused"
 )
 
+// Reasons returns those of refused requests.
+func Reasons() []Reason {
+	return []Reason{
+		Malformed, Unauthenticated, OutOfScope, ParameterRefused, BeyondCeiling, TooLarge,
+		TooSlow, RateLimited, NotReady, LeaseExpired, Revoked, Suspended,
+		Expired, VersionWentBack, ClockSkew, Unrecorded, DestinationRefused, UpstreamUnreachable,
+		UpstreamTimeout, AnswerRefused,
+	}
+}
+
 // A Policy is the compiled scope of one endpoint: an immutable value, safe for
 // concurrent use. A nil or zero Policy denies everything.
 type Policy struct {
@@ -130,7 +140,7 @@ func (r *Request) forwardedBy(p *Policy, one *route) *Request {
 		o.request = &Request{}
 	}
 	o.target = r.appendTarget(o.target[:0], one)
-	o.head = Head{Method: r.method, Target: text.View(o.target), Fields: o.head.Fields[:0], HasBody: r.hasBody}
+	o.head = Head{Method: r.method, Target: text.View(o.target), Fields: o.head.Fields[:0], HasBody: r.hasBody, Upgrade: r.upgrade}
 	d := Decision{Verdict: Allow, policy: p, route: one}
 	for _, f := range r.fields {
 		if Forwards(&d, f.Name) {

@@ -22,6 +22,8 @@ type Head struct {
 	// HasBody says that the message carries a body of at least one byte, or of
 	// a length not known in advance.
 	HasBody bool
+	// Upgrade says that another protocol is to follow on the connection.
+	Upgrade bool
 }
 
 // Param is one pair of a query, decoded.
@@ -41,6 +43,7 @@ type Request struct {
 	query    []Param
 	fields   []Field
 	hasBody  bool
+	upgrade  bool
 	content  body.Header // of a request with a body
 
 	buf []byte // what path and query are views of
@@ -106,7 +109,7 @@ func (r *Request) read(h *Head, p *Profile) *Refusal {
 			return err
 		}
 	}
-	r.method, r.fields, r.hasBody = h.Method, h.Fields, h.HasBody
+	r.method, r.fields, r.hasBody, r.upgrade = h.Method, h.Fields, h.HasBody, h.Upgrade
 	if h.HasBody {
 		for i := range h.Fields {
 			r.content.Add(h.Fields[i].Name, h.Fields[i].Value)

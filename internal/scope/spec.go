@@ -5,8 +5,11 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
+	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
 
 // This file is the scope language in resolved form: sets are inlined, the
@@ -18,15 +21,19 @@ import (
 // A Grant allows the requests of one endpoint that match every one of its
 // fields. A field left out is never a wildcard, but for Where.
 type Grant struct {
-	Name     string             `json:"name"`
-	Endpoint string             `json:"endpoint"`
-	HTTP     *HTTP              `json:"http,omitempty"`
-	Where    map[string]Matcher `json:"where,omitempty"`
-	Query    Query              `json:"query"`
-	Headers  map[string]Matcher `json:"headers,omitempty"` // keys in canonical MIME form
-	Body     *Body              `json:"body,omitempty"`    // nil: a request with a body is refused
-	Response *Response          `json:"response,omitempty"`
-	Limits   *Limits            `json:"limits,omitempty"`
+	Name     string `json:"name"`
+	Endpoint string `json:"endpoint"`
+	HTTP     *HTTP  `json:"http,omitempty"`
+	// Of these kinds and HTTP, one.
+	Git       *Git               `json:"git,omitempty"`
+	GraphQL   *GraphQL           `json:"graphql,omitempty"`
+	WebSocket *WebSocket         `json:"websocket,omitempty"`
+	Where     map[string]Matcher `json:"where,omitempty"`
+	Query     Query              `json:"query"`
+	Headers   map[string]Matcher `json:"headers,omitempty"` // keys in canonical MIME form
+	Body      *Body              `json:"body,omitempty"`    // nil: a request with a body is refused
+	Response  *Response          `json:"response,omitempty"`
+	Limits    *Limits            `json:"limits,omitempty"`
 }
 
 // HTTP lists methods and path templates; a request must have one of each.
@@ -35,11 +42,20 @@ type HTTP struct {
 	Paths   []string `json:"paths"` // templates, see [ParsePath]
 }
 
+// Git allows fetching from and pushing to repositories; see package git.
+type Git = git.Spec
+
 // Query constrains the query. The zero value allows no query at all.
 type Query struct {
 	UnlistedAllow bool               `json:"unlistedAllow,omitempty"`
 	Params        map[string]Matcher `json:"params,omitempty"`
 }
+
+// GraphQL allows operations of one GraphQL service; see package graphql.
+type GraphQL = graphql.Spec
+
+// WebSocket allows one WebSocket; see package websocket.
+type WebSocket = websocket.Spec
 
 // Protocol is what a grant speaks beside plain HTTP.
 type Protocol = shape.Protocol

@@ -259,6 +259,15 @@ func (t *PathTemplate) folded(foldPaths []string) map[int]bool {
 	return folded
 }
 
+// foldsNames reports whether the profile folds paths from their beginning on,
+// whatever stands there, such as /{owner}/{repo}.
+func (p *Profile) foldsNames() bool {
+	return slices.ContainsFunc(p.FoldPaths, func(prefix string) bool {
+		first, _, _ := strings.Cut(strings.TrimPrefix(prefix, "/"), "/")
+		return isFoldCapture(first)
+	})
+}
+
 // checkFoldPaths refuses what could not be compared segment by segment.
 func checkFoldPaths(prefixes []string) []error {
 	var errs []error

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
 const (
@@ -76,7 +77,7 @@ func newConn(s *Server, l *listener, agent net.Conn) *conn {
 	return c
 }
 
-func (c *conn) stats() *stats { return &c.listener.holder.stats }
+func (c *conn) stats() *metrics.Credential { return &c.listener.holder.stats }
 
 // closing tells whether no further request is wanted.
 func (c *conn) closing() bool { return c.head.Close || c.server.closing.Load() }

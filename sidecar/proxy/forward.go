@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/websocket"
 )
 
 // aside is how much of a body is sent without an eye on the answer: what the
@@ -30,6 +31,9 @@ func (c *conn) forward(d *scope.Decision) bool {
 	}
 	if err != nil {
 		return c.broken(err)
+	}
+	if c.answer.Status == 101 {
+		return c.socket(up)
 	}
 	return c.relay(up)
 }
@@ -104,7 +108,12 @@ func (c *conn) receive(up *dial.Conn, sent error) error {
 	if !c.life.extend(c.until(now.Add(c.view.limits.AnswerTimeout))) {
 		return os.ErrDeadlineExceeded
 	}
-	err := up.Reader.ReadResponse(&c.answer, c.head.Method)
+	var err error
+	if c.head.Upgrade != "" {
+		err = up.Reader.ReadUpgrade(&c.answer)
+	} else {
+		err = up.Reader.ReadResponse(&c.answer, c.head.Method)
+	}
 	return c.reconcile(sent, err)
 }
 
@@ -145,6 +154,9 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	}
 	for i := range v.headers {
 		w.Field(v.headers[i].Name, v.headers[i].Value)
+	}
+	if c.head.Upgrade != "" {
+		w.Upgrade(websocket.Protocol)
 	}
 	// No coding: what comes back has to be read for the secret.
 	w.Field("Accept-Encoding", "identity")

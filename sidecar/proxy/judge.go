@@ -44,9 +44,9 @@ func (c *conn) exchange() bool {
 	if c.record(audit.Decision, &d, refusal{}) != nil {
 		return c.refuseUnrecorded()
 	}
-	c.stats().allowed.Add(1)
+	c.stats().Allowed.Add(1)
 	again := c.forward(&d)
-	c.stats().duration.Observe(time.Since(c.began))
+	c.stats().Duration.Observe(time.Since(c.began))
 	return again
 }
 
@@ -63,7 +63,7 @@ func (c *conn) unread(err error) bool {
 // refuseUnrecorded refuses an allowed request whose record failed; it is not
 // tried to record that as well.
 func (c *conn) refuseUnrecorded() bool {
-	c.stats().denied(scope.Unrecorded)
+	c.stats().Denied(scope.Unrecorded)
 	return c.tell(c.settle(refusal{reason: scope.Unrecorded}))
 }
 
@@ -73,7 +73,7 @@ func (c *conn) judge() (scope.Decision, refusal) {
 	v, now := c.view, c.server.now()
 	head := scope.Head{
 		Method: c.head.Method, Target: c.head.Target, Fields: c.head.Fields,
-		HasBody: !c.head.Framing.Empty(),
+		HasBody: !c.head.Framing.Empty(), Upgrade: c.head.Upgrade != "",
 	}
 	unread := c.request.Parse(&head, &v.profile)
 	c.path = c.request.AppendPath(c.path)
@@ -124,15 +124,13 @@ func unparsed(err error) refusal {
 }
 
 // addressed refuses a request that was meant for somebody else, such as one
-// that a name was rebound for, and one that asks for another protocol.
+// that a name was rebound for, and one that asks for a protocol that is not
+// spoken here.
 func (c *conn) addressed() refusal {
-	switch {
-	case !c.view.isHost(c.head.Host):
+	if !c.view.isHost(c.head.Host) {
 		return refusal{reason: scope.Malformed, detail: "Host must be the address of this listener or the upstream's host", close: true}
-	case c.head.Upgrade != "":
-		return refusal{reason: scope.Malformed, detail: "this credential grants no upgrade to another protocol", close: true}
 	}
-	return refusal{}
+	return c.handshake()
 }
 
 // isHost compares as names of hosts are compared: ASCII letters have no case.
@@ -200,7 +198,7 @@ func both(d scope.Decision, older *scope.Decision) scope.Decision {
 // all of it was read.
 func (c *conn) decideBody() (scope.Decision, refusal) {
 	ask := func(p *scope.Policy) scope.Decision {
-		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole})
+		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
 	}
 	for {
 		older := c.askOlder(ask)

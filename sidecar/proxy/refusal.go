@@ -5,7 +5,9 @@ import (
 	"strconv"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 )
 
@@ -29,8 +31,7 @@ type answer struct {
 	retryAfter int // in seconds; 0: not said
 }
 
-// answers are the reasons for which requests are refused, in the order of the
-// metrics. Nothing in them tells of the secret, of other grants or of what the
+// answers are the reasons for which requests are refused. Nothing in them tells of the secret, of other grants or of what the
 // upstream said.
 var answers = map[scope.Reason]answer{
 	scope.Malformed:           {400, "The request is malformed", "send one request that every server reads alike", 0},
@@ -94,14 +95,19 @@ func malformed(err error) refusal {
 }
 
 // drainable is how much of a refused request's body is read, so that the
-// connection can be used again and a malformed body is told as such.
-const drainable = 64 << 10
+// connection can be used again and a malformed body is told as such; and
+// drainablePack how much where the client reads no answer before it has sent
+// all of a pack.
+const (
+	drainable     = 64 << 10
+	drainablePack = 1 << 30
+)
 
 // refuse answers a request of which nothing was forwarded, and tells whether
 // another may follow.
 func (c *conn) refuse(d *scope.Decision, why refusal) bool {
 	why = c.settle(why)
-	c.stats().denied(why.reason)
+	c.stats().Denied(why.reason)
 	if c.record(audit.Decision, d, why) != nil {
 		why.reason, why.status, why.detail = scope.Unrecorded, 0, ""
 	}
@@ -111,7 +117,7 @@ func (c *conn) refuse(d *scope.Decision, why refusal) bool {
 // fail answers a request that was allowed and that the sidecar cannot bring to
 // its end.
 func (c *conn) fail(why refusal) bool {
-	c.stats().failed(why.reason)
+	c.stats().Failed(why.reason)
 	// The request ends in a refusal either way.
 	_ = c.record(audit.Outcome, nil, why)
 	return c.tell(why)
@@ -119,14 +125,17 @@ func (c *conn) fail(why refusal) bool {
 
 // settle reads the rest of a refused request, or gives the connection up.
 func (c *conn) settle(why refusal) refusal {
-	framing := c.head.Framing
+	framing, most := c.head.Framing, int64(drainable)
+	if git.Reports(c.asked()) {
+		most = drainablePack
+	}
 	switch {
 	case why.close || c.whole:
-	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > drainable:
+	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > most:
 		why.close = true
 	default:
 		e := (*http1.Error)(nil)
-		switch err := c.reader.Body().Discard(drainable); {
+		switch err := c.reader.Body().Discard(most); {
 		case errors.As(err, &e) && e.Status == 413:
 			why.close = true
 		case err != nil:
@@ -143,9 +152,9 @@ func (c *conn) tell(why refusal) bool {
 		c.revive()
 	}
 	a := answerTo(why)
-	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	media := c.word(why.reason, &a)
 	closing := why.close || c.closing()
-	c.tellHead(a, closing)
+	c.tellHead(a, media, closing)
 	if c.head.Method != "HEAD" {
 		_, _ = c.writer.Write(c.problem) // End tells
 	}
@@ -158,11 +167,39 @@ func (c *conn) tell(why refusal) bool {
 	return !closing
 }
 
+// word puts a refusal into words that the client shows, and returns their media
+// type.
+func (c *conn) word(reason scope.Reason, a *answer) string {
+	told := git.Tell(c.asked(), &git.Refusal{Status: a.status, Title: a.title, Detail: a.detail, Reason: string(reason), ID: string(c.id[:])})
+	if told.Status == 0 {
+		c.problem = c.appendProblem(c.problem[:0], reason, *a)
+		return "application/problem+json"
+	}
+	a.status = told.Status
+	c.problem = append(c.problem[:0], told.Body...)
+	return told.MediaType
+}
+
+// asked is the request as far as the protocol of git knows it.
+func (c *conn) asked() *git.Request {
+	return &git.Request{Method: c.head.Method, Path: string(c.path), Accept: c.accept(), Body: c.body}
+}
+
+// accept is what the client says that it reads.
+func (c *conn) accept() string {
+	for i := range c.head.Fields {
+		if text.EqualFold(c.head.Fields[i].Name, "Accept") {
+			return c.head.Fields[i].Value
+		}
+	}
+	return ""
+}
+
 // tellHead writes the head of a refusal.
-func (c *conn) tellHead(a answer, closing bool) {
+func (c *conn) tellHead(a answer, media string, closing bool) {
 	w := c.writer
 	w.Response(a.status, c.head.Method)
-	w.Field("Content-Type", "application/problem+json")
+	w.Field("Content-Type", media)
 	w.Field("Cache-Control", "no-store")
 	if a.retryAfter > 0 {
 		w.Field("Retry-After", strconv.Itoa(a.retryAfter))

@@ -166,7 +166,7 @@ func (c *conn) broken(err error) bool {
 	case !c.returned:
 		return c.fail(c.settle(why))
 	}
-	c.stats().failed(why.reason)
+	c.stats().Failed(why.reason)
 	_ = c.record(audit.Outcome, nil, why) // the exchange is broken already
 	return false
 }

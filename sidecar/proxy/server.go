@@ -16,7 +16,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +29,8 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/graphql"
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
 // Options are what a Server is made of. Dialer and Audit are required.
@@ -57,6 +62,8 @@ type Server struct {
 	stop    context.CancelFunc
 	context context.Context // the life of the server: Shutdown ends it
 	serving sync.WaitGroup  // watchdog, accepting, connections
+
+	documents graphql.Reader // of GraphQL
 
 	mu        sync.Mutex // of what follows; never held while a request is served
 	holders   map[string]*holder
@@ -318,4 +325,26 @@ func (l *listener) connections() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
+}
+
+// Metrics adds what the server has counted to t.
+func (s *Server) Metrics(t *metrics.Text) {
+	var list []metrics.Holder
+	for _, h := range s.sorted() {
+		one := metrics.Holder{Credential: &h.stats, InFlight: h.inFlight.Load()}
+		one.Namespace, one.Name, _ = strings.Cut(h.name, "/")
+		if l := h.lease.Load(); l != nil {
+			one.LeaseEnds = max(0, float64(l.shown.Unix()))
+		}
+		list = append(list, one)
+	}
+	t.Holders(list)
+	t.Family("sallyport_connections", "gauge", "Connections of agents.")
+	t.Sample("sallyport_connections", float64(s.connections()))
+}
+
+func (s *Server) sorted() []*holder {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.holders), func(a, b *holder) int { return strings.Compare(a.name, b.name) })
 }

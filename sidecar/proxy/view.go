@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
 // holder is one credential of the pod, whatever its versions.
@@ -27,7 +28,7 @@ type holder struct {
 	inFlight atomic.Int64
 	counter  limit.Counter
 	lease    atomic.Pointer[lease] // nil: over
-	stats    stats
+	stats    metrics.Credential
 
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing

@@ -94,7 +94,14 @@ type then struct{ Raw, Expect string }
 type growth struct {
 	Repeat        *repetition `yaml:"repeat"`
 	RepeatCounter *repetition `yaml:"repeat_counter"`
-	GitCommands   any         `yaml:"git_commands"` // see unable
+	GitCommands   *commands   `yaml:"git_commands"`
+}
+
+// commands are the list of a push: good ones, and one that updates a ref.
+type commands struct {
+	Good       int
+	GoodRef    string `yaml:"good_ref"`
+	ThenUpdate string `yaml:"then_update"`
 }
 
 type repetition struct {
@@ -143,8 +150,8 @@ func (c *testCase) unable() string {
 	asks := map[string]bool{
 		"no request": c.Raw == "",
 		"needs":      c.Needs != "", "procedure": c.Procedure != "", "transport": c.Transport != "",
-		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil, "ws_client_frames": c.Frames != nil,
-		"upstream_response": c.Response != "", "git_commands": c.Grow != nil && c.Grow.GitCommands != nil,
+		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil,
+		"upstream_response": c.Response != "",
 	}
 	if s := c.Setup; s != nil {
 		asks["setup"] = s.UpstreamURL != "" || s.ConnectTo != nil || s.Certificate != "" || s.Environment != nil ||
@@ -200,10 +207,30 @@ func (g *growth) apply(raw string) string {
 		}
 		raw = strings.Replace(raw, r.Needle, counted.String(), 1)
 	}
+	if g.GitCommands != nil {
+		raw = g.GitCommands.replace(raw)
+	}
 	head, body, whole := strings.Cut(raw, "\r\n\r\n")
 	if !whole {
 		return raw
 	}
 	head = contentLength.ReplaceAllString(head+"\r\n", "${1}"+strconv.Itoa(len(wire(body)))+"${2}")
 	return head + "\r\n" + body
+}
+
+// replace puts the list in the place of the one that is there, up to the pack.
+func (g *commands) replace(raw string) string {
+	head, body, _ := strings.Cut(raw, "\r\n\r\n")
+	list, pack, _ := strings.Cut(body, "PACK")
+	_, capabilities, _ := strings.Cut(strings.TrimSuffix(list, "0000"), "\x00")
+	capabilities = "\x00" + capabilities
+	zero, one, two := strings.Repeat("0", 40), strings.Repeat("a", 40), strings.Repeat("b", 40)
+	var out strings.Builder
+	packet := func(content string) { fmt.Fprintf(&out, "%04x%s", len(content)+4, content) }
+	for i := range g.Good {
+		packet(zero + " " + one + " " + strings.Replace(g.GoodRef, "{i}", strconv.Itoa(i), 1) + capabilities)
+		capabilities = ""
+	}
+	packet(one + " " + two + " " + g.ThenUpdate)
+	return head + "\r\n\r\n" + out.String() + "0000PACK" + pack
 }

@@ -27,16 +27,13 @@ import (
 // classes are those that are switched on.
 var classes = []string{
 	"path-normalisation", "query-ambiguity", "method-confusion", "header-handling", "request-framing", "agent-identity",
-	"json-ambiguity", "content-type-and-coding", "batch-endpoints",
+	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql",
 }
 
 // leftOut are the scopes that do not compile yet, with what they need.
 var leftOut = map[string]string{
-	"S-GIT":   "grants of git, and their profile",
-	"S-GQL":   "grants of graphql, and their profile",
 	"S-MCP25": "grants of mcp, and their profile",
 	"S-MCP26": "grants of mcp, and their profile",
-	"S-WS":    "grants of websocket",
 	"S-GRPC":  "grants of grpc, and their profile",
 }
 
@@ -287,7 +284,7 @@ func (i *instance) send(c *testCase) (*evidence, error) {
 	before, _ := i.process.audit(0)
 	i.upstream.begin("answer-to-" + c.ID)
 	e := &evidence{mark: "answer-to-" + c.ID, values: i.values, sent: c.bytes(i.values)}
-	if err := converse(i.address, e, max(1, len(c.ExpectEach)), c.HalfClose, c.piece); err != nil {
+	if err := i.converse(e, max(1, len(c.ExpectEach)), c); err != nil {
 		return nil, err
 	}
 	e.upstream, e.requests = i.upstream.seen()
@@ -310,7 +307,7 @@ func (i *instance) settle(e *evidence) (late int, err error) {
 	i.upstream.mark = "control"
 	i.upstream.mu.Unlock()
 	control := &evidence{sent: i.control.bytes(i.values)}
-	if err := converse(i.address, control, 1, false, 0); err != nil {
+	if err := i.converse(control, 1, &testCase{}); err != nil {
 		return 0, fmt.Errorf("sending the control request: %w", err)
 	}
 	if len(control.answers) != 1 || !bytes.Contains(control.answers[0].body, []byte(`"control"`)) {
@@ -326,8 +323,8 @@ const answerLimit = 5 * time.Second
 
 // converse plays the agent: it writes the bytes, in pieces where a length of
 // them is given, and reads that many answers, or up to a refusal that closes.
-func converse(address string, e *evidence, answers int, halfClose bool, piece int) error {
-	conn, err := net.DialTimeout("tcp", address, answerLimit)
+func (i *instance) converse(e *evidence, answers int, c *testCase) error {
+	conn, err := net.DialTimeout("tcp", i.address, answerLimit)
 	if err != nil {
 		return fmt.Errorf("connecting to the listener: %w", err)
 	}
@@ -335,8 +332,8 @@ func converse(address string, e *evidence, answers int, halfClose bool, piece in
 	_ = conn.SetDeadline(time.Now().Add(answerLimit))
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		write(conn, e.sent, piece)
-		if halfClose {
+		write(conn, e.sent, c.piece)
+		if c.HalfClose {
 			_ = conn.(*net.TCPConn).CloseWrite()
 		}
 	})
@@ -350,8 +347,12 @@ func converse(address string, e *evidence, answers int, halfClose bool, piece in
 			e.closed = !errors.As(err, &timeout) || !timeout.Timeout()
 			break
 		}
-		if a.status >= 200 {
+		if a.status >= 200 || a.status == http.StatusSwitchingProtocols {
 			e.answers = append(e.answers, a)
+		}
+		if a.status == http.StatusSwitchingProtocols {
+			i.sendFrames(conn, in, c.Frames)
+			break
 		}
 	}
 	e.received = received.Bytes()
@@ -366,6 +367,9 @@ func readAnswer(in *bufio.Reader, method string) (answer, error) {
 		return answer{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
+	if mark := response.Header.Get("X-Mark"); response.StatusCode == http.StatusSwitchingProtocols {
+		return answer{response.StatusCode, response.Header, []byte(mark)}, nil
+	}
 	body, err := io.ReadAll(response.Body)
 	return answer{response.StatusCode, response.Header, body}, err
 }

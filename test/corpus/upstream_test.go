@@ -86,6 +86,7 @@ type upstream struct {
 	bytes    []byte // of all connections, in the order of arrival
 	requests []upstreamRequest
 	mark     string
+	sockets  int // that are open
 }
 
 // upstreamRequest is a request as the upstream reads it: as strictly as it can.
@@ -138,17 +139,24 @@ func (u *upstream) serve(conn net.Conn) {
 		u.requests = append(u.requests, r)
 		body := `{"id":"` + u.mark + `","mark":"` + u.mark + `"}` // id: what is kept where an answer is cut
 		u.mu.Unlock()
+		if r.opens() {
+			u.socket(conn, in, &r)
+			return
+		}
 		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil || r.defect != "" {
 			return
 		}
 	}
 }
 
-// Write records what was read.
+// Write records what was read. Of an open WebSocket, its messages are recorded
+// and not their frames.
 func (u *upstream) Write(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.bytes = append(u.bytes, p...)
+	if u.sockets == 0 {
+		u.bytes = append(u.bytes, p...)
+	}
 	return len(p), nil
 }
 

@@ -79,7 +79,10 @@ func allowed(c *testCase, e *evidence) error {
 	if err := clean(c, e); err != nil {
 		return err
 	}
-	if len(e.answers) != 1 || e.answers[0].status != http.StatusOK || !bytes.Contains(e.answers[0].body, []byte(e.mark)) {
+	passed := func(status int) bool {
+		return status == http.StatusOK || c.isSocket() && status == http.StatusSwitchingProtocols
+	}
+	if len(e.answers) != 1 || !passed(e.answers[0].status) || !bytes.Contains(e.answers[0].body, []byte(e.mark)) {
 		return fmt.Errorf("forwarded, but the upstream's answer did not come back: %s", e)
 	}
 	return nil
@@ -101,7 +104,8 @@ func clean(c *testCase, e *evidence) error {
 	if line := strings.TrimSuffix(r.line, " HTTP/1.1"); c.Forward != "" && line != c.Forward {
 		return fmt.Errorf("forwarded %q, want %q", line, c.Forward)
 	}
-	if got := r.values("Authorization"); !slices.Equal(got, []string{"Bearer " + e.values["REAL"]}) {
+	got, keys := r.values("Authorization"), []string{"Bearer " + e.values["REAL"], "Basic " + e.values["REAL_BASIC"]}
+	if len(got) != 1 || !slices.Contains(keys, got[0]) {
 		return fmt.Errorf("the upstream got %d Authorization headers, want the key in one", len(got))
 	}
 	return nil
@@ -122,7 +126,7 @@ func blocked(c *testCase, e *evidence) error {
 		if !refusal(a.status) && !slices.Contains(c.Status, a.status) {
 			return fmt.Errorf("answered %d, want a refusal", a.status)
 		}
-		if err := problem(c, &a, e); err != nil {
+		if err := errors.Join(problem(c, &a, e), printable(c, &a)); err != nil {
 			return err
 		}
 	}
@@ -150,6 +154,16 @@ func problem(c *testCase, a *answer, e *evidence) error {
 	if document.Type == "" || document.Title == "" || document.Detail == "" || document.Credential == "" || document.Reason == "" ||
 		document.RequestID == "" || document.Status != a.status {
 		return fmt.Errorf("the refusal lacks a member: %s", a.body)
+	}
+	return nil
+}
+
+// printable: git prints the text of a refusal, or an ERR packet.
+func printable(c *testCase, a *answer) error {
+	text := strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") && len(a.body) > 0
+	packet := len(a.body) > 4 && bytes.HasPrefix(a.body[4:], []byte("ERR "))
+	if c.Refusal == "git" && a.status == http.StatusForbidden && !text && !packet {
+		return fmt.Errorf("git does not print the refusal: %s", a.body)
 	}
 	return nil
 }

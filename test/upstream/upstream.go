@@ -8,8 +8,10 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -120,7 +122,7 @@ func (s *Server) git() http.Handler {
 	if err != nil {
 		return http.NotFoundHandler()
 	}
-	return &cgi.Handler{
+	return whole(&cgi.Handler{
 		Path: program,
 		Args: []string{"http-backend"},
 		Env: []string{
@@ -130,7 +132,34 @@ func (s *Server) git() http.Handler {
 			"GIT_CONFIG_KEY_1=http.receivepack", "GIT_CONFIG_VALUE_1=true",
 		},
 		InheritEnv: []string{"PATH"},
-	}
+	})
+}
+
+// whole gives next requests of a known length: large pushes come in chunks,
+// which CGI does not have.
+func whole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength >= 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		file, err := os.CreateTemp("", "upstream-")
+		if err != nil {
+			answer(w, http.StatusInternalServerError, map[string]string{"message": "no room"})
+			return
+		}
+		defer func() {
+			_ = file.Close()
+			_ = os.Remove(file.Name())
+		}()
+		r.ContentLength, err = io.Copy(file, r.Body)
+		if _, back := file.Seek(0, io.SeekStart); err != nil || back != nil {
+			answer(w, http.StatusBadRequest, map[string]string{"message": "half a request"})
+			return
+		}
+		r.Body, r.TransferEncoding = file, nil
+		next.ServeHTTP(w, r)
+	})
 }
 
 type statusWriter struct {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
-	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
+	"github.com/sallyport-dev/sallyport/internal/compile/whole"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 )
 
@@ -213,7 +213,7 @@ func compareCredentials(old, fresh *credential) compared {
 		Verdict: prove.Same, Assumed: some.assumption(),
 	}
 	for _, pair := range views(old, fresh) {
-		out.join(prove.Diff(pair[0], pair[1]))
+		out.join(whole.Diff(pair[0], pair[1]))
 	}
 	return out
 }
@@ -284,7 +284,7 @@ func compareCeilings(from, to *world) ([]compared, error) {
 			if !ok || before.Key() != o.Key() || old.Spec.Ceiling == nil && fresh.Spec.Ceiling == nil {
 				continue
 			}
-			c, err := compareCeiling(old, fresh)
+			c, err := compareCeiling(from, to, old, fresh)
 			complaints = append(complaints, load.Complaints(o, err)...)
 			out = append(out, c)
 		}
@@ -292,13 +292,13 @@ func compareCeilings(from, to *world) ([]compared, error) {
 	return out, complaints.Err()
 }
 
-func compareCeiling(old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
+func compareCeiling(from, to *world, old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
 	out := compared{Kind: "UpstreamSecret", Namespace: fresh.Namespace, Name: fresh.Name, Verdict: prove.Same}
-	was, before, err := compile.CeilingOf(old)
+	was, before, err := load.Compiler(from.all(), old).CeilingOf(old)
 	if err != nil {
 		return out, err
 	}
-	is, now, err := compile.CeilingOf(fresh)
+	is, now, err := load.Compiler(to.all(), fresh).CeilingOf(fresh)
 	switch {
 	case err != nil:
 		return out, err
@@ -309,7 +309,7 @@ func compareCeiling(old, fresh *v1alpha1.UpstreamSecret) (compared, error) {
 		out.Verdict = prove.Widened
 		out.Added = []changed{{Text: "whatever the key can do: there is no ceiling"}}
 	default:
-		out.join(prove.Diff(prove.Scope{Endpoints: was, Grants: before.Grants}, prove.Scope{Endpoints: is, Grants: now.Grants}))
+		out.join(whole.Diff(prove.Scope{Endpoints: was, Grants: before.Grants}, prove.Scope{Endpoints: is, Grants: now.Grants}))
 	}
 	return out, nil
 }

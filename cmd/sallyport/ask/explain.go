@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/compile/explain"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/graphql"
 )
 
 const explainHelp = `Say which grants decide a request, or which come nearest and what they lack.
@@ -62,7 +63,7 @@ func newExplain() *cobra.Command {
 // several.
 func readRequest(args, headers []string) (explain.Request, error) {
 	words := strings.Fields(strings.Join(args, " "))
-	var q explain.Request
+	q := explain.Request{GraphQL: new(graphql.Reader).Read}
 	if len(words) == 3 {
 		q.Endpoint, words = words[0], words[1:]
 	}

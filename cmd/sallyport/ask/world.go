@@ -79,7 +79,7 @@ func (w *world) compile(o manifest.Object, sc *v1alpha1.ScopedCredential) (crede
 	c := credential{object: o, written: sc}
 	up := w.upstream(sc)
 	if up != nil {
-		compiled, err := compile.Credential(sc, up)
+		compiled, err := load.Compiler(w.all(), up).Credential(sc, up)
 		c.views = []view{{compiled, profilesOf(up)}}
 		return c, err
 	}
@@ -104,6 +104,15 @@ func profilesOf(up *v1alpha1.UpstreamSecret) map[string]string {
 	out := map[string]string{}
 	for i := range up.Spec.Endpoints {
 		out[up.Spec.Endpoints[i].Name] = string(up.Spec.Endpoints[i].Profile)
+	}
+	return out
+}
+
+// all are the objects that there are, here and in what is asked besides.
+func (w *world) all() []manifest.Object {
+	var out []manifest.Object
+	for ; w != nil; w = w.also {
+		out = append(out, w.objects...)
 	}
 	return out
 }
@@ -155,6 +164,9 @@ func endpointsOf(sc *v1alpha1.ScopedCredential) []string {
 	for i := range sc.Spec.Grants {
 		if http := sc.Spec.Grants[i].HTTP; http != nil && http.Endpoint != "" {
 			names = append(names, http.Endpoint)
+		}
+		if graph := sc.Spec.Grants[i].GraphQL; graph != nil && graph.Endpoint != "" {
+			names = append(names, graph.Endpoint)
 		}
 	}
 	if sc.Spec.Client != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
 // A Request is what is asked about.
@@ -24,6 +25,8 @@ type Request struct {
 	// Body is the body; nil: none. With AnyBody, one that nobody has seen.
 	Body    []byte
 	AnyBody bool
+	// GraphQL reads the documents of such requests; see [scope.Content].
+	GraphQL func(text string) (*syntax.Document, error)
 }
 
 // An Answer says how a request is decided. The zero Answer is a refusal.
@@ -85,7 +88,9 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	a.Reason, a.Detail = d.Reason, d.Detail
 	e := explainer{endpoint, &request, &q}
 	for i := range grants {
-		a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		if grants[i].HTTP != nil {
+			a.Nearest = append(a.Nearest, e.near(&grants[i]))
+		}
 	}
 	slices.SortStableFunc(a.Nearest, func(a, b Near) int {
 		return cmp.Or(cmp.Compare(a.far, b.far), cmp.Compare(len(a.Missing), len(b.Missing)))
@@ -143,7 +148,7 @@ func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision 
 	if q.AnyBody {
 		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
 	}
-	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true})
+	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true, GraphQL: q.GraphQL})
 }
 
 // explainer takes grants apart for one request.
@@ -166,6 +171,11 @@ func (e *explainer) allows(g scope.Grant) (bool, scope.Decision) {
 // near says what a grant lacks.
 func (e *explainer) near(g *scope.Grant) Near {
 	n := Near{Grant: g.Name}
+	if g.HTTP == nil {
+		_, d := e.allows(*g)
+		n.Missing = append(n.Missing, d.Detail)
+		return n
+	}
 	if !slices.Contains(g.HTTP.Methods, e.q.Method) {
 		n.Missing = append(n.Missing, "the method "+e.q.Method+" is none of "+strings.Join(g.HTTP.Methods, ", "))
 	}

@@ -49,6 +49,10 @@ const (
 	UnusedSet   Rule = "UnusedSet"   // a set that nothing names
 	Shadowed    Rule = "Shadowed"    // a grant that others contain
 	Nothing     Rule = "Nothing"     // a grant that allows nothing
+	// AnyArguments is a field at which operations begin that passes with any.
+	AnyArguments Rule = "AnyArguments"
+	// ReachesOut is a way from what a GraphQL grant bounds to others of its type.
+	ReachesOut Rule = "ReachesOut"
 )
 
 // A Finding is one thing that was found.
@@ -122,6 +126,11 @@ func usedBy(g *v1alpha1.Grant, used map[string]bool) {
 		mark(used, g.Body.Fields)
 		markParts(used, g.Body.Parts)
 	}
+	if g.GraphQL != nil {
+		for i := range g.GraphQL.Select {
+			mark(used, g.GraphQL.Select[i].Args)
+		}
+	}
 }
 
 func usedByNever(n *v1alpha1.Never, used map[string]bool) {
@@ -132,6 +141,11 @@ func usedByNever(n *v1alpha1.Never, used map[string]bool) {
 	if n.Body != nil {
 		mark(used, n.Body.Fields)
 		markParts(used, n.Body.Parts)
+	}
+	if n.GraphQL != nil {
+		for i := range n.GraphQL.Select {
+			mark(used, n.GraphQL.Select[i].Args)
+		}
 	}
 }
 
@@ -157,6 +171,12 @@ func markParts(used map[string]bool, parts map[string]v1alpha1.Part) {
 func (l *linter) grant(i int) {
 	g := &l.Compiled.Grants[i]
 	at := fmt.Sprintf("spec.grants[%d]", i)
+	if g.GraphQL != nil {
+		l.graph(i, g)
+	}
+	if g.HTTP == nil {
+		return
+	}
 	for k, template := range g.HTTP.Paths {
 		l.captures(g, template, fmt.Sprintf("%s.http.paths[%d]", at, k))
 	}
@@ -254,7 +274,7 @@ func (l *linter) shadows() {
 	for i := range grants {
 		profile := l.profile(grants[i].Endpoint)
 		l.space.Renew(grantWork)
-		if profile != nil {
+		if profile != nil && grants[i].HTTP != nil {
 			regions[i] = l.space.Grant(&grants[i], profile, region.Exchange)
 		}
 		if l.space.Exceeded() {

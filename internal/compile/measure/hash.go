@@ -69,7 +69,8 @@ func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant
 func means(s *region.Space, g *scope.Grant, p *scope.Profile) meaning {
 	m := meaning{Name: g.Name, Endpoint: g.Endpoint, UnlistedAllow: g.Query.UnlistedAllow, Response: sortedResponse(g.Response), Limits: g.Limits}
 	if g.HTTP == nil {
-		m.AsWritten = g
+		written := sorted(*g)
+		m.AsWritten = &written
 		return m
 	}
 	m.Methods = sortedSet(g.HTTP.Methods)
@@ -95,12 +96,43 @@ func sorted(g scope.Grant) scope.Grant {
 	if g.HTTP != nil {
 		g.HTTP = &scope.HTTP{Methods: sortedSet(g.HTTP.Methods), Paths: sortedSet(g.HTTP.Paths)}
 	}
+	g.Git = sortedGit(g.Git)
+	if g.GraphQL != nil {
+		g.GraphQL = sortedGraphQL(*g.GraphQL)
+	}
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
 	g.Body = sortedBody(g.Body)
 	g.Response = sortedResponse(g.Response)
 	return g
+}
+
+func sortedGit(spec *scope.Git) *scope.Git {
+	if spec == nil {
+		return nil
+	}
+	out := *spec
+	out.Repos = sortedMatcher(spec.Repos)
+	if spec.Push != nil {
+		push := *spec.Push
+		push.Refs, push.Actions = sortedSet(push.Refs), sortedSet(push.Actions)
+		out.Push = &push
+	}
+	return &out
+}
+
+func sortedGraphQL(s scope.GraphQL) *scope.GraphQL {
+	s.Types = maps.Clone(s.Types)
+	for name, t := range s.Types {
+		t.Fields = maps.Clone(t.Fields)
+		for at, f := range t.Fields {
+			f.Args = sortedMatchers(f.Args)
+			t.Fields[at] = f
+		}
+		s.Types[name] = t
+	}
+	return &s
 }
 
 func sortedResponse(r *scope.Response) *scope.Response {
@@ -147,4 +179,6 @@ func sortedMatcher(m scope.Matcher) scope.Matcher {
 	return m
 }
 
-func sortedSet(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+func sortedSet[T cmp.Ordered](list []T) []T {
+	return slices.Compact(slices.Sorted(slices.Values(list)))
+}

@@ -8,26 +8,26 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 )
 
-// Reach counts what grants name, one for each path and method of each grant.
+// Reach counts what grants name: of http, one for each path and method of each
+// grant.
 func Reach(grants []scope.Grant) v1alpha1.Reach {
 	var r v1alpha1.Reach
 	for i := range grants {
 		g := &grants[i]
-		if g.HTTP == nil {
-			continue
-		}
-		paths := int32(len(g.HTTP.Paths)) // at most 64
-		for _, method := range g.HTTP.Methods {
-			switch method {
-			case "GET", "HEAD":
-				r.Reads += paths
-			case "DELETE":
-				r.Deletes += paths
-			default:
-				r.Writes += paths
-			}
+		switch {
+		case g.HTTP != nil:
+			addHTTP(&r, g.HTTP)
+		case g.GraphQL != nil:
+			r.Reads += selected(g.GraphQL, syntax.Query, g.GraphQL.Query)
+			r.Writes += selected(g.GraphQL, syntax.Mutation, g.GraphQL.Mutation)
+		case g.WebSocket != nil:
+			r.Writes++
+		case g.Git != nil:
+			addGit(&r, g.Git)
 		}
 		if IsOpaque(g) {
 			r.Opaque++
@@ -37,11 +37,50 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 	return r
 }
 
+// selected counts the fields at which operations of a kind may begin.
+func selected(g *scope.GraphQL, kind syntax.Kind, root string) int32 {
+	if !slices.Contains(g.Operations, kind) {
+		return 0
+	}
+	return int32(len(g.Types[root].Fields)) //nolint:gosec // G115: at most 64 entries of 256
+}
+
+func addHTTP(r *v1alpha1.Reach, http *scope.HTTP) {
+	paths := int32(len(http.Paths)) // at most 64
+	for _, method := range http.Methods {
+		switch method {
+		case "GET", "HEAD":
+			r.Reads += paths
+		case "DELETE":
+			r.Deletes += paths
+		default:
+			r.Writes += paths
+		}
+	}
+}
+
+func addGit(r *v1alpha1.Reach, spec *scope.Git) {
+	if spec.Fetch {
+		r.Reads++
+	}
+	if spec.Push == nil {
+		return
+	}
+	for _, action := range spec.Push.Actions {
+		if action == git.Delete {
+			r.Deletes++
+		} else {
+			r.Writes++
+		}
+	}
+}
+
 // IsOpaque reports whether some part of what g allows is not looked at: an
-// Opaque body, names of a body or query that are not listed, or the end of a
-// path that no matcher bounds.
+// Opaque body or message, names of a body or query that are not listed, or the
+// end of a path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
 	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
+		g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque ||
 		g.HTTP != nil && slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
 }
 

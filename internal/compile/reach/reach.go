@@ -55,7 +55,7 @@ func Of(c *bundle.Credential, endpoint string, operations []Operation) Report {
 		return r.report
 	}
 	for i := range c.Grants {
-		if g := &c.Grants[i]; g.Endpoint == endpoint {
+		if g := &c.Grants[i]; g.Endpoint == endpoint && g.HTTP != nil {
 			r.space.Renew(operationWork)
 			r.grants = append(r.grants, grant{g, r.space.Grant(g, r.profile, region.Forwarded)})
 		}

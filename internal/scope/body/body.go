@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/form"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 	"github.com/sallyport-dev/sallyport/internal/scope/json"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/media"
@@ -107,6 +108,11 @@ type Content struct {
 	Data []byte
 	// Whole says that Data is all of it; else it is the beginning.
 	Whole bool
+	// Binary says that it is a message that does not call itself text.
+	Binary bool
+	// GraphQL reads the text of a GraphQL document, of which it keeps no view.
+	// Nil: such documents are not read, and refused.
+	GraphQL func(text string) (*syntax.Document, error)
 }
 
 // A Reading is one body, read once however many grants judge it. It is not
@@ -114,6 +120,7 @@ type Content struct {
 type Reading struct {
 	content Content
 	fields  []Field
+	message bool
 
 	document  json.Document
 	form      form.Form
@@ -134,6 +141,16 @@ func Read(c Content, fields []Field) *Reading {
 	b.content, b.fields = c, fields
 	return b
 }
+
+// ReadMessage is [Read] for a message that follows a request.
+func ReadMessage(c Content) *Reading {
+	b := Read(c, nil)
+	b.message = true
+	return b
+}
+
+// IsMessage reports whether this is a message that follows a request.
+func (b *Reading) IsMessage() bool { return b.message }
 
 // Content returns what was read.
 func (b *Reading) Content() Content { return b.content }
@@ -159,7 +176,7 @@ func (b *Reading) Release() {
 	b.document.Reset()
 	b.form.Reset()
 	b.multipart.Reset()
-	b.content, b.fields, b.read, b.err = Content{}, nil, [3]bool{}, [3]error{}
+	b.content, b.fields, b.message, b.read, b.err = Content{}, nil, false, [3]bool{}, [3]error{}
 	readings.Put(b)
 }
 

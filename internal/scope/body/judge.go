@@ -111,3 +111,16 @@ func (b *Body) Judge(h *Header, r *Reading) Refusal {
 	}
 	return b.judge.Judge(r)
 }
+
+// Message judges a message that follows a request. A nil Body allows none.
+func (b *Body) Message(r *Reading) Refusal {
+	switch {
+	case b == nil:
+		return refused("the grant allows no message")
+	case r.content.Binary && !b.Opaque():
+		return refused("send the message as text: a binary one is not read as JSON")
+	case r.Empty() && !b.Opaque():
+		return refused("an empty message is none that the grant lists")
+	}
+	return b.Judge(&Header{}, r)
+}

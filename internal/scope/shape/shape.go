@@ -21,6 +21,9 @@ type Shape struct {
 	// decoded paths without a slash at their end are meant; a nil Match, none.
 	Path  string
 	Match func(path string) bool
+	// Fold says that Match does not compare letter case; the path is forwarded
+	// in lower case then.
+	Fold bool
 	// Params are the names that the query may have, and must have where a
 	// matcher says so.
 	Params map[string]match.Matcher
@@ -28,4 +31,9 @@ type Shape struct {
 	Headers map[string]match.Matcher
 	// Body is nil where there may be none.
 	Body *body.Body
+	// Upgrade says that the requests ask for another protocol to follow.
+	Upgrade bool
+	// Message is what the messages behind such a request are held to; nil: there
+	// may be none.
+	Message *body.Body
 }
