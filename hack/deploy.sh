@@ -20,6 +20,7 @@ export KUBECONFIG=$kubeconfig PATH=$bin:$PATH
 say "cluster up"
 
 make --no-print-directory build >&2
+CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./test/intruder
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/upstream ./test/upstream/cmd
 image() { # VERB NAME ARGS...: assembles and prints the archive
 	go -C hack/cluster run ./image "$1" -name "sallyport.local/$2:dev" -o "$PWD/bin/$2.tar" "${@:3}" >/dev/null
@@ -28,7 +29,7 @@ image() { # VERB NAME ARGS...: assembles and prints the archive
 archives=(
 	"$(image binary manager "$PWD/bin/manager")"
 	"$(image binary sidecar "$PWD/bin/sidecar")"
-	"$(image debian agent bash curl git ca-certificates)"
+	"$(image debian agent -add "$PWD/bin/intruder" bash curl git ca-certificates)"
 	"$(image debian upstream -add "$PWD/bin/upstream" git)"
 )
 refs=$(go -C hack/cluster run . load "${archives[@]}")

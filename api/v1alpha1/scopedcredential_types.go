@@ -358,7 +358,14 @@ type PendingPod struct {
 	// +kubebuilder:validation:MaxLength=253
 	Pod string `json:"pod"`
 
-	// LeaseEnds is when the sidecar stops serving at the latest.
+	// Generation is what the sidecar still enforces.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740991
+	Generation int64 `json:"generation"`
+
+	// LeaseEnds is when the sidecar stops serving it at the latest, unless it
+	// acknowledges before. It is never too early.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:Format=date-time

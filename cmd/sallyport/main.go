@@ -1,4 +1,6 @@
-// Command sallyport works on the manifests of Sallyport without a cluster.
+// Command sallyport works on the manifests of Sallyport without a cluster, and
+// revokes credentials in one. As kubectl-sallyport in PATH it is a plugin of
+// kubectl.
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/ask"
+	"github.com/sallyport-dev/sallyport/cmd/sallyport/revoke"
 )
 
 func main() {
@@ -24,11 +27,11 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	root := &cobra.Command{
 		Use:           "sallyport",
-		Short:         "Scoped credentials for agents, without a cluster",
+		Short:         "Scoped credentials for agents",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newRunCommand(), newDemoCommand())
+	root.AddCommand(newRunCommand(), newDemoCommand(), revoke.Command())
 	root.AddCommand(ask.Commands()...)
 	root.SetArgs(args)
 	root.SetIn(stdin)

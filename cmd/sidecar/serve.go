@@ -78,7 +78,7 @@ func (o *options) run(ctx context.Context, server *proxy.Server, logger *slog.Lo
 	start(func() error {
 		return stream.Run(ctx, stream.Options{
 			Broker: o.broker, TokenFile: o.identityToken, Roots: o.roots, Version: version(),
-			Apply: server.Apply, Revoke: server.Revoke, Extend: server.Extend, Store: store, Log: logger,
+			Apply: server.Apply, Revoke: server.Revoke, Extend: server.Extend, Seen: server.Seen, Store: store, Log: logger,
 		})
 	})
 	<-ctx.Done()

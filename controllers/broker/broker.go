@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/denied"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
@@ -87,6 +88,7 @@ type Broker struct {
 
 	index      *index
 	conditions *conditions
+	denied     *denied.Teller
 	documents  documents
 	limits     limits
 	// frameTimeout bounds the sending of one frame.
@@ -110,6 +112,7 @@ func New(o Options) (*Broker, error) {
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
+		denied: denied.New(o.Client, o.Clock.Now),
 		limits: limits{perSecond: streamsPerSecond, burst: streamBurst}, frameTimeout: writeTimeout,
 		byPod: map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
 	}, nil
@@ -176,6 +179,7 @@ func (b *Broker) Serve(ctx context.Context, listener net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop() // where the listener failed: the manager has to hear of it
 	running.Go(func() { b.conditions.run(ctx) })
+	running.Go(func() { b.denied.Run(ctx) })
 	running.Go(func() {
 		<-ctx.Done()
 		b.goAway()
@@ -233,6 +237,7 @@ func (b *Broker) open(s *stream) bool {
 
 func (b *Broker) close(s *stream) {
 	b.index.keep(s, nil)
+	b.conditions.drop(s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.byPod[s.id.UID] == s {

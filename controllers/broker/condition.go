@@ -155,3 +155,61 @@ func (r *report) equal(o report) bool {
 	b, bOK := o.condition()
 	return a == b && aOK == bOK
 }
+
+// enforcement is the state that was sent last, as conditions name it.
+func (s *stream) enforcement() Enforcement {
+	e := Enforcement{Digest: s.digest, Credentials: map[string]int64{}, Denied: map[string]scope.Reason{}}
+	for name, h := range s.held {
+		if h.served() {
+			e.Credentials[name] = h.document.Generation
+		} else {
+			e.Denied[name] = h.reason
+		}
+	}
+	return e
+}
+
+// ack takes what the sidecar says of the state that was sent.
+func (s *stream) ack(a *bundle.Ack) {
+	s.tell(func(r *report) {
+		r.refusals = a.Errors
+		if !a.Applied && len(a.Errors) == 0 {
+			r.refusals = []bundle.ApplyError{{Reason: bundle.SidecarRefused, Detail: "it did not apply the state"}}
+		}
+		if a.Applied && a.Digest == r.sent.Digest {
+			r.acked = r.sent.without(a.Errors, s.id.Pod.Namespace)
+		}
+	})
+}
+
+// tell changes the report, and has the pod's condition follow it. What is told
+// last is what is wanted last.
+func (s *stream) tell(change func(*report)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.report
+	change(&s.report)
+	if condition, ok := s.report.condition(); ok && !s.report.equal(before) {
+		s.b.conditions.want(s.id.UID, s.wanted(condition), condition.Status != corev1.ConditionTrue)
+	}
+}
+
+func (s *stream) wanted(c corev1.PodCondition) wantedCondition {
+	return wantedCondition{pod: s.id.Pod, condition: c, sent: s.report.sent, by: s}
+}
+
+// repair has the condition written again where pod shows that the sidecar did
+// not acknowledge what it did: a replica that has lost it may have said so.
+func (s *stream) repair(pod *corev1.Pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	condition, ok := s.report.condition()
+	if !ok || condition.Status != corev1.ConditionTrue {
+		return
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == ConditionScopeEnforced && c.Reason == v1alpha1.ReasonPending {
+			s.b.conditions.want(s.id.UID, s.wanted(condition), false)
+		}
+	}
+}

@@ -50,6 +50,8 @@ type conditions struct {
 type wantedCondition struct {
 	pod       types.NamespacedName
 	condition corev1.PodCondition
+	sent      Enforcement // what condition is about; zero: the pod itself
+	by        *stream     // nil: none
 }
 
 func newConditions(c client.Client, live client.Reader, events events.EventRecorder) *conditions {
@@ -62,15 +64,41 @@ func newConditions(c client.Client, live client.Reader, events events.EventRecor
 
 // want has the condition written, unless another is wanted meanwhile. One that
 // an acknowledgement may still turn waits for it.
-func (c *conditions) want(pod types.NamespacedName, uid types.UID, condition corev1.PodCondition, wait bool) {
+func (c *conditions) want(uid types.UID, w wantedCondition, wait bool) {
 	c.mu.Lock()
-	c.wanted[uid] = wantedCondition{pod, condition}
+	c.wanted[uid] = w
 	c.mu.Unlock()
 	if wait {
 		c.queue.AddAfter(uid, patience)
 	} else {
 		c.queue.AddAfter(uid, settle)
 	}
+}
+
+// drop forgets what a stream that has ended wanted: the sidecar tells its next
+// one anew, perhaps at another replica, whose word must not be overtaken.
+func (c *conditions) drop(s *stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.wanted[s.id.UID]; w.by == s && w.condition.Reason != v1alpha1.ReasonAttestationFailed {
+		delete(c.wanted, s.id.UID)
+	}
+}
+
+// heardElsewhere tells whether wanted, which waits for an acknowledgement of
+// sent, is answered by what another replica wrote: a sidecar acknowledges to
+// the one that it is connected to.
+func heardElsewhere(wanted corev1.PodCondition, sent Enforcement, shown []corev1.PodCondition) bool {
+	if wanted.Reason != v1alpha1.ReasonPending {
+		return false
+	}
+	for _, c := range shown {
+		e, ok := ParseEnforcement(c.Message)
+		if c.Type == ConditionScopeEnforced && c.Status == corev1.ConditionTrue && ok {
+			return e.Digest == sent.Digest
+		}
+	}
+	return false
 }
 
 // run writes until ctx ends.
@@ -104,7 +132,7 @@ func (c *conditions) process(ctx context.Context, uid types.UID) {
 		c.queue.Forget(uid)
 		return
 	}
-	if c.queue.NumRequeues(uid) >= maxWriteTries {
+	if !apierrors.IsConflict(err) && c.queue.NumRequeues(uid) >= maxWriteTries {
 		log.FromContext(ctx).Error(err, "writing condition", "pod", w.pod)
 		c.queue.Forget(uid)
 		return
@@ -118,7 +146,8 @@ func (c *conditions) process(ctx context.Context, uid types.UID) {
 }
 
 // write patches the one condition of the one pod: the UID in the patch makes it
-// fail for another pod of that name.
+// fail for another pod of that name, the version where another replica was
+// faster.
 func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition) error {
 	pod := &corev1.Pod{}
 	err := c.client.Get(ctx, w.pod, pod)
@@ -131,12 +160,12 @@ func (c *conditions) write(ctx context.Context, uid types.UID, w wantedCondition
 	if pod.UID != uid {
 		return nil
 	}
-	if c.shown(uid, &w.condition, pod) {
+	if c.shown(uid, &w.condition, pod) || heardElsewhere(w.condition, w.sent, pod.Status.Conditions) {
 		return nil
 	}
 	before := slices.Clone(pod.Status.Conditions) // the answer to the patch comes into pod
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": uid},
+		"metadata": map[string]any{"uid": uid, "resourceVersion": pod.ResourceVersion},
 		"status":   map[string]any{"conditions": []corev1.PodCondition{w.condition}},
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/sallyport-dev/sallyport/controllers/denied"
 )
 
 // TestStaleCache wants one condition, another and the first again while the
@@ -27,7 +30,7 @@ func TestStaleCache(t *testing.T) {
 	c := newConditions(trailing, trailing, events.NewFakeRecorder(1))
 	write := func(status corev1.ConditionStatus, want int) {
 		t.Helper()
-		w := wantedCondition{client.ObjectKeyFromObject(pod), corev1.PodCondition{Type: ConditionScopeEnforced, Status: status}}
+		w := wantedCondition{pod: client.ObjectKeyFromObject(pod), condition: corev1.PodCondition{Type: ConditionScopeEnforced, Status: status}}
 		if err := c.write(t.Context(), pod.UID, w); err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +68,7 @@ func TestServeFails(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1))}
+	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1)), denied: denied.New(admin, time.Now)}
 	if err := b.Serve(t.Context(), listener); err == nil {
 		t.Error("no error")
 	}

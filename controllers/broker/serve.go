@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/denied"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 )
@@ -159,7 +160,7 @@ func (b *Broker) vouch(ctx context.Context, id identity.Identity) error {
 	case err != nil:
 		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "what a sidecar may be made of is not known yet")
 	case flaw != nil:
-		b.conditions.want(id.Pod, id.UID, failedAttestation(flaw), false)
+		b.conditions.want(id.UID, wantedCondition{pod: id.Pod, condition: failedAttestation(flaw)}, false)
 		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, flaw.Error())
 	}
 	return nil
@@ -203,6 +204,7 @@ func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusBadRequest, v1alpha1.ReasonMalformed, err.Error())
 	}
 	s.ack(a)
+	b.denied.Tell(denied.Pod{NamespacedName: s.id.Pod, UID: s.id.UID}, a.Seen)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

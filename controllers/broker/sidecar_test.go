@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -59,6 +60,12 @@ func (w *world) connect(pod *corev1.Pod) *fakeSidecar {
 
 func (w *world) connectWith(token string, refuse []bundle.ApplyError) *fakeSidecar {
 	w.t.Helper()
+	return w.connectVia(token, refuse, nil)
+}
+
+// connectVia connects by a dialer of the test's, or by the network.
+func (w *world) connectVia(token string, refuse []bundle.ApplyError, dial func(context.Context, string, string) (net.Conn, error)) *fakeSidecar {
+	w.t.Helper()
 	file := filepath.Join(w.t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		w.t.Fatal(err)
@@ -70,7 +77,7 @@ func (w *world) connectWith(token string, refuse []bundle.ApplyError) *fakeSidec
 		defer close(done)
 		err := sidecar.Run(ctx, sidecar.Options{
 			Broker: w.address, TokenFile: file, Roots: roots, Version: "test",
-			Apply: s.apply, Revoke: s.revoke, Extend: s.extend,
+			Apply: s.apply, Revoke: s.revoke, Extend: s.extend, Dial: dial,
 			Log: slog.New(slog.NewTextHandler(s.log, nil)),
 		})
 		if err != nil {

@@ -212,6 +212,7 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 		s.hold(ctx, d, pod, names, now)
 	}
 	s.tell(func(r *report) { r.attestation = text })
+	s.repair(pod)
 	return nil
 }
 
@@ -350,42 +351,4 @@ func (s *stream) heartbeat(send sender, now time.Time) error {
 
 func (s *stream) goAway(send sender, why string) error {
 	return send(&bundle.Frame{GoAway: &bundle.GoAway{Reason: why, RetryAfter: comeBack}})
-}
-
-// enforcement is the state that was sent last, as conditions name it.
-func (s *stream) enforcement() Enforcement {
-	e := Enforcement{Digest: s.digest, Credentials: map[string]int64{}, Denied: map[string]scope.Reason{}}
-	for name, h := range s.held {
-		if h.served() {
-			e.Credentials[name] = h.document.Generation
-		} else {
-			e.Denied[name] = h.reason
-		}
-	}
-	return e
-}
-
-// ack takes what the sidecar says of the state that was sent.
-func (s *stream) ack(a *bundle.Ack) {
-	s.tell(func(r *report) {
-		r.refusals = a.Errors
-		if !a.Applied && len(a.Errors) == 0 {
-			r.refusals = []bundle.ApplyError{{Reason: bundle.SidecarRefused, Detail: "it did not apply the state"}}
-		}
-		if a.Applied && a.Digest == r.sent.Digest {
-			r.acked = r.sent.without(a.Errors, s.id.Pod.Namespace)
-		}
-	})
-}
-
-// tell changes the report, and has the pod's condition follow it. What is told
-// last is what is wanted last.
-func (s *stream) tell(change func(*report)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.report
-	change(&s.report)
-	if condition, ok := s.report.condition(); ok && !s.report.equal(before) {
-		s.b.conditions.want(s.id.Pod, s.id.UID, condition, condition.Status != corev1.ConditionTrue)
-	}
 }

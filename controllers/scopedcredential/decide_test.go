@@ -298,7 +298,37 @@ func TestRevocationIsBounded(t *testing.T) {
 	if r.PendingTotal != 100 || len(r.Pending) != maxPending {
 		t.Errorf("total %d, listed %d", r.PendingTotal, len(r.Pending))
 	}
-	if want := metav1.NewTime(now.Add(10*time.Minute + 30*time.Second)); !r.Pending[0].LeaseEnds.Equal(&want) {
-		t.Errorf("lease ends %v, want maxOffline and a leeway from now, %v", r.Pending[0].LeaseEnds, want)
+}
+
+// TestRevocationIsNeverTooEarly looks again and again at a sidecar that has not
+// acknowledged: what its status promises must hold for the lease that it has.
+func TestRevocationIsNeverTooEarly(t *testing.T) {
+	sc := credential(func(sc *v1alpha1.ScopedCredential) { sc.Spec.MaxOffline = &metav1.Duration{Duration: time.Minute} })
+	previous := credential(func(sc *v1alpha1.ScopedCredential) {
+		sc.Generation, sc.Spec.MaxOffline = 3, &metav1.Duration{Duration: 5 * time.Minute}
+	})
+	for _, step := range []struct {
+		why       string
+		after     time.Duration
+		enforces  int64
+		ends      time.Duration // from now, without the leeway
+		forgotten bool          // of what was accepted before
+	}{
+		{"the lease is that of what it holds, which the edit made shorter", 0, 3, 5 * time.Minute, false},
+		{"it is counted from the first look", time.Minute, 3, 5 * time.Minute, false},
+		{"it has acknowledged another one, and has its lease extended by that", 2 * time.Minute, 2, 62 * time.Minute, false},
+		{"what it holds is not known any more", 3 * time.Minute, 3, 63 * time.Minute, true},
+	} {
+		o := observation{previous: previous, pods: []corev1.Pod{pod("a", step.enforces)}}
+		if step.forgotten {
+			o.previous = nil
+		}
+		at := now.Add(step.after)
+		sc.Status.Revocation = revocation(sc, o, holders(sc, o, 4), at)
+		got := sc.Status.Revocation.Pending[0]
+		end := now.Add(step.ends + leaseLeeway)
+		if got.LeaseEnds.Time.Before(end) || got.LeaseEnds.After(end.Add(time.Second)) || got.Generation != step.enforces {
+			t.Errorf("%s: got %v, want generation %d and %v", step.why, got, step.enforces, end)
+		}
 	}
 }

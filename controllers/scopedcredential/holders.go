@@ -18,6 +18,7 @@ import (
 // Bounds of leases, as the broker grants them.
 const (
 	shortestLease = 30 * time.Second // maxOffline 0s means two heartbeats
+	longestLease  = time.Hour        // maxOffline is at most that
 	leaseLeeway   = 30 * time.Second // a sidecar's clock may be behind by this
 )
 
@@ -146,14 +147,18 @@ func lagging(all []holder) (first *holder) {
 
 // revocation lists the sidecars that may still serve something else than what is
 // in force, and until when at the latest. Nobody tells us their leases, so it is
-// the longest from the moment at which we first looked. An entry stays until
-// the sidecar acknowledges or its pod is gone; a time that has passed says that
-// it serves no more.
+// the longest from the moment at which we first found them with the generation
+// that they hold. An entry stays until the sidecar acknowledges or its pod is
+// gone; a time that has passed says that it serves no more.
 func revocation(sc *v1alpha1.ScopedCredential, o observation, all []holder, now time.Time) *v1alpha1.Revocation {
-	known := map[string]metav1.Time{}
+	type found struct {
+		pod        string
+		generation int64
+	}
+	known := map[found]metav1.Time{}
 	if before := sc.Status.Revocation; before != nil {
 		for _, p := range before.Pending {
-			known[p.Pod] = p.LeaseEnds
+			known[found{p.Pod, p.Generation}] = p.LeaseEnds
 		}
 	}
 	var r v1alpha1.Revocation
@@ -164,11 +169,11 @@ func revocation(sc *v1alpha1.ScopedCredential, o observation, all []holder, now 
 		if r.PendingTotal++; len(r.Pending) == maxPending {
 			continue
 		}
-		ends, ok := known[h.pod]
+		ends, ok := known[found{h.pod, h.enforces}]
 		if !ok {
-			ends = metav1.NewTime(now.Add(lease(sc, o)).UTC().Truncate(time.Second))
+			ends = metav1.NewTime(now.Add(lease(sc, o, h.enforces)).UTC().Truncate(time.Second).Add(time.Second))
 		}
-		r.Pending = append(r.Pending, v1alpha1.PendingPod{Pod: h.pod, LeaseEnds: ends})
+		r.Pending = append(r.Pending, v1alpha1.PendingPod{Pod: h.pod, Generation: h.enforces, LeaseEnds: ends})
 	}
 	if r.PendingTotal == 0 {
 		return nil
@@ -176,11 +181,14 @@ func revocation(sc *v1alpha1.ScopedCredential, o observation, all []holder, now 
 	return &r
 }
 
-// lease is the longest that a sidecar may go on after now.
-func lease(sc *v1alpha1.ScopedCredential, o observation) time.Duration {
-	longest := max(compile.MaxOffline(sc), shortestLease)
-	if o.previous != nil {
-		longest = max(longest, compile.MaxOffline(o.previous))
+// lease is the longest that a sidecar with that generation may go on after now.
+// What a generation said that we do not have is the most that one may say.
+func lease(sc *v1alpha1.ScopedCredential, o observation, generation int64) time.Duration {
+	longest := longestLease
+	for _, version := range []*v1alpha1.ScopedCredential{sc, o.previous} {
+		if version != nil && version.Generation == generation {
+			longest = max(compile.MaxOffline(version), shortestLease)
+		}
 	}
 	return longest + leaseLeeway
 }

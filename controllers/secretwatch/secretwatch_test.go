@@ -56,6 +56,7 @@ func run(m *testing.M) (int, error) {
 	if err != nil {
 		return 1, err
 	}
+	watchFor = func() int64 { return 2 }
 	return m.Run(), nil
 }
 
@@ -182,6 +183,22 @@ func TestPermissionComesLater(t *testing.T) {
 	}
 	bind(t, "later")
 	await(t, changes, func() bool { return key(w, name) == "hidden" }, "the Secret, once permitted")
+}
+
+// TestPermissionIsLost takes back the right to read a Secret that is being
+// watched: it is forgotten, though it did not change.
+func TestPermissionIsLost(t *testing.T) {
+	namespace(t, "lost", true)
+	name := types.NamespacedName{Namespace: "lost", Name: "key"}
+	put(t, name, "hidden")
+	w, changes := start(t)
+	w.Refer("a", name)
+	await(t, changes, func() bool { return key(w, name) == "hidden" }, "the Secret")
+	all := admin.RbacV1().RoleBindings("lost")
+	if err := all.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, changes, func() bool { _, err := w.Get(name); return errors.Is(err, ErrNotPermitted) }, "not permitted any more")
 }
 
 func TestReferences(t *testing.T) {

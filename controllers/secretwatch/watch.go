@@ -2,6 +2,7 @@ package secretwatch
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +21,10 @@ import (
 // retry is how often a Secret that cannot be read is asked for again. Adding
 // a RoleBinding is seen by asking, hence the bound.
 var retry = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 6, Cap: 10 * time.Second}
+
+// watchFor is how long one watch lasts, in seconds: the API server asks for
+// permission when it begins, so a grant that is lost is noticed when it ends.
+var watchFor = func() int64 { return 45 + rand.Int64N(31) }
 
 // watch follows one Secret until ctx ends. What it hears afterwards is not
 // recorded: the Secret may be watched anew by then.
@@ -48,7 +53,7 @@ func (w *Watcher) listWatch(name types.NamespacedName, record record) *cache.Lis
 			return list, err
 		},
 		WatchFuncWithContext: func(ask context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			options.FieldSelector = selector
+			options.FieldSelector, options.TimeoutSeconds = selector, new(watchFor())
 			events, err := secrets.Watch(ask, options)
 			judge(err, record)
 			return events, err

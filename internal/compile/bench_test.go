@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 )
 
 // BenchmarkCredential256 compiles and proves a scope of 256 grants, each with
@@ -59,9 +60,9 @@ spec:
 		})
 	}
 	b.ReportAllocs()
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		if _, err := Credential(sc, up); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }

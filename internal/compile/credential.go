@@ -123,13 +123,13 @@ func (c Compiler) spec(p *problem.List, spec *field.Path, sc *v1alpha1.ScopedCre
 	out.Grants = g.all(spec.Child("grants"), sc.Spec.Grants)
 	never := g.never(spec.Child("never"), sc.Spec.Never)
 	out.Ceiling = c.ceiling(p, spec.Child("upstream"), up, out.Endpoints) // it was accepted: nothing is wrong with it
-	if p.Len() == 0 {                                                     // what would be decided otherwise when corrected is not decided
+	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
+	if p.Len() == 0 { // what would be decided otherwise when corrected is not decided
 		space := prove.NewSpace()
-		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants)
+		out.ScopeHash = measure.Hash(space, out.Endpoints, out.Grants, measure.Limits{Requests: out.Requests, Concurrency: out.Limits.Concurrency})
 		proveAll(p, spec, out, space, never)
 		newExamples(p, space, out).all(spec.Child("examples"), sc.Spec.Examples)
 	}
-	credentialLimits(p, spec.Child("limits"), sc.Spec.Limits, out)
 }
 
 // credentialLimits adds the author's own limits. Of two bounds of the same,

@@ -65,6 +65,11 @@ func TestScopeHash(t *testing.T) {
 	if swapped, err := Credential(sc, upstreamOf(t, upstreamText)); err != nil || swapped.ScopeHash != of(base) {
 		t.Errorf("grants have no order, and the hash changed: %v", err)
 	}
+	for _, limits := range []string{"{requests: {count: 5, per: 1m}}", "{concurrency: 5}"} {
+		if of(base+"  limits: "+limits+"\n") == of(base) {
+			t.Errorf("the hash does not change with the limits %s of all grants", limits)
+		}
+	}
 	elsewhere, err := Credential(credentialOf(t, base), upstreamOf(t, strings.Replace(upstreamText, "files.example", "other.example", 1)))
 	if err != nil || elsewhere.ScopeHash == of(base) {
 		t.Errorf("the same grants at another host are another scope: %v", err)

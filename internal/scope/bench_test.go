@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 )
 
 // many returns n grants of as many different paths, as a scope compiled from
@@ -47,11 +48,11 @@ func BenchmarkParse(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			h, r := scope.Head{Method: "GET", Target: target}, scope.Request{}
 			b.ReportAllocs()
-			for b.Loop() {
+			cpu.Loop(b, func() {
 				if err := r.Parse(&h, &github); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }
@@ -62,14 +63,14 @@ func BenchmarkDecide(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			p, h, r := mustCompile(b, github, many(n), nil), inMany(n), scope.Request{}
 			b.ReportAllocs()
-			for b.Loop() {
+			cpu.Loop(b, func() {
 				if err := r.Parse(&h, &github); err != nil {
 					b.Fatal(err)
 				}
 				if d := p.Decide(&r); d.Verdict != scope.Allow {
 					b.Fatalf("%+v", d)
 				}
-			}
+			})
 		})
 	}
 }
@@ -78,14 +79,14 @@ func BenchmarkDecideCeiling(b *testing.B) {
 	ceiling := many(100)
 	p, h, r := mustCompile(b, github, many(100), &ceiling), inMany(100), scope.Request{}
 	b.ReportAllocs()
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		if err := r.Parse(&h, &github); err != nil {
 			b.Fatal(err)
 		}
 		if d := p.Decide(&r); d.Verdict != scope.Allow {
 			b.Fatalf("%+v", d)
 		}
-	}
+	})
 }
 
 func BenchmarkForward(b *testing.B) {
@@ -96,18 +97,18 @@ func BenchmarkForward(b *testing.B) {
 	d := p.Decide(&r)
 	var target []byte
 	b.ReportAllocs()
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		target = scope.AppendTarget(target[:0], "/api/v3", &r, &d)
 		for i := range h.Fields {
 			scope.Forwards(&d, h.Fields[i].Name)
 		}
-	}
+	})
 }
 
 func BenchmarkCompile(b *testing.B) {
 	grants := many(256)
 	b.ReportAllocs()
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		mustCompile(b, github, grants, nil)
-	}
+	})
 }

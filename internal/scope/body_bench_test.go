@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 )
 
 // chatGrant bounds what a language model may be asked.
@@ -88,7 +89,7 @@ func BenchmarkDecideBody(b *testing.B) {
 			var r scope.Request
 			b.SetBytes(int64(len(bench.body)))
 			b.ReportAllocs()
-			for b.Loop() {
+			cpu.Loop(b, func() {
 				if err := r.Parse(&h, nil); err != nil {
 					b.Fatal(err)
 				}
@@ -98,7 +99,7 @@ func BenchmarkDecideBody(b *testing.B) {
 				if d := p.DecideBody(&r, scope.Content{Data: bench.body, Whole: true}); d.Verdict != scope.Allow {
 					b.Fatalf("%+v", d)
 				}
-			}
+			})
 		})
 	}
 }
@@ -108,12 +109,12 @@ func BenchmarkYardstick(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(bench.body)))
 			b.ReportAllocs()
-			for b.Loop() {
+			cpu.Loop(b, func() {
 				var m map[string]any
 				if err := json.Unmarshal(bench.body, &m); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/mask"
 )
 
 // Refusals of requests.
@@ -38,13 +39,14 @@ type Swap struct {
 	suffix    string
 	rendered  secret.Value // the whole value of the field, or the escaped one of the parameter
 	challenge string
+	mask      mask.Mask
 }
 
 const authorization = "Authorization"
 
 // New returns the rule that puts s where in says. One line end behind the
 // secret's text is dropped, since files end in one; any other control
-// character is refused, as is an empty secret. Errors never quote the secret.
+// character is refused, as is a secret that is too short to be masked. Errors never quote the secret.
 func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	w, err := place(in)
 	if err != nil {
@@ -53,6 +55,9 @@ func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	value := strings.TrimSuffix(strings.TrimSuffix(s.Reveal(), "\n"), "\r")
 	if err := check(value); err != nil {
 		return nil, err
+	}
+	if w.mask, err = mask.New(value); err != nil {
+		return nil, fmt.Errorf("reading the secret: %w", err)
 	}
 	switch {
 	case w.query != "":
@@ -223,6 +228,10 @@ func (w *Swap) Write(to *http1.Writer) {
 // Challenge is the WWW-Authenticate field of a 401, which git wants in order
 // to ask; empty where no scheme of HTTP carries the token.
 func (w *Swap) Challenge() string { return w.challenge }
+
+// Mask finds the credential in answers, wherever it was put and however it is
+// written there.
+func (w *Swap) Mask() mask.Mask { return w.mask }
 
 // escapeQuery escapes all but unreserved characters (RFC 3986, 2.3).
 func escapeQuery(s string) string {

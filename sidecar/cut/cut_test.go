@@ -124,7 +124,7 @@ func TestIsJSON(t *testing.T) {
 		"none":      {nil, false},
 		"html":      {[]scope.Field{field("Content-Type", "text/html")}, false},
 		"events":    {[]scope.Field{field("Content-Type", "text/event-stream")}, false},
-		"coded":     {[]scope.Field{field("Content-Type", "application/json"), field("content-encoding", "gzip")}, false},
+		"coded":     {[]scope.Field{field("Content-Type", "application/json"), field("content-encoding", "gzip")}, true},
 		"latin":     {[]scope.Field{field("Content-Type", "application/json; charset=iso-8859-1")}, false},
 		"twice":     {[]scope.Field{field("Content-Type", "application/json"), field("Content-Type", "application/json")}, false},
 		"malformed": {[]scope.Field{field("Content-Type", "application/json,text/html")}, false},

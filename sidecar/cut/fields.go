@@ -8,27 +8,25 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
-// IsJSON reports whether an answer with these header fields has a JSON text
-// that can be read as it comes: in UTF-8 and without a coding.
+// IsJSON reports whether an answer with these header fields has a JSON text in
+// UTF-8. Whether it has a content coding is not looked at.
 func IsJSON(fields []scope.Field) bool {
 	types := 0
 	for _, f := range fields {
-		switch {
-		case text.EqualFold(f.Name, "Content-Type"):
-			t, err := media.Parse(f.Value)
-			if err != nil || !t.IsJSON(true) || !t.IsUTF8() {
-				return false
-			}
-			types++
-		case text.EqualFold(f.Name, "Content-Encoding") && !text.EqualFold(f.Value, "identity"):
+		if !text.EqualFold(f.Name, "Content-Type") {
+			continue
+		}
+		t, err := media.Parse(f.Value)
+		if err != nil || !t.IsJSON(true) || !t.IsUTF8() {
 			return false
 		}
+		types++
 	}
 	return types == 1
 }
 
 // whole are the fields that are about a body as it was before the cut.
-var whole = []string{"Content-Range", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges"}
+var whole = []string{"Content-Range", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges", "Content-Encoding"}
 
 // Describes reports whether a field of this name is about the whole of a body
 // that was cut.
@@ -39,5 +37,5 @@ func Describes(name string) bool {
 // DescribesAny reports whether a field of this name is about a body that is
 // not there any more.
 func DescribesAny(name string) bool {
-	return Describes(name) || text.EqualFold(name, "Content-Type") || text.EqualFold(name, "Content-Encoding")
+	return Describes(name) || text.EqualFold(name, "Content-Type")
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,9 @@ import (
 const (
 	headerBytes    = 8 << 10
 	maxConnections = 64
-	patience       = 10 * time.Second // with a request, and with an idle connection
+	// perAddress leaves the kubelet room whatever the pod's own containers open.
+	perAddress = 8
+	patience   = 10 * time.Second // with a request, and with an idle connection
 )
 
 // Options are what a Server tells of. Both are required.
@@ -35,11 +38,14 @@ type Options struct {
 type Server struct {
 	options Options
 	started atomic.Bool
-	open    atomic.Int64
+
+	mu   sync.Mutex
+	open map[netip.Addr]int // connections
+	all  int
 }
 
 // New returns a Server.
-func New(o Options) *Server { return &Server{options: o} }
+func New(o Options) *Server { return &Server{options: o, open: map[netip.Addr]int{}} }
 
 // Serve serves l until ctx is done, and closes it. Connections under way are
 // cut then.
@@ -58,12 +64,40 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			return nil
 		case err != nil:
 			pause(ctx) // out of descriptors, say: others may be closed meanwhile
-		case s.open.Add(1) > maxConnections:
-			s.open.Add(-1)
+		case !s.enter(from(c)):
 			_ = c.Close() // too many
 		default:
 			serving.Go(func() { s.serve(ctx, c) })
 		}
+	}
+}
+
+// from is who has opened c. All of loopback is one: it is this pod's.
+func from(c net.Conn) netip.Addr {
+	a, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok || a.IP.IsLoopback() {
+		return netip.Addr{}
+	}
+	return a.AddrPort().Addr().Unmap().WithZone("")
+}
+
+func (s *Server) enter(who netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= maxConnections || s.open[who] >= perAddress {
+		return false
+	}
+	s.all++
+	s.open[who]++
+	return true
+}
+
+func (s *Server) leave(who netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.open[who]--; s.open[who] == 0 {
+		delete(s.open, who)
 	}
 }
 
@@ -77,7 +111,7 @@ func pause(ctx context.Context) {
 }
 
 func (s *Server) serve(ctx context.Context, c net.Conn) {
-	defer s.open.Add(-1)
+	defer s.leave(from(c))
 	hangUp := func() { _ = c.Close() } // all was said, or reading and writing report it
 	defer hangUp()
 	stop := context.AfterFunc(ctx, hangUp)

@@ -168,7 +168,7 @@ func (r *relayed) once() error {
 }
 
 func finish(w *Writer, body *Body) error {
-	if _, err := w.CopyBody(body); err != nil {
+	if _, err := w.CopyBody(body, nil); err != nil {
 		return fmt.Errorf("copying body: %w", err)
 	}
 	return w.End()

@@ -228,7 +228,7 @@ func TestNothingIsHeldBack(t *testing.T) {
 		}
 		w.Request(h.Method, h.Target, h.Host)
 		w.Body(h.Framing)
-		if _, err := w.CopyBody(r.Body()); !is(err, errBodyCut) {
+		if _, err := w.CopyBody(r.Body(), nil); !is(err, errBodyCut) {
 			t.Fatalf("got %v, want %v", err, errBodyCut)
 		}
 		if want := payload(t, stream[:pause]); seen != want {

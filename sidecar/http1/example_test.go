@@ -44,7 +44,7 @@ func relay(fromAgent *http1.Reader, toUpstream *http1.Writer, fromUpstream *http
 }
 
 func copyBody(w *http1.Writer, b *http1.Body) error {
-	if _, err := w.CopyBody(b); err != nil {
+	if _, err := w.CopyBody(b, nil); err != nil {
 		return err
 	}
 	return w.End()

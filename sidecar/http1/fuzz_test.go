@@ -263,7 +263,7 @@ func FuzzChunked(f *testing.F) {
 		w := NewWriter(&out)
 		w.Request(h.Method, h.Target, h.Host)
 		w.Body(h.Framing)
-		if _, err := w.CopyBody(r.Body()); err != nil {
+		if _, err := w.CopyBody(r.Body(), nil); err != nil {
 			if err := r.ReadRequest(&h); err == nil {
 				t.Fatalf("a request was read behind a refused body: %+v", h)
 			}

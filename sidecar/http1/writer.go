@@ -226,17 +226,32 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
+// A Filter sees the bytes of a body on their way.
+type Filter interface {
+	// Pass takes the next of them, which it may change, and returns what goes
+	// on, of these and of what it held back before. That is a beginning of part
+	// itself, or memory of the filter's own that is good until the next call.
+	Pass(part []byte) []byte
+	// Rest returns what is still held back when the body has ended.
+	Rest() []byte
+}
+
 // CopyBody copies b to its end, as one chunk for each read where there are
-// chunks, and sends what it has before it waits for more. An [*Error] is b's,
-// any other error is of writing. The caller calls End.
-func (w *Writer) CopyBody(b *Body) (int64, error) {
+// chunks, and sends what it has before it waits for more. f sees every byte;
+// nil lets them pass. An [*Error] is b's, any other error is of writing. The
+// caller calls End.
+func (w *Writer) CopyBody(b *Body, f Filter) (int64, error) {
 	var total int64
 	for w.step(inBody, inBody) {
-		n, err := b.ReadBuffered(w.space(b.r.Buffered()))
-		w.add(n)
+		part := w.space(b.r.Buffered())
+		n, err := b.ReadBuffered(part)
+		w.pass(part[:n], f)
 		total += int64(n)
 		switch {
 		case errors.Is(err, io.EOF):
+			if f != nil {
+				_, _ = w.Write(f.Rest()) // the error is kept
+			}
 			return total, w.err
 		case err != nil:
 			return total, err
@@ -247,6 +262,21 @@ func (w *Writer) CopyBody(b *Body) (int64, error) {
 		}
 	}
 	return total, w.err
+}
+
+// pass adds what f lets pass of part, which was put into space.
+func (w *Writer) pass(part []byte, f Filter) {
+	passed := part
+	if f != nil && len(part) > 0 {
+		passed = f.Pass(part)
+	}
+	switch {
+	case len(passed) == 0:
+	case &passed[0] == &part[0]:
+		w.add(len(passed))
+	default:
+		_, _ = w.Write(passed) // the error is kept
+	}
 }
 
 // space returns room for up to n bytes of the body, where they need not be

@@ -317,7 +317,7 @@ func TestFailedWrites(t *testing.T) {
 	if err := r.ReadRequest(&h); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.CopyBody(r.Body())
+	_, err := w.CopyBody(r.Body(), nil)
 	if e := (*Error)(nil); !errors.Is(err, broken) || errors.As(err, &e) {
 		t.Errorf("got %v, want %v, and no fault of the reader", err, broken)
 	}

@@ -21,10 +21,23 @@ type Credential struct {
 	Duration Histogram
 	denials  [maxReasons]atomic.Uint64 // by place in reasons; behind them, any other
 	failures [maxReasons]atomic.Uint64
+	told     [maxReasons]uint64 // denials that News has told of
 }
 
 // Denied counts a request that was refused.
 func (c *Credential) Denied(r scope.Reason) { c.denials[place(r)].Add(1) }
+
+// News calls tell with how many requests were refused since it was called
+// before, by reason. It is not to be called concurrently.
+func (c *Credential) News(tell func(r scope.Reason, n uint64)) {
+	for i, r := range reasons {
+		n := c.denials[i].Load()
+		if n > c.told[i] {
+			tell(r, n-c.told[i])
+		}
+		c.told[i] = n
+	}
+}
 
 // Failed counts a request that was allowed and could not be brought to its end.
 func (c *Credential) Failed(r scope.Reason) { c.failures[place(r)].Add(1) }

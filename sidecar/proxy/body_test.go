@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
 )
 
 func post(fields string) string { return request("POST", "/notes") + fields + "\r\n" }
@@ -155,6 +157,28 @@ func TestSlowUpstream(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An upstream that takes the time of the request to be connected to is too slow,
+// not out of reach.
+func TestSlowConnection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // it takes connections, and nobody secures them
+	f := startFixture(t, echo, Options{})
+	d, err := dial.New(dial.Options{ConnectTo: map[string]string{"example.com:443": l.Addr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.server.options.Dialer = d
+	c := document()
+	c.Limits.RequestTimeout = tick
+	if errs := f.server.Apply(state(c)); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	f.want("slow", 504, scope.UpstreamTimeout)
 }
 
 // silent reads for ever.

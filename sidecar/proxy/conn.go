@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/mask"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -58,6 +59,7 @@ type conn struct {
 	buckets           [6][]*limit.Bucket
 	keeps             [4][]*cut.Keep // of answers; nil: all
 	cutter            cut.Cutter
+	masking           mask.Stream
 
 	random [16 * idBytes]byte // ids to come
 	left   int
@@ -142,7 +144,7 @@ func (c *conn) begin() bool {
 	}
 	// First busy, then the view: who swaps the view and then cuts what is busy
 	// misses no one.
-	_, alive := c.life.start(c.began.Add(timeout))
+	_, alive := c.life.start(c.began, c.began.Add(timeout))
 	if c.view = c.listener.view.Load(); c.view == nil {
 		c.view = &view{withdrawn: scope.NotReady}
 	}

@@ -212,7 +212,7 @@ func (c *conn) copyBody(w *http1.Writer) error {
 	if c.whole {
 		return w.End()
 	}
-	if _, err := w.CopyBody(c.reader.Body()); err != nil {
+	if _, err := w.CopyBody(c.reader.Body(), nil); err != nil {
 		if e := (*http1.Error)(nil); errors.As(err, &e) {
 			return &bodyError{err}
 		}

@@ -31,6 +31,7 @@ func (c *conn) exchange() bool {
 		return c.refuse(&d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()
+	c.life.admit()
 	defer c.forget()
 	if d.Verdict == scope.Undecided {
 		d, why = c.judgeBody(d)

@@ -36,19 +36,48 @@ type life struct {
 	up    *dial.Conn // nil: none
 	busy  bool       // an exchange is under way: up belongs to it
 	until time.Time
-	since time.Time // idle
-	ended scope.Reason
-	broke bool // by interrupt
+	since time.Time // idle, or reading a request
+
+	admitted bool // the exchange counts against the limit of concurrent ones
+	ended    scope.Reason
+	broke    bool // by interrupt
 
 	cancel context.CancelFunc // of dialling; nil: nothing is dialled
 }
 
 // start begins an exchange, or says that the connection has ended.
-func (l *life) start(until time.Time) (*dial.Conn, bool) {
+func (l *life) start(now, until time.Time) (*dial.Conn, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy, l.until = true, until
+	l.busy, l.until, l.since = true, until, now
 	return l.up, l.ended == alive
+}
+
+// admit says that the request was read, and is one of those that are bounded.
+func (l *life) admit() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.admitted = true
+}
+
+// waiting tells since when nothing but the agent has been waited for.
+func (l *life) waiting() (since time.Time, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since, !l.admitted && l.ended == alive
+}
+
+// evict closes the connection unless a request of it was admitted meanwhile.
+// Nothing is said: an agent that opens too many would keep that waiting, too.
+func (l *life) evict() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.admitted || l.ended != alive {
+		return false
+	}
+	l.endLocked(stopped)
+	_ = l.agent.Close() // reading and writing report it
+	return true
 }
 
 // extend sets the end of the next part of an exchange.
@@ -78,7 +107,7 @@ func (l *life) reusable(up *dial.Conn) bool {
 func (l *life) rest(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy, l.since, l.until = false, now, now.Add(idleTimeout)
+	l.busy, l.admitted, l.since, l.until = false, false, now, now.Add(idleTimeout)
 	return l.ended == alive
 }
 

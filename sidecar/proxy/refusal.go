@@ -23,8 +23,8 @@ type refusal struct {
 
 func (r refusal) is() bool { return r.reason != "" }
 
-// answer is how a reason is told.
-type answer struct {
+// telling is how a reason is told.
+type telling struct {
 	status     int
 	title      string
 	detail     string
@@ -33,7 +33,7 @@ type answer struct {
 
 // answers are the reasons for which requests are refused. Nothing in them tells of the secret, of other grants or of what the
 // upstream said.
-var answers = map[scope.Reason]answer{
+var answers = map[scope.Reason]telling{
 	scope.Malformed:           {400, "The request is malformed", "send one request that every server reads alike", 0},
 	scope.Unauthenticated:     {401, "The token is missing or wrong", "send the token of this credential, and only that, where the upstream's own credential would go; read its file again if it is older than its lifetime", 0},
 	scope.OutOfScope:          {403, "The request is out of scope", "no grant allows this method and path: ask the owner of the credential", 0},
@@ -58,9 +58,9 @@ var answers = map[scope.Reason]answer{
 
 // elsewhere tells of a reason that is not one of requests, such as those of
 // conditions: it denies like any other.
-var elsewhere = answer{403, "The credential is not available", "this credential is not available to this pod: ask its owner", 0}
+var elsewhere = telling{403, "The credential is not available", "this credential is not available to this pod: ask its owner", 0}
 
-func answerTo(r refusal) answer {
+func answerTo(r refusal) telling {
 	a, ok := answers[r.reason]
 	if !ok {
 		a = elsewhere
@@ -169,7 +169,7 @@ func (c *conn) tell(why refusal) bool {
 
 // word puts a refusal into words that the client shows, and returns their media
 // type.
-func (c *conn) word(reason scope.Reason, a *answer) string {
+func (c *conn) word(reason scope.Reason, a *telling) string {
 	told := git.Tell(c.asked(), &git.Refusal{Status: a.status, Title: a.title, Detail: a.detail, Reason: string(reason), ID: string(c.id[:])})
 	if told.Status == 0 {
 		c.problem = c.appendProblem(c.problem[:0], reason, *a)
@@ -196,7 +196,7 @@ func (c *conn) accept() string {
 }
 
 // tellHead writes the head of a refusal.
-func (c *conn) tellHead(a answer, media string, closing bool) {
+func (c *conn) tellHead(a telling, media string, closing bool) {
 	w := c.writer
 	w.Response(a.status, c.head.Method)
 	w.Field("Content-Type", media)
@@ -214,7 +214,7 @@ func (c *conn) tellHead(a answer, media string, closing bool) {
 }
 
 // appendProblem appends a problem document (RFC 9457).
-func (c *conn) appendProblem(dst []byte, reason scope.Reason, a answer) []byte {
+func (c *conn) appendProblem(dst []byte, reason scope.Reason, a telling) []byte {
 	dst = append(dst, `{"type":`...)
 	dst = audit.AppendString(dst, "https://sallyport.dev/reasons/"+string(reason))
 	dst = append(dst, `,"title":`...)

@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"errors"
+	"io"
 	"os"
+	"slices"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
@@ -24,12 +27,8 @@ func (c *conn) relay(up *dial.Conn) bool {
 	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
 		return c.broken(os.ErrDeadlineExceeded)
 	}
-	pass := c.passWhole
-	if c.cuts() {
-		pass = c.passCut
-	}
 	closing := c.closing()
-	if err := pass(up, closing); err != nil {
+	if err := c.pass(up, closing); err != nil {
 		return c.broken(err)
 	}
 	if a.Close {
@@ -41,23 +40,56 @@ func (c *conn) relay(up *dial.Conn) bool {
 	return !closing
 }
 
+// pass passes the answer on: its coding undone, cut, and masked. What an answer
+// without a body says of one is what it would say with it.
+func (c *conn) pass(up *dial.Conn, closing bool) error {
+	c.masking.Start(c.view.swap.Mask())
+	coding := answer.CodingOf(c.answer.Fields)
+	switch {
+	case c.cuts():
+		return c.passCut(up, coding, closing)
+	case coding == answer.Identity:
+		return c.passWhole(up, closing)
+	case c.bodiless() || c.answer.Framing.Empty():
+		c.passHead(edits{dropped: answer.DescribesCoded, weak: true}, http1.Framing{}, closing)
+		return c.writer.End()
+	case coding == answer.Unknown || c.answer.Status == 206: // a part of what is coded means nothing
+		return errCoding
+	}
+	return c.passDecoded(up, coding, closing)
+}
+
+// errCoding is an answer that cannot be searched for the secret.
+var errCoding = errors.New("the answer has a content coding that is not undone")
+
+// bodiless tells an answer that has no body.
+func (c *conn) bodiless() bool {
+	return c.head.Method == "HEAD" || c.answer.Status == 204 || c.answer.Status == 304
+}
+
 // passWhole passes an answer on as it comes.
 func (c *conn) passWhole(up *dial.Conn, closing bool) error {
-	c.passHead(nil, c.answer.Framing, closing)
-	if _, err := c.writer.CopyBody(up.Reader.Body()); err != nil {
+	c.passHead(edits{}, c.answer.Framing, closing)
+	if _, err := c.writer.CopyBody(up.Reader.Body(), &c.masking); err != nil {
 		return err
 	}
 	return c.writer.End()
 }
 
-// passHead writes the head of the answer, without the fields that are dropped.
-func (c *conn) passHead(dropped func(name string) bool, framing http1.Framing, closing bool) {
+// edits are what changes in the fields of an answer whose body is changed.
+type edits struct {
+	dropped func(name string) bool // nil: none
+	weak    bool                   // its tag is
+}
+
+// passHead writes the head of the answer.
+func (c *conn) passHead(e edits, framing http1.Framing, closing bool) {
 	c.returned = true
 	a, w := &c.answer, c.writer
 	w.Response(a.Status, c.head.Method)
 	for i := range a.Fields {
-		if name := a.Fields[i].Name; c.view.passes(name) && (dropped == nil || !dropped(name)) {
-			w.Field(name, a.Fields[i].Value)
+		if f := &a.Fields[i]; c.view.passes(f.Name) && (e.dropped == nil || !e.dropped(f.Name)) {
+			c.passField(f.Name, f.Value, e.weak)
 		}
 	}
 	if closing {
@@ -66,10 +98,52 @@ func (c *conn) passHead(dropped func(name string) bool, framing http1.Framing, c
 	w.Body(framing)
 }
 
+// passField writes a field of the answer: with addresses of the upstream made
+// the listener's, and without the secret.
+func (c *conn) passField(name, value string, weak bool) {
+	if weak && answer.IsETag(name) {
+		value = answer.Weak(value)
+	}
+	m := c.view.swap.Mask()
+	c.writer.Field(m.String(name), m.String(c.view.base.Value(name, value)))
+}
+
+// passDecoded passes on what a coded answer means.
+func (c *conn) passDecoded(up *dial.Conn, coding answer.Coding, closing bool) error {
+	decoder, err := answer.Decode(coding, &answer.Source{Body: up.Reader.Body(), Flush: c.writer.Flush})
+	if err != nil {
+		return err
+	}
+	defer decoder.Close()
+	c.passHead(edits{dropped: answer.DescribesCoded, weak: true}, http1.Framing{Kind: http1.Chunked}, closing)
+	return c.passRead(decoder)
+}
+
+// passRead passes on what is read from a body that is not the upstream's own
+// any more, and ends the answer.
+func (c *conn) passRead(from io.Reader) error {
+	memory := bodyMemory.Get().(*[]byte)
+	defer bodyMemory.Put(memory)
+	*memory = slices.Grow((*memory)[:0], decodedAtOnce)
+	for {
+		n, err := from.Read((*memory)[:decodedAtOnce])
+		_, _ = c.writer.Write(c.masking.Pass((*memory)[:n])) // its error sticks
+		switch {
+		case errors.Is(err, io.EOF):
+			_, _ = c.writer.Write(c.masking.Rest())
+			return c.writer.End()
+		case err != nil:
+			return err
+		}
+	}
+}
+
+const decodedAtOnce = 16 << 10
+
 // passCut passes on what is kept of an answer. One that cannot be cut keeps
 // its status and loses its body.
-func (c *conn) passCut(up *dial.Conn, closing bool) error {
-	kept, ok, err := c.cutAnswer(up)
+func (c *conn) passCut(up *dial.Conn, coding answer.Coding, closing bool) error {
+	kept, ok, err := c.cutAnswer(up, coding)
 	if err != nil {
 		return err
 	}
@@ -81,21 +155,23 @@ func (c *conn) passCut(up *dial.Conn, closing bool) error {
 	if !ok {
 		dropped = cut.DescribesAny
 	}
-	c.passHead(dropped, framing, closing)
-	if _, err := c.writer.Write(kept); err != nil {
-		return err
+	c.passHead(edits{dropped: dropped, weak: coding != answer.Identity}, framing, closing)
+	for _, part := range [...][]byte{c.masking.Pass(kept), c.masking.Rest()} {
+		if _, err := c.writer.Write(part); err != nil {
+			return err
+		}
 	}
 	return c.writer.End()
 }
 
 // cutAnswer reads the answer's body and returns what is kept of it, and
 // whether it could be cut.
-func (c *conn) cutAnswer(up *dial.Conn) (kept []byte, ok bool, err error) {
-	if c.head.Method == "HEAD" || c.answer.Status == 204 || c.answer.Status == 304 {
+func (c *conn) cutAnswer(up *dial.Conn, coding answer.Coding) (kept []byte, ok bool, err error) {
+	if c.bodiless() {
 		return nil, true, nil
 	}
-	if cut.IsJSON(c.answer.Fields) {
-		if kept, ok, err = c.cutJSON(up.Reader.Body()); err != nil {
+	if cut.IsJSON(c.answer.Fields) && coding != answer.Unknown {
+		if kept, ok, err = c.cutJSON(up.Reader.Body(), coding); err != nil {
 			return nil, false, err
 		}
 	}
@@ -106,10 +182,10 @@ func (c *conn) cutAnswer(up *dial.Conn) (kept []byte, ok bool, err error) {
 }
 
 // cutJSON reads a body and returns what is kept of it, nothing where it is too
-// large.
-func (c *conn) cutJSON(body *http1.Body) (kept []byte, ok bool, err error) {
+// large or cannot be decoded.
+func (c *conn) cutJSON(body *http1.Body, coding answer.Coding) (kept []byte, ok bool, err error) {
 	memory := bodyMemory.Get().(*[]byte)
-	text, err := body.AppendTo((*memory)[:0], c.view.limits.BodyBytes)
+	text, err := c.readAnswer(body, coding, (*memory)[:0])
 	if err == nil {
 		kept, ok = c.cut(text)
 	}
@@ -117,10 +193,40 @@ func (c *conn) cutJSON(body *http1.Body) (kept []byte, ok bool, err error) {
 		*memory = text[:0]
 		bodyMemory.Put(memory)
 	}
-	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil {
+	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil || unreadable(err) {
 		err = nil // it did not break off, and nothing more is read of it
 	}
 	return kept, ok, err
+}
+
+// readAnswer appends the whole body, decoded, to dst.
+func (c *conn) readAnswer(body *http1.Body, coding answer.Coding, dst []byte) ([]byte, error) {
+	limit := c.view.limits.BodyBytes
+	if coding == answer.Identity {
+		return body.AppendTo(dst, limit)
+	}
+	decoder, err := answer.Decode(coding, body)
+	if err != nil {
+		return dst, err
+	}
+	defer decoder.Close()
+	for int64(len(dst)) <= limit {
+		dst = slices.Grow(dst, leastBody)
+		n, err := decoder.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		}
+	}
+	return dst, answer.ErrInflated
+}
+
+// unreadable tells an answer whose coding cannot be undone.
+func unreadable(err error) bool {
+	return errors.Is(err, errCoding) || errors.Is(err, answer.ErrCoding) || errors.Is(err, answer.ErrInflated)
 }
 
 // cut returns what each of the layers keeps of a text.
@@ -174,7 +280,8 @@ func (c *conn) broken(err error) bool {
 // blame finds the reason of a broken exchange; there is none where the agent
 // is gone.
 func (c *conn) blame(err error) refusal {
-	switch ended := c.life.why(); ended {
+	ended := c.life.why()
+	switch ended {
 	case alive, timeIsUp:
 	case stopped:
 		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
@@ -186,16 +293,26 @@ func (c *conn) blame(err error) refusal {
 	case errors.As(err, &bad):
 		return malformed(bad.err)
 	case errors.As(err, &unreachable):
-		c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", err)
-		return refusal{reason: unreachable.Reason}
+		return c.unreached(unreachable, ended)
 	case errors.As(err, &answered):
 		return ofAnswer(answered)
+	case unreadable(err):
+		return refusal{reason: scope.AnswerRefused, detail: "the upstream's answer has a content coding that cannot be undone, so that it could not be searched for the credential: ask the upstream for none"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refusal{reason: scope.UpstreamTimeout}
 	case c.returned || errors.Is(err, errLost):
 		return refusal{}
 	}
 	return refusal{reason: scope.UpstreamUnreachable}
+}
+
+// unreached is the refusal of an exchange whose upstream was not connected to.
+func (c *conn) unreached(e *dial.Error, ended scope.Reason) refusal {
+	if ended == timeIsUp { // connecting was cut short
+		return refusal{reason: scope.UpstreamTimeout}
+	}
+	c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", e)
+	return refusal{reason: e.Reason}
 }
 
 // ofAnswer is the refusal of an answer that broke off, or that nobody should

@@ -91,8 +91,11 @@ type listener struct {
 	conns map[*conn]struct{}
 }
 
-// maxConnections bounds those of one listener, idle ones included.
-const maxConnections = 8192
+// maxConnections bounds those of all listeners, idle ones included. Each may
+// hold a header that is never finished: all of them together have to fit into
+// the memory that a sidecar has by default. Those that were admitted are bounded
+// by their credentials.
+const maxConnections = 512
 
 // tick is how often the watchdog looks: limits are kept to within it.
 const tick = 200 * time.Millisecond
@@ -236,15 +239,36 @@ func (s *Server) pause(d time.Duration) {
 }
 
 func (s *Server) serve(l *listener, agent net.Conn) {
-	c := newConn(s, l, agent)
-	if !l.add(c) {
-		_ = agent.Close() // too many already; nothing was read
+	if s.connections() >= maxConnections && !s.makeRoom() {
+		_ = agent.Close() // too many are being served; nothing was read
 		return
 	}
+	c := newConn(s, l, agent)
+	l.add(c)
 	s.serving.Go(func() {
 		defer l.remove(c)
 		c.serve()
 	})
+}
+
+// makeRoom closes the connection whose agent has kept silent, or has been at one
+// request, for longest. Whoever opens too many pushes its own out: a request
+// that is sent at once is admitted long before its turn comes.
+func (s *Server) makeRoom() bool {
+	var oldest *conn
+	var since time.Time
+	for _, l := range s.listening() {
+		l.each(func(c *conn) {
+			if t, ok := c.life.waiting(); ok && (oldest == nil || t.Before(since)) {
+				oldest, since = c, t
+			}
+		})
+	}
+	if oldest == nil || !oldest.life.evict() {
+		return false
+	}
+	oldest.listener.remove(oldest)
+	return true
 }
 
 // watch keeps the time of all connections.
@@ -305,14 +329,10 @@ func (l *listener) each(do func(*conn)) {
 	}
 }
 
-func (l *listener) add(c *conn) bool {
+func (l *listener) add(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.conns) >= maxConnections {
-		return false
-	}
 	l.conns[c] = struct{}{}
-	return true
 }
 
 func (l *listener) remove(c *conn) {
@@ -341,6 +361,17 @@ func (s *Server) Metrics(t *metrics.Text) {
 	t.Holders(list)
 	t.Family("sallyport_connections", "gauge", "Connections of agents.")
 	t.Sample("sallyport_connections", float64(s.connections()))
+}
+
+// Seen counts what was denied since it was called before. It is not to be
+// called concurrently.
+func (s *Server) Seen() (all []bundle.Seen) {
+	for _, h := range s.sorted() {
+		h.stats.News(func(r scope.Reason, n uint64) {
+			all = append(all, bundle.Seen{Credential: h.name, Reason: r, Count: n})
+		})
+	}
+	return all
 }
 
 func (s *Server) sorted() []*holder {

@@ -73,6 +73,7 @@ func (c *conn) socket(up *dial.Conn) bool {
 	if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) || c.passSwitch() != nil {
 		return c.broken(errLost)
 	}
+	c.masking.Start(c.view.swap.Mask())
 	toUp, toAgent := websocket.NewWriter(up, true), websocket.NewWriter(c.agent, false)
 	down := websocket.Upstream{From: up.Reader.Tunnel(), Up: toUp, Back: toAgent, Mask: c.maskMessage}
 	ended := make(chan error, 1)
@@ -97,7 +98,7 @@ func (c *conn) passSwitch() error {
 	w.Upgrade(websocket.Protocol)
 	for i := range c.answer.Fields {
 		if f := &c.answer.Fields[i]; c.view.passes(f.Name) {
-			w.Field(f.Name, f.Value)
+			c.passField(f.Name, f.Value, false)
 		}
 	}
 	w.Body(http1.Framing{})
@@ -166,4 +167,10 @@ func (c *conn) closeSocket(sent, received error, toUp, toAgent *websocket.Writer
 }
 
 // maskMessage covers the secret in what the upstream sends.
-func (c *conn) maskMessage(dst, data []byte, _ bool) []byte { return append(dst, data...) }
+func (c *conn) maskMessage(dst, data []byte, end bool) []byte {
+	dst = append(dst, c.masking.Pass(data)...)
+	if end {
+		dst = append(dst, c.masking.Rest()...)
+	}
+	return dst
+}

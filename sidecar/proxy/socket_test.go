@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -227,5 +228,32 @@ func TestSocketTime(t *testing.T) {
 	f := newFixture(t, switching(""), withSocket, func(c *bundle.Credential) { c.Limits.StreamTimeout = 300 * time.Millisecond })
 	if got := f.open().frame(); got != "88 \x03\xf0" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// The key is masked in messages, also where it lies across fragments.
+func TestSocketIsMasked(t *testing.T) {
+	frame := func(first byte, payload string) string { return string([]byte{first, byte(len(payload))}) + payload }
+	sent := frame(0x81, "Bearer "+theSecret) + frame(0x01, "Bearer "+theSecret[:7]) + frame(0x80, theSecret[7:]+"!") + frame(0x82, theSecret[:7]) + frame(0x81, theSecret[7:])
+	f := newFixture(t, func(c net.Conn, r *bufio.Reader) error {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Echo: %s\r\nSec-WebSocket-Accept: %s\r\n\r\n%s", theSecret, socket.Accept(req.Header.Get("Sec-WebSocket-Key")), sent)
+		_, _ = r.ReadByte() // until the agent has seen it
+		return errors.Join(err, io.EOF)
+	}, withSocket)
+	a := f.agent()
+	a.send(opening(""))
+	res, err := http.ReadResponse(a.r, nil)
+	if err != nil || strings.Contains(fmt.Sprint(res.Header), theSecret) {
+		t.Fatalf("got %v, %v", res, err)
+	}
+	stars := strings.Repeat("*", len(theSecret))
+	for _, want := range []string{"81 Bearer " + stars, "1 Bearer ", "80 " + stars + "!", "82 " + theSecret[:7], "81 " + theSecret[7:]} {
+		if got := a.frame(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

@@ -51,7 +51,9 @@ func (s *Server) Revoke(uid string, reason scope.Reason) {
 }
 
 // Extend counts the leases of all credentials that are served from now, none
-// of them beyond leaseEnds. News that come after their own end are dropped.
+// of them beyond leaseEnds. News that come after their own end are dropped. A
+// credential whose newest document could not be served gets nothing: the
+// broker counts on its lease to end.
 func (s *Server) Extend(leaseEnds time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +62,7 @@ func (s *Server) Extend(leaseEnds time.Time) {
 		return
 	}
 	for _, h := range s.holders {
-		if h.held != nil {
+		if h.held != nil && !h.stale {
 			h.lease.Store(newLease(now, h.held.MaxOffline, leaseEnds))
 		}
 	}
@@ -109,7 +111,7 @@ func (s *Server) install(h *holder, a *applied) error {
 			return h.keep(err)
 		}
 	}
-	h.held, h.last, h.buckets = c, versions{c.Object, c.Upstream}, renewed
+	h.held, h.last, h.buckets, h.stale = c, versions{c.Object, c.Upstream}, renewed, false
 	newest := c
 	if older != nil {
 		newest = older // the news, though not the document
@@ -146,6 +148,7 @@ func (s *Server) verify(a *applied, c *bundle.Credential) (*token.Verifier, erro
 
 // keep goes on with what is served, if anything is.
 func (h *holder) keep(err error) error {
+	h.stale = true
 	if h.held == nil {
 		h.withdraw(scope.NotReady)
 	}

@@ -289,6 +289,39 @@ func TestLease(t *testing.T) {
 	f.want("no lease at all", 503, scope.LeaseExpired)
 }
 
+// TestRefusedDocumentEnds holds that what could not be replaced is not kept
+// alive by heartbeats: the broker tells of a revocation when its lease ends.
+func TestRefusedDocumentEnds(t *testing.T) {
+	var c clock
+	f := startFixture(t, echo, Options{Now: c.now})
+	serve := func(change func(*bundle.Credential)) int {
+		t.Helper()
+		d := document()
+		d.MaxOffline, d.LeaseEnds = 10*time.Minute, c.now().Add(10*time.Minute)
+		change(d)
+		return len(f.server.Apply(state(d)))
+	}
+	if serve(func(*bundle.Credential) {}) != 0 {
+		t.Fatal("the first document is refused")
+	}
+	c.set(9 * time.Minute)
+	if serve(func(d *bundle.Credential) { d.Generation, d.Endpoints = 9, nil }) == 0 {
+		t.Fatal("a document without the listener's endpoint is served")
+	}
+	f.server.Extend(c.now().Add(10 * time.Minute))
+	f.want("what was held has its lease", 200, "")
+	c.set(11 * time.Minute)
+	f.server.Extend(c.now().Add(10 * time.Minute))
+	f.want("and no other", 503, scope.LeaseExpired)
+	if serve(func(d *bundle.Credential) { d.Generation = 10 }) != 0 {
+		t.Fatal("a good document is refused")
+	}
+	c.set(20 * time.Minute)
+	f.server.Extend(c.now().Add(10 * time.Minute))
+	c.set(29 * time.Minute)
+	f.want("news of a document that is served", 200, "")
+}
+
 func TestWithoutLeases(t *testing.T) {
 	var c clock
 	f := startFixture(t, echo, Options{Now: c.now, WithoutLeases: true})

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
@@ -33,6 +34,9 @@ type holder struct {
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing
 	last versions           // the highest that was ever held
+	// stale says that the newest document could not be served: what is held has
+	// been replaced elsewhere, and ends with the lease that it has.
+	stale bool
 	// buckets are those of what was served last. They outlive a withdrawal,
 	// which gives nothing back.
 	buckets limit.Buckets
@@ -108,6 +112,7 @@ type view struct {
 	target   *dial.Target
 	key      targetKey     // of target
 	headers  []scope.Field // set over the agent's
+	base     answer.Base   // what answers say of target
 	hosts    [3]string     // the values of Host that are accepted
 	limits   bundle.Limits
 	response bundle.Response
@@ -158,6 +163,9 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	if v.target, err = s.target(l, e, c.Limits.HeaderBytes); err != nil {
 		return nil, err
+	}
+	if v.base, err = answer.NewBase(e.URL, "http://"+l.authority); err != nil {
+		return nil, fmt.Errorf("endpoint %s: its URL cannot be read", e.Name)
 	}
 	v.hosts = [...]string{l.authority, v.target.Host, v.target.Authority}
 	return v, nil

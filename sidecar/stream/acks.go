@@ -16,7 +16,8 @@ type acks struct {
 
 	mu     sync.Mutex
 	next   *bundle.Ack
-	sent   sync.Cond // of mu: next was sent
+	seen   []bundle.Seen // to be told with the next one
+	sent   sync.Cond     // of mu: next was sent
 	ending bool
 }
 
@@ -36,6 +37,27 @@ func (a *acks) send(ack bundle.Ack) {
 	}
 }
 
+// tell sends ack with what was seen, unless a newer one takes its place: then
+// it goes with that.
+func (a *acks) tell(ack bundle.Ack, seen []bundle.Seen) {
+	a.mu.Lock()
+	a.seen = append(a.seen, seen...)
+	a.mu.Unlock()
+	a.send(ack)
+}
+
+// take returns what is to be posted, and as what it was given; nil: nothing.
+func (a *acks) take() (whole, given *bundle.Ack) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next == nil {
+		return nil, nil
+	}
+	next := *a.next
+	next.Seen, a.seen = a.seen, nil
+	return &next, a.next
+}
+
 // run posts until ctx ends or post fails.
 func (a *acks) run(ctx context.Context, post func(bundle.Ack) error) error {
 	defer a.finish()
@@ -45,13 +67,11 @@ func (a *acks) run(ctx context.Context, post func(bundle.Ack) error) error {
 			return nil
 		case <-a.wake:
 		}
-		a.mu.Lock()
-		ack := a.next
-		a.mu.Unlock()
+		whole, ack := a.take()
 		if ack == nil {
 			continue
 		}
-		if err := post(*ack); err != nil {
+		if err := post(*whole); err != nil {
 			return err
 		}
 		a.mu.Lock()

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -51,7 +50,7 @@ func (c *client) transport() (*http.Transport, error) {
 	return &http.Transport{
 		Proxy:                  nil,
 		Protocols:              &protocols,
-		DialContext:            (&net.Dialer{Timeout: connectTime}).DialContext,
+		DialContext:            c.Dial,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, ServerName: c.host, MinVersion: tls.VersionTLS13},
 		TLSHandshakeTimeout:    connectTime,
 		ResponseHeaderTimeout:  answerTime,

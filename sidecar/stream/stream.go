@@ -32,7 +32,7 @@ const (
 )
 
 // Options say where the broker is and what is done with its word. All but
-// Store, Log and Now are required. The functions are called one at a time.
+// Seen, Dial, Store, Log and Now are required. The functions are called one at a time.
 type Options struct {
 	Broker    string // host:port; its certificate must be for host
 	TokenFile string // identity token, read again for each connection
@@ -42,6 +42,12 @@ type Options struct {
 	Apply  func(*bundle.State) []bundle.ApplyError
 	Revoke func(uid string, reason scope.Reason)
 	Extend func(leaseEnds time.Time)
+	// Seen counts decisions since it was called before; nil: nothing is told.
+	// It is called about once a minute, and never twice at a time.
+	Seen func() []bundle.Seen
+
+	// Dial connects to Broker; nil: by the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Store keeps roots and the agent's token files; nil: nothing is kept.
 	Store *Store
@@ -56,6 +62,7 @@ type client struct {
 	roots string
 	held  map[string]string // namespace/name of what is served, by UID
 	acked bundle.Ack        // what is in force
+	seen  time.Time         // when Seen was asked last
 }
 
 // Run connects, and connects again, until ctx ends. The error is about the
@@ -101,6 +108,9 @@ func (o *Options) complete() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: connectTime}).DialContext
+	}
 	return nil
 }
 
@@ -141,6 +151,7 @@ func (c *client) handle(f *bundle.Frame, acks *acks) (after time.Duration, err e
 		return 0, c.apply(f.State, acks)
 	case f.Heartbeat != nil:
 		c.beat(f.Heartbeat, acks)
+		c.count(acks)
 	case f.Revoke != nil:
 		c.Log.Warn("credential is revoked", "credential", c.held[f.Revoke.UID], "reason", f.Revoke.Reason)
 		c.revoke(f.Revoke.UID, f.Revoke.Reason)
@@ -209,6 +220,22 @@ func (c *client) beat(h *bundle.Heartbeat, acks *acks) {
 	}
 	if now.Before(h.LeaseEnds) {
 		c.Extend(h.LeaseEnds)
+	}
+}
+
+// seenEvery is how often the broker is told of decisions, at most.
+const seenEvery = time.Minute
+
+// count tells of decisions with the newest acknowledgement. One of a newer
+// state may take its place before it is sent: then the counts go with that.
+func (c *client) count(acks *acks) {
+	now := c.Now()
+	if c.Seen == nil || c.acked.Digest == "" || now.Sub(c.seen) < seenEvery {
+		return
+	}
+	if seen := c.Seen(); len(seen) > 0 {
+		c.seen = now
+		acks.tell(c.acked, seen)
 	}
 }
 

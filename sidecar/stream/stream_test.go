@@ -386,3 +386,41 @@ func TestReadToken(t *testing.T) {
 		}
 	}
 }
+
+// TestSeenIsNotLost has an acknowledgement overtaken by a newer one: what it
+// would have told of goes with that, once.
+func TestSeenIsNotLost(t *testing.T) {
+	a := newAcks()
+	seen := []bundle.Seen{{Credential: "agents/notes", Reason: scope.OutOfScope, Count: 3}}
+	a.tell(bundle.Ack{Digest: "old"}, seen)
+	a.send(bundle.Ack{Digest: "new"})
+	if whole, _ := a.take(); whole.Digest != "new" || len(whole.Seen) != 1 || whole.Seen[0] != seen[0] {
+		t.Errorf("posted %+v", whole)
+	}
+	if whole, _ := a.take(); len(whole.Seen) != 0 {
+		t.Errorf("told twice: %+v", whole.Seen)
+	}
+}
+
+// TestSeenOnceAMinute beats faster than decisions are told of.
+func TestSeenOnceAMinute(t *testing.T) {
+	now := time.Now()
+	asked := 0
+	c := &client{Options: Options{
+		Now:  func() time.Time { return now },
+		Seen: func() []bundle.Seen { asked++; return []bundle.Seen{{Credential: "agents/notes", Reason: scope.OutOfScope, Count: 1}} },
+	}}
+	a := newAcks()
+	c.count(a)
+	if asked != 0 {
+		t.Error("told before a state is in force")
+	}
+	c.acked.Digest = "d"
+	for range 9 { // two minutes of heartbeats
+		c.count(a)
+		now = now.Add(15 * time.Second)
+	}
+	if asked != 3 {
+		t.Errorf("told %d times within two minutes", asked)
+	}
+}

@@ -56,17 +56,19 @@ type testCase struct {
 	AuditLacks    []string       `yaml:"audit_lacks"`
 	LogsLackLine  []string       `yaml:"logs_lack_line"`
 
+	NoConnectionTo []string `yaml:"no_connection_to"` // the trap, which is looked at for every case
+
+	Response string  `yaml:"upstream_response"`
+	Coding   string  `yaml:"upstream_coding"`
+	Pace     string  `yaml:"upstream_pace"`
+	Before   *before `yaml:"upstream_before"`
+
 	// What this runner cannot do yet. A case of a class that is switched on
 	// fails when it asks for it; see unable.
-	NoConnectionTo    []string    `yaml:"no_connection_to"`
 	HTTP2Headers      [][2]string `yaml:"h2_headers"`
 	HTTP2Data         string      `yaml:"h2_data"`
 	HTTP2Continuation int         `yaml:"h2_continuations"`
 	Frames            []string    `yaml:"ws_client_frames"`
-	Response          string      `yaml:"upstream_response"`
-	Coding            string      `yaml:"upstream_coding"`
-	Pace              string      `yaml:"upstream_pace"`
-	Before            any         `yaml:"upstream_before"`
 }
 
 type setup struct {
@@ -150,8 +152,7 @@ func (c *testCase) unable() string {
 	asks := map[string]bool{
 		"no request": c.Raw == "",
 		"needs":      c.Needs != "", "procedure": c.Procedure != "", "transport": c.Transport != "",
-		"no_connection_to": c.NoConnectionTo != nil, "h2_headers": c.HTTP2Headers != nil,
-		"upstream_response": c.Response != "",
+		"h2_headers": c.HTTP2Headers != nil,
 	}
 	if s := c.Setup; s != nil {
 		asks["setup"] = s.UpstreamURL != "" || s.ConnectTo != nil || s.Certificate != "" || s.Environment != nil ||

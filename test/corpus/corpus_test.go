@@ -27,7 +27,7 @@ import (
 // classes are those that are switched on.
 var classes = []string{
 	"path-normalisation", "query-ambiguity", "method-confusion", "header-handling", "request-framing", "agent-identity",
-	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql",
+	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql", "response-side",
 }
 
 // leftOut are the scopes that do not compile yet, with what they need.
@@ -282,7 +282,13 @@ func (i *instance) observe(c *testCase) error {
 // send sends one request and returns what was observed until its answer.
 func (i *instance) send(c *testCase) (*evidence, error) {
 	before, _ := i.process.audit(0)
+	response, err := c.response(i.values)
+	if err != nil {
+		return nil, err
+	}
 	i.upstream.begin("answer-to-" + c.ID)
+	i.upstream.script(response)
+	defer i.upstream.script(nil)
 	e := &evidence{mark: "answer-to-" + c.ID, values: i.values, sent: c.bytes(i.values)}
 	if err := i.converse(e, max(1, len(c.ExpectEach)), c); err != nil {
 		return nil, err

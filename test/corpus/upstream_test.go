@@ -86,7 +86,8 @@ type upstream struct {
 	bytes    []byte // of all connections, in the order of arrival
 	requests []upstreamRequest
 	mark     string
-	sockets  int // that are open
+	scripted *response // nil: the usual answer
+	sockets  int       // that are open
 }
 
 // upstreamRequest is a request as the upstream reads it: as strictly as it can.
@@ -137,13 +138,16 @@ func (u *upstream) serve(conn net.Conn) {
 		}
 		u.mu.Lock()
 		u.requests = append(u.requests, r)
-		body := `{"id":"` + u.mark + `","mark":"` + u.mark + `"}` // id: what is kept where an answer is cut
+		say := u.scripted
+		if say == nil {
+			say = &response{parts: [][]byte{[]byte(usual(u.mark))}, keep: true}
+		}
 		u.mu.Unlock()
 		if r.opens() {
 			u.socket(conn, in, &r)
 			return
 		}
-		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil || r.defect != "" {
+		if err := say.write(conn); err != nil || r.defect != "" {
 			return
 		}
 	}

@@ -62,6 +62,7 @@ var rules = []struct {
 	{"test/story", []string{"test/upstream"}},
 	{"test/upstream", []string{"internal/certs"}},
 	{"test/upstream/cmd", []string{"test/upstream", "test/story"}},
+	{"hack/scale", []string{"api/", "internal/", "sidecar/", "test/", "k8s"}}, // plays the sidecars
 	{"hack/", []string{"api/", "internal/", "hack/", "test/", "k8s"}},
 }
 

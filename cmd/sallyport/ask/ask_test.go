@@ -114,6 +114,10 @@ func TestDiff(t *testing.T) {
 			"UpstreamSecret agents/github, its ceiling: narrowed\n  - whatever the key can do: there was no ceiling\n"},
 		"no ceiling": {"there is none any more", with(ceiling), upstreamText, "", 2,
 			"UpstreamSecret agents/github, its ceiling: widened\n  + whatever the key can do: there is no ceiling\n"},
+		"no limit": {"the bucket of all grants is gone", scopeText + "  limits: {requests: {count: 5, per: 1m}, concurrency: 4}\n", scopeText, upstreamText, 2,
+			"ScopedCredential agents/notes: widened\n  + more requests in all than spec.limits.requests of the other lets pass\n  + more requests in all than spec.limits.concurrency of the other lets pass\n"},
+		"new with a limit": {"nothing was allowed before", upstreamText, scopeText + "  limits: {requests: {count: 5, per: 1m}}\n", "", 2,
+			"ScopedCredential agents/notes: widened\n  + rest GET /repos/acme/web/issues\n      grant read, path /repos/{repo=*/*}/issues; refused before\n"},
 		"nothing": {"neither holds anything to compare", upstreamText, upstreamText, "", 0, "no ScopedCredential and no ceiling in either version\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -96,6 +96,7 @@ type compared struct {
 type changed struct {
 	Grant   string   `json:"grant,omitempty"`
 	Path    string   `json:"path,omitempty"`
+	Limit   string   `json:"limit,omitempty"` // of all grants, where that makes the difference
 	Request *request `json:"request,omitempty"`
 	Text    string   `json:"text"`
 	// Otherwise says that the other version lets the request pass, and has
@@ -257,10 +258,10 @@ func (c *compared) join(d prove.Difference) {
 func joined(list []changed, more []prove.Change) []changed {
 	for i := range more {
 		m := &more[i]
-		if slices.ContainsFunc(list, func(c changed) bool { return c.Grant == m.Grant && c.Path == m.Path }) {
+		if slices.ContainsFunc(list, func(c changed) bool { return c.Grant == m.Grant && c.Path == m.Path && c.Limit == m.Limit }) {
 			continue
 		}
-		c := changed{Grant: m.Grant, Path: m.Path, Text: m.String(), Otherwise: m.Otherwise}
+		c := changed{Grant: m.Grant, Path: m.Path, Limit: m.Limit, Text: m.String(), Otherwise: m.Otherwise}
 		if m.Grant != "" {
 			c.Text, c.Request = m.Witness.String(), newRequest(&m.Witness)
 		}

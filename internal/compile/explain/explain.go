@@ -142,13 +142,21 @@ func at(endpoint string, grants []scope.Grant) []scope.Grant {
 // nobody has seen passes where it might.
 func decide(p *scope.Policy, request *scope.Request, q *Request) scope.Decision {
 	d := p.Decide(request)
-	if d.Verdict != scope.Undecided {
-		return d
-	}
-	if q.AnyBody {
+	if d.Verdict == scope.Undecided && q.AnyBody {
 		return scope.Decision{Reason: scope.ParameterRefused, Detail: "everything but the body passes: give the body to have it judged"}
 	}
-	return p.DecideBody(request, scope.Content{Data: q.Body, Whole: true, GraphQL: q.GraphQL})
+	for read := int64(-1); d.Verdict == scope.Undecided && d.Read > read; { // some ask for more than at first
+		read = d.Read
+		n := min(int64(len(q.Body)), read)
+		d = p.DecideBody(request, scope.Content{Data: q.Body[:n], Whole: n == int64(len(q.Body)), GraphQL: q.GraphQL})
+	}
+	if d.Verdict == scope.Undecided {
+		return scope.Decision{Reason: scope.Malformed, Detail: "the body could not be read"}
+	}
+	if d.Verdict == scope.Allow && d.Body != nil && int64(len(q.Body)) > d.Body.MaxBytes {
+		return scope.Decision{Reason: scope.TooLarge, Detail: fmt.Sprintf("the body has more than %d bytes", d.Body.MaxBytes)}
+	}
+	return d
 }
 
 // explainer takes grants apart for one request.

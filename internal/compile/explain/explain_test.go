@@ -105,6 +105,24 @@ func TestEndpoint(t *testing.T) {
 	}
 }
 
+// TestLargeBody: what the proxy refuses for its length is not told to pass.
+func TestLargeBody(t *testing.T) {
+	for _, media := range []scope.Media{scope.Opaque, scope.JSON} {
+		c := credential(t)
+		c.Grants = []scope.Grant{{
+			Name: "raw", Endpoint: "rest", HTTP: &scope.HTTP{Methods: []string{"POST"}, Paths: []string{"/raw"}},
+			Body: &scope.Body{Media: media, MaxBytes: 4, UnlistedAllow: media == scope.JSON},
+		}}
+		c.Ceiling = nil
+		for body, allowed := range map[string]bool{"1234": true, "12345": false} {
+			a, err := Decide(c, Request{Method: "POST", Target: "/raw", Body: []byte(body), Fields: []scope.Field{{Name: "Content-Type", Value: "application/json"}}})
+			if err != nil || a.Allowed != allowed || !allowed && (a.Reason != scope.TooLarge || a.Detail == "" || len(a.Nearest[0].Missing) == 0) {
+				t.Errorf("%s of %d bytes: %+v, %v", media, len(body), a, err)
+			}
+		}
+	}
+}
+
 func TestMatcher(t *testing.T) {
 	ptr := func(s string) *string { return &s }
 	number := func(n int) *int { return &n }

@@ -203,10 +203,16 @@ func (w *Work) SameKeys(keys ...string) *Set {
 	})
 }
 
+// DeepNames returns the names of forms with so many brackets that it is not
+// found out what they mean.
+func (w *Work) DeepNames() *Set {
+	return w.indented(w.before(w.Pattern(`(?s).(?:[^\[]*\[){9}.*`), nameImages()))
+}
+
 // SameNames returns the texts that some reader of forms takes for one of these
 // names, themselves included; see the judge's form package.
 func (w *Work) SameNames(names ...string) *Set {
-	spelled := w.Pattern(`(?s).(?:[^\[]*\[){9}.*`) // what that many brackets mean is not found out
+	spelled := &Set{}
 	for _, name := range names {
 		key := strings.NewReplacer(".", "_", " ", "_").Replace(string(text.AppendKey(nil, strings.TrimLeft(name, " "))))
 		whole := []string{key}

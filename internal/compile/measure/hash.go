@@ -37,15 +37,22 @@ type meaning struct {
 	AsWritten *scope.Grant
 }
 
+// Limits are those of all grants together.
+type Limits struct {
+	Requests    *scope.Rate `json:",omitempty"` // nil: none
+	Concurrency int         `json:",omitempty"`
+}
+
 // Hash is a digest of what the grants allow at the endpoints, in the form
 // sha256:HEX. Equal hashes mean equal scopes. The order of grants, methods,
 // paths and values does not matter, nor do the names of sets and captures and
 // the spelling of matchers.
-func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant) string {
-	var s struct {
+func Hash(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant, limits Limits) string {
+	s := struct {
 		Endpoints []place
 		Grants    []meaning
-	}
+		Limits    Limits
+	}{Limits: limits}
 	profiles := map[string]*scope.Profile{}
 	for i := range endpoints {
 		e := &endpoints[i]

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 )
 
 // large makes a scope of 256 grants such as an agent of a whole organisation
@@ -50,7 +51,7 @@ func large(tb testing.TB) (grants, ceiling []scope.Grant, never []region.Never) 
 func BenchmarkProve256(b *testing.B) {
 	grants, ceiling, never := large(b)
 	at := endpoints(github)
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		if _, err := scope.Compile(github, grants, nil); err != nil {
 			b.Fatal(err)
 		}
@@ -61,7 +62,7 @@ func BenchmarkProve256(b *testing.B) {
 		if f := g.Disjoint(never); len(f) > 0 {
 			b.Fatal(f[0].Answer, f[0].Never, f[0].Witness.String())
 		}
-	}
+	})
 }
 
 // BenchmarkDiff256 compares it with one in which one value has changed.
@@ -69,9 +70,9 @@ func BenchmarkDiff256(b *testing.B) {
 	from, _, _ := large(b)
 	to, _, _ := large(b)
 	to[100].Where = map[string]scope.Matcher{"repo": {In: []string{"acme/other"}}}
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		if d := Diff(scopeOf(github, from), scopeOf(github, to)); d.Verdict != Widened {
 			b.Fatal(d.Verdict)
 		}
-	}
+	})
 }

@@ -10,16 +10,17 @@ import (
 )
 
 // A Scope is what is compared: grants, the endpoints that they are of, and the
-// limit of all of them together.
+// limits of all of them together.
 type Scope struct {
-	Endpoints []bundle.Endpoint
-	Grants    []scope.Grant
-	Requests  *scope.Rate // nil: none
+	Endpoints   []bundle.Endpoint
+	Grants      []scope.Grant
+	Requests    *scope.Rate // nil: none
+	Concurrency int         // 0: none
 }
 
 // ScopeOf is what a compiled credential allows.
 func ScopeOf(c *bundle.Credential) Scope {
-	return Scope{Endpoints: c.Endpoints, Grants: c.Grants, Requests: c.Requests}
+	return Scope{Endpoints: c.Endpoints, Grants: c.Grants, Requests: c.Requests, Concurrency: c.Limits.Concurrency}
 }
 
 // A Verdict says how a scope differs from another. The zero Verdict is
@@ -38,10 +39,11 @@ const (
 // A Change is something that one path of a grant allows and no grant of the
 // other scope does.
 type Change struct {
-	// Grant and Path say where; both are empty where the limit of all grants
+	// Grant and Path say where; both are empty where a limit of all grants
 	// makes the difference, and nothing else does.
 	Grant   string
 	Path    string
+	Limit   string // that limit, such as spec.limits.requests
 	Witness region.Request
 	// Otherwise says that the other scope allows the request, and has something
 	// else go upstream for it.
@@ -50,8 +52,8 @@ type Change struct {
 
 // String is the request that shows the change, and the grant that allows it.
 func (c *Change) String() string {
-	if c.Grant == "" {
-		return "more requests in all than spec.limits.requests of the other lets pass"
+	if c.Limit != "" {
+		return "more requests in all than " + c.Limit + " of the other lets pass"
 	}
 	return c.Witness.String() + " (grant " + c.Grant + ")"
 }
@@ -75,7 +77,7 @@ func Diff(from, to Scope) Difference {
 	d.Removed, d.Unknown = was.outside(s, is)
 	var more []string
 	d.Added, more = is.outside(s, was)
-	d.Added, d.Removed = withTotal(d.Added, from, to), withTotal(d.Removed, to, from)
+	d.Added, d.Removed = withTotals(d.Added, &from, &to), withTotals(d.Removed, &to, &from)
 	d.Unknown = slices.Compact(slices.Sorted(slices.Values(append(d.Unknown, more...))))
 	switch {
 	case len(d.Unknown) > 0:
@@ -137,10 +139,47 @@ func sameURL(a, b []bundle.Endpoint, name string) bool {
 	return url(a) == "" || url(b) == "" || url(a) == url(b)
 }
 
+// view is what is looked at of an exchange.
+type view func(*region.Region) *region.Region
+
+// views are what is compared, one after the other. Limits and answers are
+// looked at apart from each other: where several grants match a request, one of
+// them with limits left is enough, and the answer keeps what any of them keeps.
+func views(a, b *side) []view {
+	whole := func(r *region.Region) *region.Region { return r }
+	limits := func(g scope.Grant) bool { return g.Limits != nil }
+	cuts := func(g scope.Grant) bool { return g.Response != nil }
+	for _, asks := range []func(scope.Grant) bool{limits, cuts} {
+		if !slices.ContainsFunc(a.Grants, asks) && !slices.ContainsFunc(b.Grants, asks) {
+			return []view{whole}
+		}
+	}
+	return []view{(*region.Region).WholeAnswer, (*region.Region).Unlimited}
+}
+
+// compared is a scope's regions, as a view has them.
+type compared struct {
+	view
+	all []*region.Region
+}
+
+// lists are all regions of a, as each view has them.
+func (a *side) lists(all []view) []compared {
+	var out []compared
+	for _, v := range all {
+		c := compared{view: v}
+		for _, r := range together(a.built) {
+			c.all = append(c.all, v(r))
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
 // outside returns what a allows and b does not, a change for each path at
 // most, and the grants of which that was not found out.
 func (a *side) outside(s *region.Space, b *side) (changes []Change, unknown []string) {
-	all := together(b.built)
+	lists := b.lists(views(a, b))
 	for i := range a.built {
 		g := &a.Grants[i]
 		samePlace := sameURL(a.Endpoints, b.Endpoints, g.Endpoint)
@@ -153,7 +192,7 @@ func (a *side) outside(s *region.Space, b *side) (changes []Change, unknown []st
 		}
 		for _, r := range a.built[i].regions {
 			c := Change{Grant: g.Name, Path: r.Path}
-			switch a.within(s, b, i, &c, r, all, samePlace) {
+			switch a.within(s, b, i, &c, r, lists, samePlace) {
 			case No:
 				changes = append(changes, c)
 			case Unknown:
@@ -166,39 +205,45 @@ func (a *side) outside(s *region.Space, b *side) (changes []Change, unknown []st
 
 // within answers whether b allows all of a region of the grant at i. Where it
 // does not, c gets to know of what.
-func (a *side) within(s *region.Space, b *side, i int, c *Change, r *region.Region, all []*region.Region, samePlace bool) Answer {
-	if !samePlace {
-		all = nil // what is allowed elsewhere is not allowed here
+func (a *side) within(s *region.Space, b *side, i int, c *Change, r *region.Region, lists []compared, samePlace bool) Answer {
+	for _, l := range lists {
+		if !samePlace {
+			l.all = nil // what is allowed elsewhere is not allowed here
+		}
+		s.Renew(proofWork)
+		var found bool
+		c.Witness, found = s.Outside(l.view(r), l.all)
+		switch {
+		case found && a.confirms(b, i, c, samePlace):
+			return No
+		case found || s.Exceeded():
+			return Unknown
+		}
 	}
-	s.Renew(proofWork)
-	var found bool
-	c.Witness, found = s.Outside(r, all)
-	switch {
-	case found && a.confirms(b, i, c, samePlace):
-		return No
-	case found || s.Exceeded():
-		return Unknown
-	case a.Grants[i].Limits != nil && a.sharesLimit(s, b, i, r, all):
+	if a.Grants[i].Limits != nil && a.sharesLimit(s, b, i, r, lists[0].all) {
 		return Unknown
 	}
 	return Yes
 }
 
-// confirms asks the judge whether the grant at i lets the witness pass, and no
-// grant of b lets it pass in the same way.
-func (a *side) confirms(b *side, i int, c *Change, elsewhere bool) bool {
+// confirms asks the judge whether the grant at i lets the witness pass, and the
+// grants of b do not let it pass in the same way, as often and with as much of
+// the answer.
+func (a *side) confirms(b *side, i int, c *Change, samePlace bool) bool {
 	p := a.built[i].profile
 	mine := a.judges.ask(p, &a.Grants[i], &c.Witness, p)
+	often := false
+	seen := &scope.Response{}
 	for k := range b.Grants {
-		if !elsewhere || b.Grants[k].Endpoint != c.Witness.Endpoint {
+		if !samePlace || b.Grants[k].Endpoint != c.Witness.Endpoint {
 			continue
 		}
-		if theirs := b.judges.ask(p, &b.Grants[k], &c.Witness, p); theirs.allowed {
-			c.Otherwise = true
-			if theirs.covers(&mine) {
-				return false
-			}
+		theirs := b.judges.ask(p, &b.Grants[k], &c.Witness, p)
+		c.Otherwise = c.Otherwise || theirs.allowed
+		if theirs.forwards(&mine) {
+			often = often || asOften(theirs.grant.Limits, mine.grant.Limits)
+			seen = both(seen, theirs.grant.Response)
 		}
 	}
-	return mine.allowed
+	return mine.allowed && !(often && asMuch(seen, mine.grant.Response))
 }

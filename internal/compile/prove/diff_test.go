@@ -140,6 +140,10 @@ func TestDiff(t *testing.T) {
 			`- {http: {methods: [GET], paths: [/x]}, response: {keep: [a.b]}}`, Narrowed, "", "rest GET /x, and sees a of the answer"},
 		"the same of the answer": {"two grants leave what each leaves", `- {http: {methods: [GET], paths: [/x]}, response: {keep: [a, b]}}`,
 			"- {http: {methods: [GET], paths: [/x]}, response: {keep: [a]}}\n- {http: {methods: [GET], paths: [/x]}, response: {keep: [b]}}", Same, "", ""},
+		"several together": {"one has limits left, and the other keeps all of the answer", `- {http: {methods: [GET], paths: [/x]}}`,
+			"- {http: {methods: [GET], paths: [/x]}, response: {keep: [a]}}\n- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}}", Same, "", ""},
+		"two limits for one": {"what they let pass together is not worked out", `- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 20, per: 60000000000}}}`,
+			"- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 5, per: 60000000000}}}\n- {http: {methods: [GET], paths: [/x]}, limits: {requests: {count: 10, per: 60000000000}}, response: {keep: [a]}}", Undecided, "", "rest GET /x, 11 times at once"},
 		"nothing at all": {"no segment is both", `- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {equals: b, in: [c]}}}`,
 			`- {http: {methods: [GET], paths: ["/y/{a}"]}, where: {a: {glob: "b*", pattern: "c.*"}}}`, Same, "", ""},
 		"too much work": {"nobody knows", `- {http: {methods: [GET], paths: ["/x/{a}"]}, where: {a: {pattern: "(?:a|b)*a(?:a|b){30}"}}}`,
@@ -207,7 +211,7 @@ func TestOtherwise(t *testing.T) {
 // TestTotal: the limit of all grants together is compared too.
 func TestTotal(t *testing.T) {
 	grants := parseGrants(t, `- {http: {methods: [GET], paths: [/x]}}`)
-	with := func(r *scope.Rate) Scope { return Scope{endpoints(github), grants, r} }
+	with := func(r *scope.Rate) Scope { return Scope{Endpoints: endpoints(github), Grants: grants, Requests: r} }
 	minute := func(n int) *scope.Rate { return &scope.Rate{Count: n, Per: time.Minute} }
 	for name, test := range map[string]struct {
 		why      string

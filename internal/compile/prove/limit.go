@@ -34,25 +34,40 @@ func asMuch(a, b *scope.Response) bool {
 	return !slices.ContainsFunc(b.Keep, func(path string) bool { return !slices.Contains(a.Keep, path) })
 }
 
-// withTotal adds a change where the limit of all grants lets more pass than
-// before.
-func withTotal(changes []Change, before, now Scope) []Change {
-	limit := func(r *scope.Rate) *scope.Limits {
+// both is what is kept of an answer that a or b keeps; nil is all of it.
+func both(a, b *scope.Response) *scope.Response {
+	if a == nil || b == nil {
+		return nil
+	}
+	return &scope.Response{Keep: slices.Concat(a.Keep, b.Keep)}
+}
+
+// withTotals adds a change for each limit of all grants that lets more pass
+// than before. A scope without grants lets nothing pass.
+func withTotals(changes []Change, before, now *Scope) []Change {
+	if len(before.Grants) == 0 || len(now.Grants) == 0 {
+		return changes
+	}
+	rate := func(r *scope.Rate) *scope.Limits {
 		if r == nil {
 			return nil
 		}
 		return &scope.Limits{Requests: *r}
 	}
-	if asOften(limit(before.Requests), limit(now.Requests)) {
-		return changes
+	if !asOften(rate(before.Requests), rate(now.Requests)) {
+		changes = append(changes, Change{Limit: "spec.limits.requests", Otherwise: true})
 	}
-	return append(changes, Change{Otherwise: true})
+	if before.Concurrency > 0 && (now.Concurrency == 0 || now.Concurrency > before.Concurrency) {
+		changes = append(changes, Change{Limit: "spec.limits.concurrency", Otherwise: true})
+	}
+	return changes
 }
 
 // sharesLimit reports whether a region of the limited grant at i lies within b
 // for the sake of a limited grant that covers another one of a as well: what
 // the two allow together may be more than what that one does.
 func (a *side) sharesLimit(s *region.Space, b *side, i int, r *region.Region, all []*region.Region) bool {
+	s.Renew(proofWork)
 	if _, found := s.Outside(r.Unlimited(), all); !found && !s.Exceeded() {
 		return false // it lies within what has no limit
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -137,6 +138,7 @@ func (c chance) grant(name string, p *scope.Profile) scope.Grant {
 		if c.one(3) {
 			g.Body = c.body()
 		}
+		c.bound(&g)
 		if len(g.Check(*p)) == 0 {
 			return g
 		}
@@ -151,10 +153,7 @@ func (c chance) body() *scope.Body {
 	case scope.Opaque:
 		b.MaxBytes = int64(1 + c.IntN(3))
 	case scope.JSON:
-		b.Fields = map[string]scope.Matcher{}
-		for range c.IntN(3) {
-			b.Fields[pickOf(c, []string{"a", "b", "b.c", "l", "l[]"})] = c.presence(c.matcher(1), false)
-		}
+		b.Fields = c.fields()
 	case scope.Form:
 		b.Fields = c.query().Params
 	case scope.Multipart:
@@ -171,6 +170,55 @@ func (c chance) body() *scope.Body {
 		}
 	}
 	return b
+}
+
+// bound limits how often the grant is used, or cuts the answer.
+func (c chance) bound(g *scope.Grant) {
+	if c.one(6) {
+		g.Limits = &scope.Limits{Requests: scope.Rate{Count: pickOf(c, counts), Per: pickOf(c, spans)}}
+	}
+	if c.one(6) {
+		g.Response = &scope.Response{Keep: slices.Clone(some(c, kept))}
+		if c.one(5) {
+			g.Response.Keep = nil
+		}
+	}
+}
+
+var (
+	counts = []int{2, 5}
+	spans  = []time.Duration{time.Second, 10 * time.Second}
+	kept   = []string{"a", "b", "b.c", "l[]"}
+	places = []string{"a", "a", "b", "b", "b.c", "b.d", "l", "l[]", "l[].c", "[]", "[].a", "b.c.e", "m[][]"}
+)
+
+// fields are those of a JSON body: none or a few places, with matchers that fit
+// there more often than not.
+func (c chance) fields() map[string]scope.Matcher {
+	out := map[string]scope.Matcher{}
+	for range c.IntN(4) {
+		place := pickOf(c, places)
+		var m scope.Matcher
+		switch c.IntN(7) {
+		case 0:
+			m.Type = scope.Any
+		case 1:
+			m.Type = pickOf(c, []scope.Type{scope.Object, scope.Array, scope.Any})
+			if m.Type == scope.Array && c.one(2) {
+				m.MaxItems = ptr(c.IntN(3))
+			}
+		case 2:
+			m.Type = pickOf(c, []scope.Type{scope.Integer, scope.Number})
+			m.Min, m.Max = ptr(pickOf(c, []string{"-1", "0", "1.5", "7"})), ptr(pickOf(c, []string{"7", "7.25", "12"}))
+		case 3:
+			m.Type = scope.Number
+			m.In = some(c, []string{"1", "1.0", "1.5", "7", "-0"})
+		default:
+			m = c.matcher(1)
+		}
+		out[place] = c.presence(m, false)
+	}
+	return out
 }
 
 func (c chance) query() scope.Query {
@@ -195,6 +243,9 @@ func (c chance) presence(m scope.Matcher, repeats bool) scope.Matcher {
 // scope makes a scope of a few grants.
 func (c chance) scope(p *scope.Profile) Scope {
 	s := Scope{Endpoints: []bundle.Endpoint{{Name: "e", URL: "https://e.example", Profile: *p}}}
+	if c.one(10) {
+		s.Requests = &scope.Rate{Count: pickOf(c, counts), Per: pickOf(c, spans)}
+	}
 	for i := range 1 + c.IntN(3) {
 		s.Grants = append(s.Grants, c.grant(fmt.Sprintf("g%d", i), p))
 	}

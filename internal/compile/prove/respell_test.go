@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -16,6 +17,12 @@ func cloneGrant(g scope.Grant) scope.Grant {
 	h := *g.HTTP
 	h.Methods, h.Paths = slices.Clone(h.Methods), slices.Clone(h.Paths)
 	g.HTTP = &h
+	if g.Response != nil {
+		g.Response = &scope.Response{Keep: slices.Clone(g.Response.Keep)}
+	}
+	if g.Limits != nil {
+		g.Limits = ptr(*g.Limits)
+	}
 	g.Where, g.Headers, g.Query.Params = maps.Clone(g.Where), maps.Clone(g.Headers), maps.Clone(g.Query.Params)
 	if g.Body != nil {
 		b := *g.Body
@@ -34,9 +41,10 @@ func (c chance) respelled(s Scope) Scope {
 			c.respellMatchers(part.Query.Params, false)
 			c.respellMatchers(part.Headers, true)
 			c.respellBody(part.Body)
+			c.respellResponse(part.Response)
 			c.open(&part)
 			grants = append(grants, part)
-			if c.one(4) {
+			if c.one(4) && part.Limits == nil { // two limits are more than one
 				grants = append(grants, c.narrower(cloneGrant(part))) // in the shadow of the other
 			}
 		}
@@ -58,16 +66,17 @@ func (c chance) split(g scope.Grant) []scope.Grant {
 		change(&part)
 		out = append(out, part)
 	}
-	switch c.IntN(5) {
-	case 0:
+	switch n := c.IntN(5); {
+	case g.Limits != nil: // two limits are more than one
+	case n == 0:
 		for _, m := range g.HTTP.Methods {
 			with(func(p *scope.Grant) { p.HTTP.Methods = []string{m} })
 		}
-	case 1:
+	case n == 1:
 		for _, path := range g.HTTP.Paths {
 			with(func(p *scope.Grant) { p.HTTP.Paths = []string{path} })
 		}
-	case 2:
+	case n == 2:
 		with(func(p *scope.Grant) {
 			var paths []string
 			for _, path := range p.HTTP.Paths {
@@ -79,7 +88,7 @@ func (c chance) split(g scope.Grant) []scope.Grant {
 			}
 			p.HTTP.Paths = paths
 		})
-	case 3:
+	case n == 3:
 		for name, m := range g.Where {
 			for _, v := range m.In {
 				with(func(p *scope.Grant) { m := m; m.In = []string{v}; p.Where = map[string]scope.Matcher{name: m} })
@@ -113,8 +122,28 @@ func (c chance) open(g *scope.Grant) {
 }
 
 func (c chance) respellBody(b *scope.Body) {
-	if b != nil {
-		c.respellMatchers(b.Fields, true)
+	if b == nil {
+		return
+	}
+	c.respellMatchers(b.Fields, true)
+	for name, part := range b.Parts {
+		part.Media = slices.Clone(part.Media)
+		slices.Reverse(part.Media)
+		if part.Value != nil {
+			part.Value = ptr(c.respell(*part.Value, true))
+		}
+		b.Parts[name] = part
+	}
+}
+
+// respellResponse keeps what is kept twice, in another order.
+func (c chance) respellResponse(r *scope.Response) {
+	if r == nil {
+		return
+	}
+	slices.Reverse(r.Keep)
+	if slices.Contains(r.Keep, "b") && c.one(2) {
+		r.Keep = slices.DeleteFunc(r.Keep, func(path string) bool { return path == "b.c" })
 	}
 }
 
@@ -161,7 +190,17 @@ func (c chance) respell(m scope.Matcher, header bool) scope.Matcher {
 // narrower takes something away from g, or demands more. It may happen that
 // this changes nothing, or that a header goes upstream for it.
 func (c chance) narrower(g scope.Grant) scope.Grant {
-	switch n := c.IntN(8); {
+	switch n := c.IntN(13); {
+	case n == 8 && g.Limits != nil && g.Limits.Requests.Count > 2:
+		g.Limits.Requests.Count = 2
+	case n == 9 && g.Response == nil:
+		g.Response = &scope.Response{Keep: []string{"a", "b"}}
+	case n == 10 && g.Response != nil && len(g.Response.Keep) > 0:
+		g.Response.Keep = g.Response.Keep[1:]
+	case n == 11 && g.Body != nil && len(g.Body.Fields) > 0:
+		c.narrowField(g.Body)
+	case n == 12 && g.Limits == nil:
+		g.Limits = &scope.Limits{Requests: scope.Rate{Count: 2, Per: time.Second}}
 	case n == 0 && len(g.HTTP.Methods) > 1:
 		g.HTTP.Methods = g.HTTP.Methods[1:]
 	case n == 1 && len(g.HTTP.Paths) > 1:
@@ -193,6 +232,18 @@ func (c chance) narrower(g scope.Grant) scope.Grant {
 		c.narrowWhere(&g)
 	}
 	return g
+}
+
+// narrowField demands a field of a body, or forbids it.
+func (c chance) narrowField(b *scope.Body) {
+	at := pickOf(c, slices.Sorted(maps.Keys(b.Fields)))
+	m := b.Fields[at]
+	if c.one(2) && !m.Forbidden {
+		m.Required = true
+	} else {
+		m = scope.Matcher{Forbidden: true}
+	}
+	b.Fields[at] = m
 }
 
 // narrowWhere bounds the captures that are bound once more.
@@ -231,7 +282,21 @@ func (c chance) tweaked(s Scope) Scope {
 	g := cloneGrant(grants[i])
 	grants[i] = g
 	s.Grants = grants
-	switch c.IntN(4) {
+	switch c.IntN(7) {
+	case 3:
+		if s.Requests == nil {
+			s.Requests = &scope.Rate{Count: 5, Per: time.Second}
+		} else {
+			s.Requests = &scope.Rate{Count: s.Requests.Count - 1, Per: pickOf(c, spans)}
+		}
+	case 4:
+		if g.Body != nil && g.Body.Media == scope.JSON {
+			g.Body.UnlistedAllow = !g.Body.UnlistedAllow
+		}
+	case 5:
+		g.Limits, g.Response = nil, nil
+		c.bound(&g)
+		grants[i] = g
 	case 0:
 		c.fold(g.Where)
 		c.fold(g.Headers)

@@ -1,9 +1,7 @@
 package reach
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -110,83 +108,6 @@ func TestReadRefuses(t *testing.T) {
 	} {
 		if _, err := Read([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
-		}
-	}
-}
-
-// github is the description of a large API, as far as it is read.
-func github(t testing.TB) []byte {
-	t.Helper()
-	text, err := os.ReadFile("testdata/github.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	paths := map[string]map[string]any{}
-	for line := range strings.Lines(string(text)) {
-		method, path, found := strings.Cut(strings.TrimSpace(line), " ")
-		if !found || method == "#" {
-			continue
-		}
-		if paths[path] == nil {
-			paths[path] = map[string]any{}
-		}
-		many := strings.HasSuffix(path, "{path}") || strings.HasSuffix(path, "{ref}")
-		paths[path][strings.ToLower(method)] = map[string]any{
-			"operationId": method + path, "description": strings.Repeat("what it does ", 100),
-			"parameters": []map[string]any{{"name": path[strings.LastIndex(path, "/")+1:], "in": "path"}, {"name": "path", "in": "path", "x-multi-segment": many}, {"name": "ref", "in": "path", "x-multi-segment": many}},
-			"responses":  map[string]any{"200": map[string]any{"content": strings.Repeat("a schema ", 500)}},
-		}
-	}
-	doc, err := json.Marshal(map[string]any{"openapi": "3.0.3", "paths": paths})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return doc
-}
-
-const agent = `[
-  {http: {methods: [GET], paths: ["/repos/{repo=*/*}", "/repos/{repo=*/*}/{rest...}"]}, where: {repo: {in: [acme/web, acme/docs]}}, query: {unlistedAllow: true}},
-  {http: {methods: [DELETE], paths: ["/repos/{repo=*/*}/git/refs/{branch...}"]}, where: {repo: {in: [acme/docs]}, branch: {glob: "heads/agent/**"}}},
-  {http: {methods: [POST], paths: ["/repos/{repo=*/*}/issues/{number}/comments"]}, where: {repo: {in: [acme/docs]}, number: {type: Integer, min: "1"}}, body: {media: JSON, maxBytes: 1000, fields: {body: {maxLength: 1000}}}}]`
-
-// TestGitHub: all operations of a large API are answered for, and the counts
-// are what a person counts in the list.
-func TestGitHub(t *testing.T) {
-	operations, err := Read(github(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := Of(credential(t, agent), "rest", operations)
-	counts := map[string]int{}
-	for _, r := range report.Reached {
-		counts[r.Method]++
-		if !strings.HasPrefix(r.Path, "/repos/{") {
-			t.Errorf("%s %s is reached", r.Method, r.Path)
-		}
-	}
-	reads := 0
-	for _, o := range operations {
-		if o.Method == "GET" && strings.HasPrefix(o.Path, "/repos/{owner}/{repo}") || o.Path == "/repos/{template_owner}/{template_repo}" && o.Method == "GET" {
-			reads++
-		}
-	}
-	if report.Operations < 1223 || len(report.Unknown) > 0 || counts["GET"] != reads || counts["DELETE"] != 1 || counts["POST"] != 1 {
-		t.Errorf("of %d operations %v are reached and %d unknown; %d reads are described", report.Operations, counts, len(report.Unknown), reads)
-	}
-}
-
-// BenchmarkGitHub reads a description of more than 1,223 operations and answers
-// for each of them.
-func BenchmarkGitHub(b *testing.B) {
-	doc, c := github(b), credential(b, agent)
-	b.SetBytes(int64(len(doc)))
-	for b.Loop() {
-		operations, err := Read(doc)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if report := Of(c, "rest", operations); len(report.Reached) < 100 {
-			b.Fatal(len(report.Reached))
 		}
 	}
 }

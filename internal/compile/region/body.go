@@ -1,7 +1,9 @@
 package region
 
 import (
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/lang"
 	"github.com/sallyport-dev/sallyport/internal/compile/value"
@@ -323,32 +325,31 @@ func (s *Space) shapeOf(b *scope.Body, p *scope.Profile) (out shape, absent bool
 			out.params[name] = s.listed(name, value.Form, &m, Ceiling) // the agent's bytes are forwarded
 			absent = absent && !m.Required
 		}
-		out.strays = s.unlistedIn(b, p, lang.Names())
+		out.strays = s.unlistedIn(b, s.unreserved(p, "names", lang.Names))
 	case scope.Multipart:
 		out.parts = map[string]part{}
 		for name, of := range b.Parts {
 			out.parts[name] = s.listedPart(name, &of)
 			absent = absent && out.parts[name].absent
 		}
-		out.strays = s.unlistedIn(b, p, lang.Filenames())
+		out.strays = s.unlistedIn(b, s.unreserved(p, "parts", lang.Filenames))
 	default:
 		s.Exceed() // nothing is known of it
 	}
 	return out, absent
 }
 
-// unlistedIn returns the names of a form that are admitted unlisted.
-func (s *Space) unlistedIn(b *scope.Body, p *scope.Profile, all *lang.Set) *lang.Set {
-	if !b.UnlistedAllow {
+// unlistedIn returns the names of a form, or of parts, that are admitted
+// unlisted.
+func (s *Space) unlistedIn(b *scope.Body, unreserved *lang.Set) *lang.Set {
+	names := slices.AppendSeq(slices.Collect(maps.Keys(b.Fields)), maps.Keys(b.Parts))
+	switch {
+	case !b.UnlistedAllow:
 		return &lang.Set{}
-	}
-	names := append(p.ReservedQuery(), "_charset_")
-	for name := range b.Fields {
-		names = append(names, name)
-	}
-	for name := range b.Parts {
-		names = append(names, name)
+	case len(names) == 0:
+		return unreserved
 	}
 	slices.Sort(names)
-	return s.Minus(all, s.SameNames(slices.Compact(names)...))
+	same := value.Once(s.Space, s.names, "same "+strings.Join(names, "\x00"), func() *lang.Set { return s.SameNames(names...) })
+	return value.Once(s.Space, s.others, [2]*lang.Set{unreserved, same}, func() *lang.Set { return s.Minus(unreserved, same) })
 }

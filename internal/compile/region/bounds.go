@@ -153,10 +153,10 @@ type sight struct {
 	holes [][]jsonfield.Step
 }
 
-// seen returns what an answer is cut to; nil is nothing.
+// seen returns what an answer is cut to; nil: not at all.
 func (s *Space) seen(r *scope.Response) sight {
 	if r == nil {
-		return sight{sent: true, keep: [][]jsonfield.Step{nil}} // all, whatever it is
+		return wholeAnswer()
 	}
 	out := sight{sent: true}
 	for _, path := range r.Keep {
@@ -169,6 +169,9 @@ func (s *Space) seen(r *scope.Response) sight {
 	}
 	return out
 }
+
+// wholeAnswer is all of an answer, whatever it is.
+func wholeAnswer() sight { return sight{sent: true, keep: [][]jsonfield.Step{nil}} }
 
 func below(a, b []jsonfield.Step) bool { return len(a) >= len(b) && slices.Equal(a[:len(b)], b) }
 

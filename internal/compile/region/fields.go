@@ -2,6 +2,7 @@ package region
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -208,16 +209,19 @@ func (s *Space) unlisted(q *scope.Query, p *scope.Profile) *lang.Set {
 	if !q.UnlistedAllow {
 		return &lang.Set{}
 	}
-	names := p.ReservedQuery()
-	for name := range q.Params {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	return value.Once(s.Space, s.names, "unlisted "+strings.Join(names, "\x00"), func() *lang.Set {
+	reserved := p.ReservedQuery()
+	base := s.share("query but for "+strings.Join(reserved, "\x00"), func(w *lang.Work) *lang.Set {
 		set := lang.Names()
+		for _, name := range reserved {
+			set = w.Minus(set, spellings(w, name))
+		}
+		return set
+	})
+	names := slices.Sorted(maps.Keys(q.Params))
+	return value.Once(s.Space, s.names, "unlisted "+strings.Join(append(reserved, names...), "\x00"), func() *lang.Set {
+		set := base
 		for _, name := range names {
-			set = s.Minus(set, s.spellings(name))
+			set = s.Minus(set, spellings(s.Work, name))
 		}
 		return set
 	})
@@ -225,17 +229,15 @@ func (s *Space) unlisted(q *scope.Query, p *scope.Profile) *lang.Set {
 
 // spellings returns the names that some servers take for this one: it in any
 // letter case, with an index behind it, and what it is an index of.
-func (s *Space) spellings(name string) *lang.Set {
-	return value.Once(s.Space, s.names, name, func() *lang.Set {
-		lower := text.Lower(name)
-		same := []string{lower}
-		for i := 1; i < len(lower); i++ {
-			if lower[i] == '[' {
-				same = append(same, lower[:i])
-			}
+func spellings(w *lang.Work, name string) *lang.Set {
+	lower := text.Lower(name)
+	same := []string{lower}
+	for i := 1; i < len(lower); i++ {
+		if lower[i] == '[' {
+			same = append(same, lower[:i])
 		}
-		return s.AnyCase(s.Or(s.Words(same...), s.Under(lower+"[")))
-	})
+	}
+	return w.AnyCase(w.Or(w.Words(same...), w.Under(lower+"[")))
 }
 
 // field is the dimension of one header.

@@ -100,12 +100,24 @@ type Region struct {
 }
 
 // Unlimited returns r without the limit of its grant.
-func (r *Region) Unlimited() *Region {
-	out := *r
-	out.dims = map[string][]dim{}
-	if len(r.bounds) > 0 {
-		out.bounds = append(limited(nil), r.bounds[2:]...)
+func (r *Region) Unlimited() *Region { return r.bounded(limited(nil), nil) }
+
+// WholeAnswer returns r without what its grant cuts of the answer.
+func (r *Region) WholeAnswer() *Region { return r.bounded(nil, []dim{wholeAnswer()}) }
+
+// bounded returns r with another limit or answer, or both; nil leaves it.
+func (r *Region) bounded(limit, answer []dim) *Region {
+	if len(r.bounds) == 0 {
+		return r
 	}
+	if limit == nil {
+		limit = r.bounds[:2]
+	}
+	if answer == nil {
+		answer = r.bounds[2:]
+	}
+	out := *r
+	out.dims, out.bounds = map[string][]dim{}, slices.Concat(limit, answer)
 	return &out
 }
 

@@ -237,7 +237,7 @@ func (s *Space) mediaTypes(m scope.Media, listed bool) *lang.Set {
 		}
 	}
 	key := fmt.Sprintf("media %s %t", m, listed)
-	return value.Once(s.Space, s.names, key, func() *lang.Set { return s.And(lang.ASCII(), s.Pattern(name+parameters)) })
+	return s.share(key, func(w *lang.Work) *lang.Set { return w.And(lang.ASCII(), w.Pattern(name+parameters)) })
 }
 
 // typed returns the headers of a request whose body is read in one way: one
@@ -252,7 +252,7 @@ func (s *Space) typed(m scope.Media, fields map[string]field) map[string]field {
 	if !codingListed {
 		coding = anyField("Content-Encoding")
 	}
-	identity := value.Once(s.Space, s.names, "identity", func() *lang.Set { return s.AnyCase(s.Words("identity")) })
+	identity := s.share("identity", func(w *lang.Work) *lang.Set { return w.AnyCase(w.Words("identity")) })
 	out := map[string]field{}
 	for key, f := range fields {
 		out[key] = f

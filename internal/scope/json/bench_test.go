@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/json"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 )
 
 // chat is a text of about 4 KiB as language models are asked with: long
@@ -47,11 +48,11 @@ func BenchmarkParse(b *testing.B) {
 			var d json.Document
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
-			for b.Loop() {
+			cpu.Loop(b, func() {
 				if err := d.Parse(text); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }
@@ -62,12 +63,12 @@ func BenchmarkYardstick(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
-			for b.Loop() {
+			cpu.Loop(b, func() {
 				var m map[string]any
 				if err := stdjson.Unmarshal(text, &m); err != nil {
 					b.Fatal(err)
 				}
-			}
+			})
 		})
 	}
 }

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/test/envtest"
+	"github.com/sallyport-dev/sallyport/test/fleet"
+)
+
+// measure does everything, and reports.
+func (p *plan) measure(ctx context.Context, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "sallyport-scale-")
+	if err != nil {
+		return fmt.Errorf("making a directory: %w", err)
+	}
+	config, stop, err := envtest.Start()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop(), os.RemoveAll(dir)) }()
+	config.QPS, config.Burst = -1, -1
+	if err := fleet.Prepare(ctx, config, time.Now()); err != nil {
+		return err
+	}
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	manager, err := startManager(ctx, dir, config, address)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, manager.stop()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	c, err := newCrowd(ctx, config, p.sidecars)
+	if err != nil {
+		cancel()
+		return err
+	}
+	defer func() { cancel(); c.running.Wait(); c.upstream.Close() }()
+	return p.all(ctx, config, dir, c, manager, out)
+}
+
+func (p *plan) all(ctx context.Context, config *rest.Config, dir string, c *crowd, m *process, out io.Writer) error {
+	begun := time.Now()
+	if err := c.start(ctx, config, dir, m.address); err != nil {
+		return err
+	}
+	if err := poll(ctx, "every sidecar is served", func() bool { return c.all(1) }); err != nil {
+		return err
+	}
+	line(out, "%d sidecars, created and served in %.1f s", p.sidecars, time.Since(begun).Seconds())
+	for _, kind := range []struct {
+		name string
+		edit func(spec *v1alpha1.ScopedCredentialSpec, round int)
+	}{
+		{"scope change", func(s *v1alpha1.ScopedCredentialSpec, round int) {
+			s.Grants[0].HTTP.Paths = []string{"/notes", fmt.Sprintf("/round/%d", round)}
+		}},
+		{"revocation", func(s *v1alpha1.ScopedCredentialSpec, _ int) { s.Suspend = true }},
+	} {
+		if err := p.edits(ctx, c, kind.name, kind.edit, out); err != nil {
+			return err
+		}
+	}
+	now, most, err := m.memory()
+	if err != nil {
+		return err
+	}
+	line(out, "memory of the manager: %d MiB, at most %d MiB", now, most)
+	return p.restart(ctx, c, m, out)
+}
+
+// edits makes one edit after another, and undoes what it took away.
+func (p *plan) edits(ctx context.Context, c *crowd, name string, edit func(*v1alpha1.ScopedCredentialSpec, int), out io.Writer) error {
+	var p50s, p99s, most []time.Duration
+	for round := range p.rounds {
+		if err := pause(ctx, p.rest); err != nil {
+			return err
+		}
+		sc, answered, err := c.change(ctx, func(s *v1alpha1.ScopedCredentialSpec) { edit(s, round) })
+		if err != nil {
+			return err
+		}
+		wanted := sc.Generation
+		if sc.Spec.Suspend {
+			wanted = 0
+		}
+		if err := poll(ctx, "every judge decides by the edit", func() bool { return c.all(wanted) }); err != nil {
+			return err
+		}
+		times := c.times(answered)
+		slices.Sort(times)
+		p50s, p99s, most = append(p50s, at(times, 50)), append(p99s, at(times, 99)), append(most, times[len(times)-1])
+		if !sc.Spec.Suspend {
+			continue
+		}
+		if sc, _, err = c.change(ctx, func(s *v1alpha1.ScopedCredentialSpec) { s.Suspend = false }); err != nil {
+			return err
+		}
+		if err := poll(ctx, "every sidecar is served again", func() bool { return c.all(sc.Generation) }); err != nil {
+			return err
+		}
+	}
+	line(out, "%s enforced, median of %d rounds: p50 %s, p99 %s, last %s (p99 of each: %v)",
+		name, p.rounds, median(p50s), median(p99s), median(most), p99s)
+	return nil
+}
+
+// change edits the credential, and tells when the API server answered.
+func (c *crowd) change(ctx context.Context, edit func(*v1alpha1.ScopedCredentialSpec)) (*v1alpha1.ScopedCredential, time.Time, error) {
+	sc := &v1alpha1.ScopedCredential{}
+	if err := c.api.Get(ctx, client.ObjectKey{Namespace: agents, Name: notes}, sc); err != nil {
+		return nil, time.Time{}, fmt.Errorf("reading the credential: %w", err)
+	}
+	before := sc.DeepCopy()
+	edit(&sc.Spec)
+	// No version: the status is written meanwhile.
+	if err := c.api.Patch(ctx, sc, client.MergeFrom(before)); err != nil {
+		return nil, time.Time{}, fmt.Errorf("editing the credential: %w", err)
+	}
+	return sc, time.Now(), nil
+}
+
+// restart ends the manager under load and starts it again, until every sidecar
+// has heard from the new one.
+func (p *plan) restart(ctx context.Context, c *crowd, m *process, out io.Writer) error {
+	stop := p.load(ctx, c)
+	begun := time.Now()
+	if err := m.stop(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.heard = 0
+	c.mu.Unlock()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	err := poll(ctx, "every sidecar has come back", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.heard >= p.sidecars
+	})
+	failed, total := stop()
+	if err != nil {
+		return err
+	}
+	line(out, "broker restarted: %d of %d requests failed at %d/s, all sidecars back after %.1f s", failed, total, p.rate, time.Since(begun).Seconds())
+	return nil
+}
+
+// load makes requests at a constant rate, each at another sidecar, until stop.
+func (p *plan) load(ctx context.Context, c *crowd) (stop func() (failed, total int64)) {
+	ctx, cancel := context.WithCancel(ctx)
+	var failures, all atomic.Int64
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(p.rate))
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			running.Go(func() {
+				all.Add(1)
+				if c.ask(context.WithoutCancel(ctx), i%len(c.sidecars)) != http.StatusOK {
+					failures.Add(1)
+				}
+			})
+		}
+	})
+	return func() (int64, int64) {
+		cancel()
+		running.Wait()
+		return failures.Load(), all.Load()
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// at is a percentile of what is sorted.
+func at(sorted []time.Duration, percent int) time.Duration {
+	return sorted[min(len(sorted)*percent/100, len(sorted)-1)].Round(time.Millisecond)
+}
+
+func median(all []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[len(sorted)/2].Round(time.Millisecond)
+}

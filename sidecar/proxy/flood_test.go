@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"net/http"
+	"testing"
+)
+
+// TestTooManyConnections opens more than there may be and never finishes a
+// header. A request that is sent at once goes on, and so does what was admitted;
+// who has kept us waiting for longest is closed first.
+func TestTooManyConnections(t *testing.T) {
+	f := newFixture(t, dripping)
+	admitted := f.agent()
+	admitted.send(request("GET", "/notes") + "\r\n")
+	if _, err := http.ReadResponse(admitted.r, nil); err != nil {
+		t.Fatal(err)
+	}
+	first := f.agent()
+	first.send(request("GET", "/notes"))
+	for i := range maxConnections + 50 {
+		a := f.agent()
+		if i%2 == 0 { // the others stay idle
+			a.send(request("GET", "/notes"))
+		}
+	}
+	if !first.closed() {
+		t.Error("the connection that waits for longest is open")
+	}
+	last := f.agent()
+	last.send(request("GET", "/notes") + "\r\n")
+	if got, err := http.ReadResponse(last.r, nil); err != nil || got.StatusCode != http.StatusOK {
+		t.Errorf("a sound request got %+v, %v", got, err)
+	}
+	if _, err := admitted.r.ReadByte(); err != nil {
+		t.Errorf("what was admitted was cut off: %v", err)
+	}
+	if n := f.server.connections(); n > maxConnections {
+		t.Errorf("%d connections are open", n)
+	}
+}
+
+// TestAdmittedAreNotPushedOut refuses a connection where all that are open are
+// being served.
+func TestAdmittedAreNotPushedOut(t *testing.T) {
+	f := newFixture(t, dripping)
+	a := f.agent()
+	a.send(request("GET", "/notes") + "\r\n")
+	if _, err := http.ReadResponse(a.r, nil); err != nil {
+		t.Fatal(err)
+	}
+	if f.server.makeRoom() {
+		t.Error("what was admitted had to make room")
+	}
+	if _, err := a.r.ReadByte(); err != nil {
+		t.Errorf("what was admitted was cut off: %v", err)
+	}
+}

@@ -1,0 +1,185 @@
+package faults
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+)
+
+// few is how many agents misbehave at once: more than there may be exchanges
+// under way, where that is the point, and enough to tell what each one costs.
+const few = 100
+
+// Agents that do not come to the end of what they say are told so, and let go.
+func TestSlowAgents(t *testing.T) {
+	const started = "POST /upload HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + handle + "\r\n"
+	for what, text := range map[string]string{
+		"half a line":   "GET /no",
+		"half a header": "GET /notes HTTP/1.1\r\nHost: " + host + "\r\nX-Half: ",
+		"half a body":   started + "Content-Length: 1000\r\n\r\nhalf",
+		"half a chunk":  started + "Transfer-Encoding: chunked\r\n\r\n5\r\nhal",
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := newFixture(t, options{limits: func(l *bundle.Limits) { l.RequestTimeout = soon }})
+			stop := f.bystander()
+			f.each(few, func(a *agent) {
+				a.send(text)
+				if status, body, err := a.read(); err != nil || status != 408 || !strings.Contains(body, `"TooSlow"`) {
+					t.Errorf("got %d %q, %v", status, body, err)
+				}
+			})
+			stop()
+		})
+	}
+}
+
+// Agents that end their side, or vanish, at any point of an exchange leave
+// nothing behind.
+func TestHalfOpenAgents(t *testing.T) {
+	for what, text := range map[string]string{
+		"nothing": "", "half a request": get("notes")[:40], "a request": get("notes"), "a slow answer": get("silence"), "a stream": get("drip"), "a flood": get("flood"),
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := newFixture(t, options{limits: func(l *bundle.Limits) { l.AnswerTimeout = soon; l.StreamTimeout = 2 * soon }})
+			stop := f.bystander()
+			f.each(few/2, func(a *agent) {
+				a.send(text)
+				_ = a.CloseWrite()
+				var some [100]byte
+				_, _ = a.Read(some[:])
+			})
+			f.each(few/2, func(a *agent) {
+				a.send(text)
+				_ = a.SetLinger(0)
+			})
+			stop()
+		})
+	}
+}
+
+// Agents that do not read what they asked for cost a buffer each, not an
+// answer.
+func TestAgentsThatDoNotRead(t *testing.T) {
+	f := newFixture(t, options{})
+	stop := f.bystander()
+	f.want("warm", 200, "warm")
+	before := heap()
+	agents := make([]*agent, few)
+	for i := range agents {
+		agents[i] = f.agent()
+		agents[i].send(get("flood"))
+	}
+	for _, a := range agents { // each has begun
+		if _, err := io.ReadFull(a, make([]byte, 1<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if each := (heap() - before) / few; each > 256<<10 {
+		t.Errorf("each takes %d bytes", each)
+	}
+	stop()
+	for _, a := range agents {
+		_ = a.Close()
+	}
+}
+
+// More requests than there may be are refused, and those that are let in are
+// answered rightly.
+func TestFlood(t *testing.T) {
+	const times = 50
+	f := newFixture(t, options{limits: func(l *bundle.Limits) { l.Concurrency = 8 }})
+	var served, refused atomic.Int64
+	f.each(few, func(a *agent) {
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for i := range times {
+				a.send(get(fmt.Sprintf("item-%d", i)))
+			}
+		})
+		for i := range times {
+			switch status, body, err := a.read(); {
+			case err == nil && status == 200 && body == fmt.Sprintf("item-%d", i):
+				served.Add(1)
+			case err == nil && status == 429 && strings.Contains(body, `"RateLimited"`):
+				refused.Add(1)
+			default:
+				t.Errorf("got %d %q, %v", status, body, err)
+			}
+		}
+		writing.Wait()
+	})
+	if served.Load() == 0 || served.Load()+refused.Load() != few*times {
+		t.Errorf("%d were served and %d refused", served.Load(), refused.Load())
+	}
+	f.want("after", 200, "after")
+}
+
+// Headers without an end are refused at their bound.
+func TestHeaderBombs(t *testing.T) {
+	for what, line := range map[string]string{
+		"many": "X-Bomb: b\r\n", "long": "X-Bomb: " + strings.Repeat("b", 16<<10) + "\r\n",
+		"one": strings.Repeat("b", 1<<10), "same": "Host: " + host + "\r\n",
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := newFixture(t, options{})
+			stop := f.bystander()
+			before := heap()
+			var peak atomic.Int64
+			f.each(few, func(a *agent) {
+				a.send("GET /notes HTTP/1.1\r\n" + strings.Repeat(line, 1+(1<<20)/len(line)))
+				if status, body, err := a.read(); err == nil && status/100 != 4 {
+					t.Errorf("got %d %q", status, body)
+				}
+			})
+			peak.Store(heap() - before)
+			stop()
+			if peak.Load() > few*64<<10 {
+				t.Errorf("%d bytes are in use", peak.Load())
+			}
+			a := f.agent()
+			a.send("GET /notes HTTP/1.1\r\n" + strings.Repeat(line, 1+(64<<10)/len(line)))
+			if status, body, err := a.read(); err != nil || status != 431 && status != 400 {
+				t.Errorf("one alone got %d %q, %v", status, body, err)
+			}
+		})
+	}
+}
+
+// Thousands of agents that say nothing cost little, and nobody else notices.
+func TestIdleConnections(t *testing.T) {
+	const many = 5000
+	f := newFixture(t, options{})
+	f.want("warm", 200, "warm")
+	before := heap()
+	agents := make([]*agent, many)
+	for i := range agents {
+		agents[i] = f.agent()
+		if i%2 == 0 { // one that has been served, and rests
+			agents[i].send(get("notes"))
+			if status, body, err := agents[i].read(); err != nil || status != 200 || body != "notes" {
+				t.Fatalf("agent %d got %d %q, %v", i, status, body, err)
+			}
+			agents[i].in = nil // our memory, not theirs
+		}
+	}
+	each := (heap() - before) / many
+	t.Logf("each takes %d bytes, both ends", each)
+	if each > 16<<10 {
+		t.Errorf("each takes %d bytes", each)
+	}
+	stop := f.bystander()
+	f.want("beside", 200, "beside")
+	agents[many-1].send(get("last"))
+	if status, body, err := agents[many-1].read(); err != nil || status != 200 || body != "last" {
+		t.Errorf("the last got %d %q, %v", status, body, err)
+	}
+	stop()
+	for _, a := range agents {
+		_ = a.Close()
+	}
+}

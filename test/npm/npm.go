@@ -1,0 +1,59 @@
+// Package npm finds the data that tests read from npm packages. Make installs
+// it, by version and digest; nothing here or in a test asks the network.
+package npm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// Read returns a file of a package, such as generated/api.github.com.json of
+// @octokit/openapi, of the version that hack/npm/package-lock.json pins. An
+// error says how to install it.
+func Read(name, file string) ([]byte, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cache: %w", err)
+	}
+	_, here, _, _ := runtime.Caller(0)
+	return read(filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), name, file)
+}
+
+func read(installed, pinned, name, file string) ([]byte, error) {
+	want, err := version(pinned, name)
+	if err != nil {
+		return nil, err
+	}
+	// Make writes this copy of the list last: what it names is whole.
+	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
+		return nil, errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
+	}
+	text, err := os.ReadFile(filepath.Join(installed, "node_modules", filepath.FromSlash(name), filepath.FromSlash(file)))
+	if err != nil {
+		return nil, fmt.Errorf("reading test data: %w", err)
+	}
+	return text, nil
+}
+
+// version is that of a package and its digest, as a list of packages has them.
+func version(list, name string) (string, error) {
+	text, err := os.ReadFile(list)
+	if err != nil {
+		return "", fmt.Errorf("reading what is pinned: %w", err)
+	}
+	var l struct {
+		Packages map[string]struct{ Version, Integrity string }
+	}
+	if err := json.Unmarshal(text, &l); err != nil {
+		return "", fmt.Errorf("reading what is pinned: %w", err)
+	}
+	p := l.Packages["node_modules/"+name]
+	if p.Version == "" || p.Integrity == "" {
+		return "", fmt.Errorf("%s does not pin %s by version and integrity", filepath.Base(list), name)
+	}
+	return p.Version + " " + p.Integrity, nil
+}
