@@ -3,6 +3,7 @@ package mcp
 import (
 	"container/list"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -50,8 +51,8 @@ func (s *Sessions) Open(path, id string) *Session {
 	if s.open == nil {
 		s.open = map[sessionKey]*list.Element{}
 	}
-	one := &Session{key: key}
-	s.open[key] = s.order.PushFront(one)
+	one := &Session{key: sessionKey{strings.Clone(path), strings.Clone(id)}} // they may be views
+	s.open[one.key] = s.order.PushFront(one)
 	if len(s.open) > maxSessions {
 		last := s.order.Back()
 		delete(s.open, s.order.Remove(last).(*Session).key)

@@ -20,6 +20,13 @@ const (
 	paramHeader   = "Mcp-Param-"
 )
 
+// Owns reports whether a header of this name is one of the protocol's, or is
+// taken for one by some readers.
+func Owns(name string) bool {
+	const begins = "Mcp-"
+	return text.EqualName(name, EventHeader) || len(name) >= len(begins) && text.EqualName(name[:len(begins)], begins)
+}
+
 // Header is what the headers of a request say of the protocol. The zero Header
 // says nothing. It is valid as long as the fields that it was read from.
 type Header struct {
@@ -59,6 +66,15 @@ func (h *Header) add(f *body.Field) {
 		h.hasName = true
 		h.once(f, nameHeader, &h.name)
 	}
+}
+
+// Stateless reports whether the revision has neither handshake nor sessions.
+func (h *Header) Stateless() bool { return eraOf(h.Version) == stateless }
+
+// IsSession reports whether a server may call a session so: visible ASCII,
+// within a bound.
+func IsSession(id string) bool {
+	return id != "" && len(id) <= 512 && isPlain(id) && strings.IndexByte(id, ' ') < 0
 }
 
 // exact takes note of a name that only some readers take for want.

@@ -102,19 +102,18 @@ func checkName(at, name string, again bool, report match.Report) {
 }
 
 // Shapes returns the shapes of requests that s allows, and reports what cannot
-// be enforced.
+// be enforced. The headers of a message are not among those that go upstream
+// as they came: they are made of the message.
 func Shapes(s *Spec, report match.Report) []shape.Shape {
 	j := Compile(s, report)
 	post := shape.Shape{
-		Methods: []string{"POST"}, Path: s.Path, Headers: map[string]match.Matcher{},
-		Body: body.OfJSON(s.MaxBytes, j),
+		Methods: []string{"POST"}, Path: s.Path, Body: body.OfJSON(s.MaxBytes, j),
 	}
 	earlier := slices.DeleteFunc(slices.Clone(s.Revisions), func(r string) bool { return eraOf(r) != sessions })
 	if len(earlier) == 0 {
 		return []shape.Shape{post}
 	}
 	session := match.Matcher{Pattern: new(sessionPattern)}
-	post.Headers[SessionHeader] = session
 	version := match.Matcher{In: earlier, Required: !slices.Contains(earlier, unnamed)}
 	get := shape.Shape{
 		Methods: []string{"GET"}, Path: s.Path,

@@ -100,3 +100,9 @@ func Of(version string) string {
 	}
 	return version
 }
+
+// Revisions returns those that the grant names.
+func (j *Judge) Revisions() []string { return j.revisions }
+
+// HasSessions reports whether servers of this revision may open sessions.
+func HasSessions(revision string) bool { return eraOf(revision) == sessions }
