@@ -51,10 +51,11 @@ spec:
     body: {media: Opaque}
 `
 
-// putGrant is the kind of the second grant, and gitGrant another.
+// putGrant is the kind of the second grant, the others may be.
 const (
 	putGrant = `http: {endpoint: files, methods: [PUT, DELETE], paths: ["/blobs/{id}"]}
     body: {media: Opaque}`
+	mcpGrant = `mcp: {endpoint: rest, path: /mcp, revisions: ["2025-11-25"], tools: [{name: find, arguments: {q: {type: String}}}]}`
 	gitGrant = `git: {endpoint: rest, repos: {set: docs}, push: {refs: [refs/heads/agent/**], actions: [Create]}}`
 )
 
@@ -201,9 +202,12 @@ func TestCredentialRefuses(t *testing.T) {
 		"git action":   {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "Create", "Force", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.actions: "Force": list Create, Update or Delete`},
 		"git options":  {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "]}}", "], pushOptions: Some}}", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.pushOptions: "Some": write None or Any`},
 		"graphql":      {"nothing says what the types are", read, "graphql: {endpoint: files, path: /g, operations: [Query], select: []}", v1alpha1.ReasonInvalid, "spec.grants[0].graphql: the endpoint has no schema"},
-		"mcp":          {"not enforced yet", read, "mcp: {path: /mcp, revisions: []}", v1alpha1.ReasonUnsupported, "spec.grants[0].mcp: "},
+		"mcp":          {"a revision is missing", putGrant, strings.Replace(mcpGrant, "2025-11-25", "2024-11-05", 1), v1alpha1.ReasonInvalid, `spec.grants[1].mcp.revisions: "2024-11-05": name revisions`},
+		"mcp nothing":  {"it allows nothing", putGrant, strings.Replace(mcpGrant, "tools", "prompts: [], tools", 1) + "\n    headers: {Mcp-Name: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[1].headers.Mcp-Name: remove the header"},
+		"mcp path":     {"a server has one", putGrant, strings.Replace(mcpGrant, "path: /mcp", "path: '/{any}'", 1), v1alpha1.ReasonInvalid, `spec.grants[1].mcp.path: "/{any}": write the path of the server`},
+		"mcp argument": {"it bounds nothing", putGrant, strings.Replace(mcpGrant, "type: String", "", 1), v1alpha1.ReasonInvalid, "spec.grants[1].mcp.tools[find].arguments.q: bound the value"},
 		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
-		"never":        {"not proved yet", "  grants:", "  never: [{mcp: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].mcp: "},
+		"never":        {"not proved yet", "  grants:", "  never: [{grpc: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].grpc: "},
 		"observe":      {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
 	}
 	for name, test := range tests {
@@ -232,7 +236,7 @@ func refusedFor(t *testing.T, why string, err error, reason, want string) {
 
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
-		"other profile":    {"its rules are missing", "profile: github-rest", "profile: mcp", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "mcp": `},
+		"other profile":    {"its rules are missing", "profile: github-rest", "profile: grpc", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "grpc": `},
 		"no schema":        {"nobody looked for it", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, `spec.endpoints[0].graphql.schemaRef: `},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},

@@ -103,6 +103,11 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 		at := path.Child("websocket")
 		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
 		return g.endpoint(at.Child("endpoint"), in.WebSocket.Endpoint), true
+	case in.MCP != nil:
+		g.httpAlone(path, in)
+		at := path.Child("mcp")
+		out.MCP = kind.MCP(g.p, at, g.sets, in.MCP, g.bodyBytes)
+		return g.endpoint(at.Child("endpoint"), in.MCP.Endpoint), true
 	case in.Git != nil:
 		g.httpAlone(path, in)
 		out.Git = kind.Git(g.p, path.Child("git"), g.sets, in.Git, g.bodyBytes)
@@ -136,7 +141,6 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 
 // unsupported names the parts of a grant that this release does not enforce.
 func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
-	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 }
 

@@ -114,7 +114,6 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) []region.Never
 // neverKind returns what an entry names, by its kind.
 func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.Never) []region.Never {
 	before := g.p.Len()
-	g.p.Unsupported(in.MCP != nil, path.Child("mcp"), "")
 	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 	switch {
 	case in.HTTP != nil:
@@ -126,6 +125,9 @@ func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.N
 		at := path.Child("graphql")
 		entries := kind.NeverGraphQL(g.p, at, g.sets, in.GraphQL, g.schemasAt(in.GraphQL.Endpoint), common)
 		return g.everywhere(at, in.GraphQL.Endpoint, piece.GraphQL, entries)
+	case in.MCP != nil:
+		at := path.Child("mcp")
+		return g.everywhere(at, in.MCP.Endpoint, piece.MCP, kind.NeverMCP(g.p, at, g.sets, in.MCP, common))
 	case in.WebSocket != nil:
 		at := path.Child("websocket")
 		return g.everywhere(at, in.WebSocket.Endpoint, piece.WebSocket, kind.NeverWebSocket(g.p, at, g.sets, in.WebSocket, common))

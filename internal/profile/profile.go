@@ -34,6 +34,9 @@
 //   - anthropic: anthropic-version is required. The client libraries read
 //     ANTHROPIC_BASE_URL or ANTHROPIC_API_URL, and send ANTHROPIC_API_KEY in
 //     x-api-key, ANTHROPIC_AUTH_TOKEN as Bearer: only one of them may be set.
+//   - mcp: the headers of the protocol are made of the messages, which their
+//     grants judge. Clients read no variables: the address and the token stand
+//     in their configuration, for which spec.client.env sets what it refers to.
 package profile
 
 import (

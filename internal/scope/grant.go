@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
+	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
@@ -176,6 +177,8 @@ func (c *grantCompiler) kind() {
 		c.http()
 	case g.Git != nil:
 		c.shapes(git.Protocol, g.Git.Compile(c.profile.foldsNames(), c.add))
+	case g.MCP != nil:
+		c.mcp()
 	case g.WebSocket != nil:
 		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
 	}
@@ -184,7 +187,7 @@ func (c *grantCompiler) kind() {
 // kinds counts the kinds that are set.
 func (g *Grant) kinds() int {
 	n := 0
-	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.WebSocket != nil} {
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.MCP != nil, g.WebSocket != nil} {
 		if set {
 			n++
 		}
@@ -207,6 +210,24 @@ func (c *grantCompiler) http() {
 		c.add("http.paths", "", "list a path")
 	}
 	c.paths(c.spec.HTTP.Paths...)
+}
+
+// mcp adds what a grant of that kind allows.
+func (c *grantCompiler) mcp() {
+	if t, err := ParsePath(c.spec.MCP.Path); err != nil || len(t.Captures()) > 0 {
+		c.add("mcp.path", c.spec.MCP.Path, "write the path of the server, without captures")
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.spec.Headers)) {
+		if mcp.Owns(name) {
+			c.add("headers."+name, "", "remove the header: it is made of the message")
+		}
+	}
+	if c.spec.Query.UnlistedAllow || len(c.spec.Query.Params) > 0 {
+		c.add("query", "", "remove query, or grant by http: a message has none")
+	}
+	report := func(field, value, msg string) { c.add("mcp."+field, value, msg) }
+	c.shapes(mcp.Protocol, mcp.Shapes(c.spec.MCP, report))
 }
 
 // shapes adds what a grant of another kind allows. What the grant lists itself

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
+	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
 	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
@@ -27,6 +28,7 @@ type Grant struct {
 	// Of these kinds and HTTP, one.
 	Git       *Git               `json:"git,omitempty"`
 	GraphQL   *GraphQL           `json:"graphql,omitempty"`
+	MCP       *MCP               `json:"mcp,omitempty"`
 	WebSocket *WebSocket         `json:"websocket,omitempty"`
 	Where     map[string]Matcher `json:"where,omitempty"`
 	Query     Query              `json:"query"`
@@ -53,6 +55,9 @@ type Query struct {
 
 // GraphQL allows operations of one GraphQL service; see package graphql.
 type GraphQL = graphql.Spec
+
+// MCP allows calls to one MCP server; see package mcp.
+type MCP = mcp.Spec
 
 // WebSocket allows one WebSocket; see package websocket.
 type WebSocket = websocket.Spec

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/sidecar/mask"
+	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -59,7 +60,13 @@ type conn struct {
 	buckets           [6][]*limit.Bucket
 	keeps             [4][]*cut.Keep // of answers; nil: all
 	cutter            cut.Cutter
-	masking           mask.Stream
+
+	// What the grants speak that have method and path, and the exchange with an
+	// MCP server, if it is one.
+	speaks  scope.Protocol
+	mcp     mcp.Exchange
+	layers  [4]mcp.Layer
+	masking mask.Stream
 
 	random [16 * idBytes]byte // ids to come
 	left   int
@@ -149,6 +156,8 @@ func (c *conn) begin() bool {
 		c.view = &view{withdrawn: scope.NotReady}
 	}
 	c.jti, c.path, c.returned, c.unsent, c.read, c.whole = "", c.path[:0], false, false, false, false
+	c.speaks = ""
+	c.mcp.Reset()
 	for i := range c.keeps {
 		c.keeps[i] = c.keeps[i][:0]
 	}

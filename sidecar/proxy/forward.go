@@ -155,6 +155,9 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	for i := range v.headers {
 		w.Field(v.headers[i].Name, v.headers[i].Value)
 	}
+	if c.speaksMCP() {
+		c.mcp.Mirror(w.Field)
+	}
 	if c.head.Upgrade != "" {
 		w.Upgrade(websocket.Protocol)
 	}

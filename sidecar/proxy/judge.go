@@ -37,6 +37,9 @@ func (c *conn) exchange() bool {
 		d, why = c.judgeBody(d)
 	}
 	if !why.is() {
+		why = c.admit(&d)
+	}
+	if !why.is() {
 		why = c.charge(&d)
 	}
 	if why.is() {
@@ -165,6 +168,7 @@ func (c *conn) authenticate(now time.Time) refusal {
 func (c *conn) decide() (scope.Decision, refusal) {
 	older := c.askOlder(func(p *scope.Policy) scope.Decision { return p.Decide(&c.request) })
 	d := c.view.policy.Decide(&c.request)
+	c.speaks = d.Protocol
 	if why := verdict(&d, &older); why.is() {
 		return d, why
 	}

@@ -170,6 +170,9 @@ func (c *conn) tell(why refusal) bool {
 // word puts a refusal into words that the client shows, and returns their media
 // type.
 func (c *conn) word(reason scope.Reason, a *telling) string {
+	if c.wordMCP(reason, a) {
+		return "application/json"
+	}
 	told := git.Tell(c.asked(), &git.Refusal{Status: a.status, Title: a.title, Detail: a.detail, Reason: string(reason), ID: string(c.id[:])})
 	if told.Status == 0 {
 		c.problem = c.appendProblem(c.problem[:0], reason, *a)

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 )
 
 // relay passes the answer on whose head was read. It tells whether another
@@ -46,6 +47,8 @@ func (c *conn) pass(up *dial.Conn, closing bool) error {
 	c.masking.Start(c.view.swap.Mask())
 	coding := answer.CodingOf(c.answer.Fields)
 	switch {
+	case c.speaksMCP():
+		return c.passMCP(up, coding, closing)
 	case c.cuts():
 		return c.passCut(up, coding, closing)
 	case coding == answer.Identity:
@@ -298,6 +301,8 @@ func (c *conn) blame(err error) refusal {
 		return ofAnswer(answered)
 	case unreadable(err):
 		return refusal{reason: scope.AnswerRefused, detail: "the upstream's answer has a content coding that cannot be undone, so that it could not be searched for the credential: ask the upstream for none"}
+	case errors.Is(err, mcp.ErrUnreadable):
+		return refusal{reason: scope.AnswerRefused, detail: "the server's answer is not one message of the protocol, or could be read in two ways"}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refusal{reason: scope.UpstreamTimeout}
 	case c.returned || errors.Is(err, errLost):

@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
+	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -83,6 +84,7 @@ type listener struct {
 	endpoint  string
 	net       net.Listener
 	authority string
+	sessions  mcp.Sessions // of MCP servers
 
 	view atomic.Pointer[view]
 	over bool // for the watchdog: the time of the credential was over when it looked

@@ -11,12 +11,14 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -211,7 +213,8 @@ type rules map[string]rule
 // rule is that of one grant. The zero rule bounds nothing and cuts nothing.
 type rule struct {
 	bucket *limit.Bucket
-	keep   *cut.Keep // nil: all of it
+	keep   *cut.Keep  // nil: all of it
+	mcp    *rpc.Judge // nil: the grant speaks another protocol
 }
 
 // collect adds the buckets of these grants, and what they keep of an answer:
@@ -227,6 +230,30 @@ func (r rules) collect(names []string, buckets []*limit.Bucket, keeps []*cut.Kee
 		keeps = keeps[:0]
 	}
 	return buckets, keeps
+}
+
+// revisions are those of the protocol of MCP that grants name, in order.
+func (v *view) revisions() []string {
+	var names []string
+	for _, one := range v.rules[0] {
+		if one.mcp != nil {
+			names = append(names, one.mcp.Revisions()...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// layer adds what these grants let an agent see of an MCP server: nothing is
+// added where one of them lets it see all.
+func (r rules) layer(names []string, to mcp.Layer) mcp.Layer {
+	for _, name := range names {
+		if r[name].mcp == nil {
+			return to[:0]
+		}
+		to = append(to, r[name].mcp)
+	}
+	return to
 }
 
 // olderRules is where in [view.rules] those of the floor begin.
@@ -272,6 +299,9 @@ func newRule(h *holder, g *scope.Grant, at int, renewed limit.Buckets) (rule, er
 	var one rule
 	if g.Limits != nil {
 		one.bucket = h.counter.Renew(renewed, h.buckets, strconv.Itoa(at)+"/"+g.Endpoint+"/"+g.Name, &g.Limits.Requests)
+	}
+	if g.MCP != nil {
+		one.mcp = rpc.Compile(g.MCP, func(string, string, string) {}) // what is wrong the policy has told
 	}
 	if g.Response == nil {
 		return one, nil

@@ -27,14 +27,12 @@ import (
 // classes are those that are switched on.
 var classes = []string{
 	"path-normalisation", "query-ambiguity", "method-confusion", "header-handling", "request-framing", "agent-identity",
-	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql", "response-side",
+	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql", "mcp", "response-side",
 }
 
 // leftOut are the scopes that do not compile yet, with what they need.
 var leftOut = map[string]string{
-	"S-MCP25": "grants of mcp, and their profile",
-	"S-MCP26": "grants of mcp, and their profile",
-	"S-GRPC":  "grants of grpc, and their profile",
+	"S-GRPC": "grants of grpc, and their profile",
 }
 
 // leastShare is the share of cases of these classes and scopes that must run.
@@ -176,6 +174,9 @@ func (s *suite) start(t *testing.T, scope string, how *setup) *instance {
 	m.write(t, file)
 	i.process = startProcess(t, s.binary, arguments...)
 	i.learn(t, m.credential(), how.Also)
+	if entry.Session {
+		i.openSessions(t, startProcess(t, s.binary, arguments...), m.credential())
+	}
 	return i
 }
 
@@ -253,7 +254,7 @@ func (i *instance) happen() error {
 	}
 	if !eventually(i.within, func() bool {
 		e, err := i.send(&i.control)
-		return err == nil && len(e.answers) == 1 && refusal(e.answers[0].status)
+		return err == nil && len(e.answers) == 1 && e.answers[0].refuses()
 	}) {
 		return fmt.Errorf("the credential still works after %v", i.within)
 	}

@@ -123,7 +123,10 @@ func (a *answer) decoded() []byte {
 }
 
 // usual is the answer of an upstream without a script.
-func usual(mark string) string {
+func usual(mark string, r *upstreamRequest) string {
+	if strings.Contains(r.line, " /mcp ") {
+		return mcpAnswer(mark, r)
+	}
 	body := `{"id":"` + mark + `","mark":"` + mark + `"}` // id: what is kept where an answer is cut
 	return fmt.Sprintf("HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", http.StatusOK, len(body), body)
 }

@@ -140,7 +140,7 @@ func (u *upstream) serve(conn net.Conn) {
 		u.requests = append(u.requests, r)
 		say := u.scripted
 		if say == nil {
-			say = &response{parts: [][]byte{[]byte(usual(u.mark))}, keep: true}
+			say = &response{parts: [][]byte{[]byte(usual(u.mark, &r))}, keep: true}
 		}
 		u.mu.Unlock()
 		if r.opens() {

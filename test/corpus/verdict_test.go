@@ -147,17 +147,21 @@ func blocked(c *testCase, e *evidence) error {
 		if i == 0 && len(c.Status) > 0 && !slices.Contains(c.Status, a.status) {
 			return fmt.Errorf("refused with %d, want one of %v: %s", a.status, c.Status, e)
 		}
-		if !refusal(a.status) && !slices.Contains(c.Status, a.status) {
+		if !a.refuses() && !slices.Contains(c.Status, a.status) {
 			return fmt.Errorf("answered %d, want a refusal", a.status)
 		}
-		if err := errors.Join(problem(c, &a, e), printable(c, &a)); err != nil {
+		if err := errors.Join(problem(c, &a, e), printable(c, &a), answersID(c, &a, e)); err != nil {
 			return err
 		}
 	}
 	return recorded(c, e)
 }
 
-func refusal(status int) bool { return status/100 == 4 }
+// refuses tells a refusal: by its status, or by the error of its protocol.
+func (a *answer) refuses() bool {
+	_, rpc := a.rpcError()
+	return a.status/100 == 4 || rpc
+}
 
 // problem checks the document of a refusal (RFC 9457). An answer to HEAD has
 // none.
@@ -211,6 +215,9 @@ func (e *evidence) refusalRecord() (record, bool) {
 	var named struct{ RequestID string }
 	if len(e.answers) > 0 {
 		_ = json.Unmarshal(e.answers[0].body, &named)
+		if rpc, ok := e.answers[0].rpcError(); ok {
+			named.RequestID = rpc.Error.Data.RequestID
+		}
 	}
 	for _, r := range e.records {
 		if r.Reason != "" && (named.RequestID == "" || r.ID == named.RequestID) {
@@ -232,7 +239,7 @@ func split(c *testCase, e *evidence) error {
 			if !answered || e.answers[i].status != http.StatusOK {
 				return fmt.Errorf("request %d was not answered with 200: %s", i+1, e)
 			}
-		case answered && !refusal(e.answers[i].status) && !slices.Contains(c.Status, e.answers[i].status):
+		case answered && !e.answers[i].refuses() && !slices.Contains(c.Status, e.answers[i].status):
 			return fmt.Errorf("request %d was answered %d, want a refusal", i+1, e.answers[i].status)
 		case !answered && !e.closed:
 			return fmt.Errorf("request %d was neither answered nor closed", i+1)

@@ -131,6 +131,15 @@ func usedBy(g *v1alpha1.Grant, used map[string]bool) {
 			mark(used, g.GraphQL.Select[i].Args)
 		}
 	}
+	if g.MCP != nil {
+		usedByTools(g.MCP.Tools, used)
+	}
+}
+
+func usedByTools(tools []v1alpha1.MCPTool, used map[string]bool) {
+	for i := range tools {
+		mark(used, tools[i].Arguments)
+	}
 }
 
 func usedByNever(n *v1alpha1.Never, used map[string]bool) {
@@ -145,6 +154,11 @@ func usedByNever(n *v1alpha1.Never, used map[string]bool) {
 	if n.GraphQL != nil {
 		for i := range n.GraphQL.Select {
 			mark(used, n.GraphQL.Select[i].Args)
+		}
+	}
+	if n.MCP != nil {
+		for i := range n.MCP.Tools {
+			mark(used, n.MCP.Tools[i].Arguments)
 		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 )
 
 // hashWork is what the spelling of one grant may take, in states. One that
@@ -107,6 +109,7 @@ func sorted(g scope.Grant) scope.Grant {
 	if g.GraphQL != nil {
 		g.GraphQL = sortedGraphQL(*g.GraphQL)
 	}
+	g.MCP = sortedMCP(g.MCP)
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)
@@ -125,6 +128,19 @@ func sortedGit(spec *scope.Git) *scope.Git {
 		push := *spec.Push
 		push.Refs, push.Actions = sortedSet(push.Refs), sortedSet(push.Actions)
 		out.Push = &push
+	}
+	return &out
+}
+
+func sortedMCP(spec *scope.MCP) *scope.MCP {
+	if spec == nil {
+		return nil
+	}
+	out := *spec
+	out.Revisions, out.Resources, out.Prompts = sortedSet(spec.Revisions), sortedSet(spec.Resources), sortedSet(spec.Prompts)
+	out.Tools = slices.SortedFunc(slices.Values(spec.Tools), func(a, b mcp.Tool) int { return strings.Compare(a.Name, b.Name) })
+	for i := range out.Tools {
+		out.Tools[i].Arguments = sortedMatchers(out.Tools[i].Arguments)
 	}
 	return &out
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
+	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 )
 
 // Reach counts what grants name: of http, one for each path and method of each
@@ -24,6 +25,9 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 		case g.GraphQL != nil:
 			r.Reads += selected(g.GraphQL, syntax.Query, g.GraphQL.Query)
 			r.Writes += selected(g.GraphQL, syntax.Mutation, g.GraphQL.Mutation)
+		case g.MCP != nil:
+			r.Reads += int32(len(g.MCP.Resources) + len(g.MCP.Prompts)) //nolint:gosec // G115: at most 64 each
+			r.Writes += int32(len(g.MCP.Tools))                         //nolint:gosec // G115: at most 64
 		case g.WebSocket != nil:
 			r.Writes++
 		case g.Git != nil:
@@ -80,6 +84,7 @@ func addGit(r *v1alpha1.Reach, spec *scope.Git) {
 // end of a path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
 	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
+		g.MCP != nil && slices.ContainsFunc(g.MCP.Tools, func(t mcp.Tool) bool { return t.UnlistedAllow }) ||
 		g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque ||
 		g.HTTP != nil && slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
 }

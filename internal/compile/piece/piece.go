@@ -89,6 +89,7 @@ type Kind struct {
 var (
 	Git       = Kind{"git", true}
 	GraphQL   = Kind{"graphql", false}
+	MCP       = Kind{"mcp", true}
 	WebSocket = Kind{"websocket", true}
 )
 
@@ -99,6 +100,8 @@ func KindOf(g *scope.Grant) (kind Kind, other bool) {
 		return Git, true
 	case g.GraphQL != nil:
 		return GraphQL, true
+	case g.MCP != nil:
+		return MCP, true
 	case g.WebSocket != nil:
 		return WebSocket, true
 	}
@@ -116,6 +119,8 @@ func split(g *scope.Grant) []scope.Grant {
 		return gitPieces(g)
 	case g.GraphQL != nil:
 		return graphQL(g)
+	case g.MCP != nil:
+		return mcpPieces(g)
 	case g.WebSocket != nil:
 		return webSocketPieces(g)
 	}
@@ -129,6 +134,8 @@ func requests(g *scope.Grant) []scope.Grant {
 		return gitRequests(g)
 	case g.GraphQL != nil:
 		return []scope.Grant{graphQLRequest(g)}
+	case g.MCP != nil:
+		return mcpRequests(g)
 	case g.WebSocket != nil:
 		return webSocketRequests(g)
 	}

@@ -7,17 +7,20 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
+	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 )
 
 // proved are the fields that the proofs know of. One that is added to the scope
 // language and not here would be taken for nothing: two scopes that differ in it
 // would be the same. Teach regions, the hash and equalProfiles about it first.
 var proved = map[reflect.Type]string{
-	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Git GraphQL WebSocket Where Query Headers Body Response Limits",
+	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Git GraphQL MCP WebSocket Where Query Headers Body Response Limits",
 	reflect.TypeFor[scope.HTTP]():     "Methods Paths",
 	reflect.TypeFor[scope.GraphQL]():  "Path Operations Introspection Limits MaxBytes Query Mutation Types", // limits play no part
 	reflect.TypeFor[graphql.Type]():   "Fields Possible",                                                    // a field is named once
 	reflect.TypeFor[graphql.Field]():  "Type AnyArgs Args",
+	reflect.TypeFor[scope.MCP]():      "Path MaxBytes Revisions Tools Resources Prompts",
+	reflect.TypeFor[mcp.Tool]():       "Name UnlistedAllow Arguments",
 	reflect.TypeFor[scope.Query]():    "UnlistedAllow Params",
 	reflect.TypeFor[scope.Body]():     "Media MaxBytes UnlistedAllow Fields Parts",
 	reflect.TypeFor[scope.Part]():     "Required Value Filename Media MaxBytes",

@@ -9,6 +9,7 @@ import (
 // place is what is listed of one place of a document and of those below it.
 // The zero place lets nothing pass but an empty object.
 type place struct {
+	words
 	path string       // as its author wrote it
 	name string       // of a member
 	is   *match.Value // nil: only places below it are listed
@@ -26,6 +27,12 @@ type place struct {
 	open bool
 	// unlisted: members that are not listed pass.
 	unlisted bool
+}
+
+// words are what places are called in refusals.
+type words struct {
+	noun  string // such as body field
+	whole string // the place without a name, such as body
 }
 
 // document judges JSON.
@@ -82,9 +89,9 @@ func (p *place) takes(k json.Kind) bool {
 
 func (p *place) wrong(how string) Refusal {
 	if p.path == "" {
-		return refused("the body " + how)
+		return refused("the " + p.whole + " " + how)
 	}
-	return refused("the body field " + p.path + " " + how)
+	return refused("the " + p.noun + " " + p.path + " " + how)
 }
 
 func (p *place) members(v json.Value, b *Reading) Refusal {
@@ -132,11 +139,11 @@ func (p *place) child(key string) *place {
 // other judges a member that is not listed.
 func (p *place) other(key string, b *Reading) Refusal {
 	if !p.unlisted {
-		return refused("the body field " + p.below(key) + " is not listed")
+		return refused("the " + p.noun + " " + p.below(key) + " is not listed")
 	}
 	b.key = text.AppendKey(b.key[:0], key)
 	if _, found := p.folded[string(b.key)]; found {
-		return refused("the body field " + p.below(key) + " is another spelling of a listed one")
+		return refused("the " + p.noun + " " + p.below(key) + " is another spelling of a listed one")
 	}
 	return Refusal{}
 }

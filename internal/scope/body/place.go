@@ -12,15 +12,29 @@ import (
 
 // document compiles the fields of a JSON body into a tree of places.
 func (c *compiler) document() Judge {
-	root := &place{open: c.spec.UnlistedAllow && len(c.spec.Fields) == 0}
-	for _, path := range slices.Sorted(maps.Keys(c.spec.Fields)) {
+	t := tree{c.spec.Fields, c.spec.UnlistedAllow, "body.fields", words{"body field", "body"}, c.report}
+	return document{t.compile()}
+}
+
+// tree compiles the fields that are listed of a value.
+type tree struct {
+	fields   map[string]match.Matcher // by path, see package field
+	unlisted bool
+	at       string // where they are listed
+	words
+	report match.Report
+}
+
+func (c *tree) compile() *place {
+	root := &place{open: c.unlisted && len(c.fields) == 0}
+	for _, path := range slices.Sorted(maps.Keys(c.fields)) {
 		steps, err := field.Parse(path)
 		if err != nil {
-			c.report("body.fields", path, err.Error())
+			c.report(c.at, path, err.Error())
 			continue
 		}
-		m := c.spec.Fields[path]
-		at := "body.fields." + path
+		m := c.fields[path]
+		at := c.at + "." + path
 		last := steps[len(steps)-1]
 		if m.Repeated || last.Item && (m.Required || m.Forbidden) {
 			c.report(at, "", "remove repeated, and of elements required and forbidden: maxItems bounds an array, and required on a[].b asks for b in every element")
@@ -29,7 +43,7 @@ func (c *compiler) document() Judge {
 		p.path, p.is = path, match.CompileValue(&m, at, c.report)
 	}
 	c.finish(root)
-	return document{root}
+	return root
 }
 
 // down returns the place that the steps lead to, made where it is missing.
@@ -65,13 +79,14 @@ func below(path, name string) string {
 }
 
 // finish settles what follows from all that is listed, from the leaves up.
-func (c *compiler) finish(p *place) {
+func (c *tree) finish(p *place) {
+	p.words = c.words
 	c.children(p)
 	if p.item != nil {
 		c.finish(p.item)
 	}
 	p.must = p.required > 0 || p.is != nil && p.is.Text.Required
-	p.unlisted = c.spec.UnlistedAllow && len(p.children) > 0
+	p.unlisted = c.unlisted && len(p.children) > 0
 	if p.is == nil {
 		return
 	}
@@ -82,7 +97,7 @@ func (c *compiler) finish(p *place) {
 	}
 }
 
-func (c *compiler) children(p *place) {
+func (c *tree) children(p *place) {
 	p.folded = make(map[string]struct{}, len(p.children))
 	for _, name := range slices.Sorted(maps.Keys(p.children)) {
 		child := p.children[name]
@@ -92,15 +107,15 @@ func (c *compiler) children(p *place) {
 		}
 		key := string(text.AppendKey(nil, name))
 		if _, again := p.folded[key]; again {
-			c.report("body.fields", child.path, "list the field once: another entry is a spelling of the same name to some readers")
+			c.report(c.at, child.path, "list the field once: another entry is a spelling of the same name to some readers")
 		}
 		p.folded[key] = struct{}{}
 	}
 }
 
 // parent refuses what contradicts places that are listed below p.
-func (c *compiler) parent(p *place) {
-	at := "body.fields." + p.path
+func (c *tree) parent(p *place) {
+	at := c.at + "." + p.path
 	switch {
 	case p.is.Text.Forbidden:
 		c.report(at, "", "remove forbidden, or the fields below it: what may not be there has none")

@@ -1,0 +1,34 @@
+package mcp
+
+import "slices"
+
+// Codes of JSON-RPC errors: those of JSON-RPC 2.0 (5.1) and of the protocol.
+const (
+	CodeInvalid        = -32600
+	CodeMethod         = -32601
+	CodeParams         = -32602
+	CodeHeaderMismatch = -32020
+	CodeRevision       = -32022
+)
+
+// Code returns the code of the JSON-RPC error by which m is refused with these
+// headers, where the given revisions are granted. A client reads from it
+// whether another revision or another method would do.
+func Code(m *Message, h *Header, granted []string) int {
+	if m.wrong != "" {
+		return CodeInvalid
+	}
+	era, detail := speaks(m, h, granted)
+	is := methods[m.Method]
+	switch {
+	case detail != "" && m.Method == initialize:
+		return CodeParams
+	case detail != "" && h.Version != "" && !slices.Contains(granted, h.Version):
+		return CodeRevision
+	case detail != "" || h.disagrees(m, era) != "":
+		return CodeHeaderMismatch
+	case m.Kind != Response && (is == nil || is.kind != m.Kind || is.eras&era == 0):
+		return CodeMethod
+	}
+	return CodeParams
+}

@@ -1,0 +1,358 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/sidecar/answer"
+	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/websocket"
+)
+
+// handshake refuses a request for an upgrade that is none to a WebSocket as it
+// is spoken here. One that no grant has is refused like any other.
+func (c *conn) handshake() refusal {
+	wrong := func(detail string) refusal { return refusal{reason: scope.Malformed, detail: detail, close: true} }
+	switch {
+	case c.head.Upgrade == "":
+		return refusal{}
+	case !text.EqualFold(c.head.Upgrade, websocket.Protocol):
+		return wrong("this credential grants no upgrade to another protocol than websocket")
+	case !websocket.ValidKey(c.field("Sec-WebSocket-Key")):
+		return wrong("send one Sec-WebSocket-Key of 16 bytes in Base64")
+	case c.field("Sec-WebSocket-Version") != websocket.Version:
+		return wrong("send Sec-WebSocket-Version: 13")
+	}
+	return refusal{}
+}
+
+// field returns the value of a header field that occurs once, else nothing.
+func (c *conn) field(name string) string { return only(c.head.Fields, name) }
+
+func only(fields []scope.Field, name string) string {
+	value, n := "", 0
+	for i := range fields {
+		if text.EqualFold(fields[i].Name, name) {
+			value = fields[i].Value
+			n++
+		}
+	}
+	if n != 1 {
+		return ""
+	}
+	return value
+}
+
+// switched tells whether the answer opens the WebSocket that was asked for.
+func (c *conn) switched() bool {
+	chosen := only(c.answer.Fields, "Sec-WebSocket-Protocol")
+	has := func(name string) bool {
+		for i := range c.answer.Fields {
+			if text.EqualFold(c.answer.Fields[i].Name, name) {
+				return true
+			}
+		}
+		return false
+	}
+	return text.EqualFold(c.answer.Upgrade, websocket.Protocol) &&
+		only(c.answer.Fields, "Sec-WebSocket-Accept") == websocket.Accept(c.field("Sec-WebSocket-Key")) &&
+		!has("Sec-WebSocket-Extensions") &&
+		(!has("Sec-WebSocket-Protocol") || websocket.Offers(c.field("Sec-WebSocket-Protocol"), chosen))
+}
+
+// socket carries a WebSocket until one side has had enough. No request follows
+// it.
+func (c *conn) socket(up *dial.Conn) bool {
+	if !c.switched() {
+		c.drop()
+		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream's answer opens no WebSocket that was asked for", close: true})
+	}
+	if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) || c.passSwitch() != nil {
+		return c.broken(errLost)
+	}
+	c.masking.Start(c.view.swap.Mask())
+	toUp, toAgent := websocket.NewWriter(up, true), websocket.NewWriter(c.agent, false)
+	down := websocket.Upstream{From: up.Reader.Tunnel(), Up: toUp, Back: toAgent, Mask: c.maskMessage}
+	ended := make(chan error, 1)
+	go func() {
+		err := down.Run()
+		_ = c.agent.SetReadDeadline(longAgo) // nothing more is taken from the agent
+		ended <- err
+	}()
+	agent := websocket.Agent{From: c.reader.Tunnel(), Up: toUp, Back: toAgent, Most: c.view.limits.BodyBytes, Judge: c.judgeMessage}
+	sent := agent.Run()
+	c.life.sever() // nothing more is taken from the upstream
+	received := <-ended
+	c.closeSocket(sent, received, toUp, toAgent)
+	return false
+}
+
+// passSwitch tells the agent that the WebSocket is open.
+func (c *conn) passSwitch() error {
+	c.returned = true
+	w := c.writer
+	w.Response(c.answer.Status, c.head.Method)
+	w.Upgrade(websocket.Protocol)
+	for i := range c.answer.Fields {
+		if f := &c.answer.Fields[i]; c.view.passes(f.Name) {
+			c.passField(f.Name, f.Value, false)
+		}
+	}
+	w.Body(http1.Framing{})
+	return w.End()
+}
+
+// judgeMessage decides about a message of the agent. A credential that has
+// changed meanwhile ends the WebSocket: what was allowed may not be any more.
+func (c *conn) judgeMessage(m *websocket.Message) error {
+	if c.listener.view.Load() != c.view {
+		return &websocket.Error{Code: websocket.GoingAway, Msg: "the credential has changed"}
+	}
+	if why := c.standing(c.server.now()); why.is() {
+		return &messageError{why}
+	}
+	ask := func(p *scope.Policy) scope.Decision {
+		return p.DecideMessage(&c.request, scope.Content{Data: m.Data, Whole: true, Binary: !m.Text})
+	}
+	older := c.askOlder(ask)
+	d := ask(c.view.policy)
+	if why := verdict(&d, &older); why.is() {
+		return &messageError{why}
+	}
+	if d.Verdict != scope.Allow || older.Verdict != scope.Allow {
+		return &messageError{refusal{reason: scope.Malformed}}
+	}
+	return nil
+}
+
+// messageError is a message that was refused.
+type messageError struct{ refusal }
+
+func (e *messageError) Error() string { return string(e.reason) }
+
+// closeSocket says why a WebSocket ends, to those who are still there, and
+// records what it was ended for.
+func (c *conn) closeSocket(sent, received error, toUp, toAgent *websocket.Writer) {
+	c.revive()
+	code, why := websocket.GoingAway, refusal{}
+	refused, bad := (*messageError)(nil), (*websocket.Error)(nil)
+	switch ended := c.life.why(); {
+	case ended != alive:
+		why = c.blame(sent)
+		code = websocket.Refused
+	case errors.As(sent, &refused):
+		why, code = refused.refusal, websocket.Refused
+	case errors.As(sent, &bad):
+		code = bad.Code
+		if bad.Code != websocket.GoingAway {
+			why = refusal{reason: scope.Malformed}
+		}
+	case errors.As(received, &bad):
+		why, code = refusal{reason: scope.AnswerRefused}, websocket.ProtocolError
+	case sent == nil && received == nil || errors.Is(sent, io.EOF):
+		code = websocket.Normal
+	}
+	// Who is gone cannot be told.
+	_ = toAgent.Close(code)
+	_ = toUp.Close(websocket.GoingAway)
+	c.drop()
+	if why.is() {
+		c.stats().Denied(why.reason)
+		_ = c.record(audit.Outcome, nil, why) // the WebSocket ends either way
+	}
+	c.linger()
+}
+
+// maskMessage covers the secret in what the upstream sends.
+func (c *conn) maskMessage(dst, data []byte, end bool) []byte {
+	dst = append(dst, c.masking.Pass(data)...)
+	if end {
+		dst = append(dst, c.masking.Rest()...)
+	}
+	return dst
+}
+
+// admit judges a request to an MCP server by what is known of its session. Where
+// a grant of another kind allows the request, it is none.
+func (c *conn) admit(d *scope.Decision) refusal {
+	if c.speaks != rpc.Protocol {
+		return refusal{}
+	}
+	for i, names := range [...][]string{d.Grants, d.Above, c.older, c.olderAbove} {
+		if c.layers[i] = c.view.rules[i].layer(names, c.layers[i][:0]); len(c.layers[i]) > 0 {
+			c.mcp.Layers = append(c.mcp.Layers, c.layers[i])
+		}
+	}
+	if !c.speaksMCP() {
+		return refusal{}
+	}
+	c.mcp.Read(c.head.Method, c.head.Fields, c.body)
+	switch a, detail := c.mcp.Admit(&c.listener.sessions, string(c.path)); a {
+	case mcp.Admitted:
+		return refusal{}
+	case mcp.Unknown:
+		return refusal{reason: scope.ParameterRefused, status: 404, detail: detail}
+	default:
+		return refusal{reason: scope.ParameterRefused, detail: detail}
+	}
+}
+
+// speaksMCP tells an admitted exchange with an MCP server.
+func (c *conn) speaksMCP() bool { return len(c.mcp.Layers) > 0 }
+
+// wordMCP puts a refusal of a message that was read into a JSON-RPC error, and
+// reports whether there is one to answer.
+func (c *conn) wordMCP(reason scope.Reason, a *telling) bool {
+	if c.speaks != rpc.Protocol || !c.whole || a.status == 404 {
+		return false
+	}
+	c.mcp.Read(c.head.Method, c.head.Fields, c.body)
+	if c.mcp.ID() == nil {
+		return false
+	}
+	a.status = 200
+	c.problem = c.appendError(c.problem[:0], reason, a)
+	return true
+}
+
+// codeOther is the code of a JSON-RPC error that has no meaning of its own.
+const codeOther = -32000
+
+// appendError appends the JSON-RPC error (JSON-RPC 2.0, 5.1) that refuses the
+// request that was read.
+func (c *conn) appendError(dst []byte, reason scope.Reason, a *telling) []byte {
+	code, granted := codeOther, c.view.revisions()
+	if reason == scope.ParameterRefused {
+		m, h := c.mcp.Message()
+		code = rpc.Code(m, h, granted)
+	}
+	dst = append(append(dst, `{"jsonrpc":"2.0","id":`...), c.mcp.ID()...)
+	dst = append(dst, `,"error":{"code":`...)
+	dst = strconv.AppendInt(dst, int64(code), 10)
+	dst = append(dst, `,"message":`...)
+	dst = audit.AppendString(dst, a.title+": "+a.detail)
+	dst = append(dst, `,"data":{"reason":`...)
+	dst = audit.AppendString(dst, string(reason))
+	dst = append(dst, `,"credential":`...)
+	dst = audit.AppendString(dst, c.listener.holder.name)
+	dst = append(dst, `,"requestId":`...)
+	dst = audit.AppendString(dst, c.id[:])
+	if code == rpc.CodeRevision || code == rpc.CodeParams && c.mcp.IsHandshake() {
+		dst = append(dst, `,"supported":[`...)
+		for i, name := range granted {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = audit.AppendString(dst, name)
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, "}}}"...)
+}
+
+// passMCP passes on what the agent gets to see of an MCP server's answer.
+func (c *conn) passMCP(up *dial.Conn, coding answer.Coding, closing bool) error {
+	a := &c.answer
+	session := c.mcp.Opened(c.head.Method, a.Status, a.Fields)
+	edit := edits{weak: true, dropped: func(name string) bool {
+		return cut.Describes(name) || answer.DescribesCoded(name) || !session && text.EqualFold(name, rpc.SessionHeader)
+	}}
+	if c.bodiless() || a.Framing.Empty() {
+		c.passHead(edit, http1.Framing{}, closing)
+		return c.writer.End()
+	}
+	var from io.Reader = &answer.Source{Body: up.Reader.Body(), Flush: c.writer.Flush}
+	kind := mcp.MediaOf(a.Fields)
+	if coding == answer.Unknown {
+		kind = mcp.Unreadable
+	}
+	if coding != answer.Identity && coding != answer.Unknown {
+		decoder, err := answer.Decode(coding, from)
+		if err != nil {
+			return err
+		}
+		defer decoder.Close()
+		from = decoder
+	}
+	if kind == mcp.Stream && a.Status < 300 {
+		return c.passEvents(from, edit, closing)
+	}
+	return c.passMessage(up, from, kind, edit, closing)
+}
+
+// passMessage passes on an answer that is one message. Where one has to come
+// and something else does, it is refused; else what cannot be read is left out.
+func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit edits, closing bool) error {
+	memory := bodyMemory.Get().(*[]byte)
+	defer bodyMemory.Put(memory)
+	text, err := (*memory)[:0], error(mcp.ErrUnreadable)
+	if kind == mcp.Message {
+		text, err = readAll(text, c.mcp.Answers(from, false, c.view.limits.BodyBytes))
+	}
+	*memory = text[:0]
+	if errors.Is(err, mcp.ErrUnreadable) {
+		if c.answer.Status < 300 && c.mcp.Expects(c.head.Method) {
+			return err
+		}
+		described := edit.dropped
+		edit.dropped = func(name string) bool { return described(name) || cut.DescribesAny(name) }
+		text, err = nil, nil
+		if !c.life.reusable(up) {
+			c.drop() // the rest is not worth reading
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.passHead(edit, http1.Framing{Kind: http1.Sized, Length: int64(len(text))}, closing)
+	for _, part := range [...][]byte{c.masking.Pass(text), c.masking.Rest()} {
+		if _, err := c.writer.Write(part); err != nil {
+			return err
+		}
+	}
+	return c.writer.End()
+}
+
+func readAll(dst []byte, from io.Reader) ([]byte, error) {
+	for {
+		dst = slices.Grow(dst, leastBody)
+		n, err := from.Read(dst[len(dst):cap(dst)])
+		if dst = dst[:len(dst)+n]; errors.Is(err, io.EOF) {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}
+
+// passEvents passes on a stream of events, each at once. Where something else
+// comes, a request is told so by an event, and the stream ends.
+func (c *conn) passEvents(from io.Reader, edit edits, closing bool) error {
+	c.passHead(edit, http1.Framing{Kind: http1.Chunked}, closing)
+	err := c.passRead(c.mcp.Answers(from, true, c.view.limits.BodyBytes))
+	if !errors.Is(err, mcp.ErrUnreadable) || c.mcp.ID() == nil {
+		return err
+	}
+	c.drop()
+	why := c.blame(err)
+	c.stats().Failed(why.reason)
+	_ = c.record(audit.Outcome, nil, why) // the exchange ends here either way
+	a := answerTo(why)
+	c.problem = c.appendError(c.problem[:0], why.reason, &a)
+	for _, part := range [...][]byte{c.masking.Rest(), mcp.AppendEvent(nil, c.problem)} {
+		if _, err := c.writer.Write(part); err != nil {
+			return err
+		}
+	}
+	return c.writer.End()
+}
