@@ -33,6 +33,7 @@ func TestReadRefuses(t *testing.T) {
 	}{
 		"unknown field":      {"a misspelt rule would be a missing rule", "holders:", "holder:", []string{"m.yaml:4: spec.holders: ", "m.yaml:6: spec.holder: there is no such field"}},
 		"unknown in a grant": {"the same, deep inside", "methods:", "method: GET, methods:", []string{"m.yaml:9: spec.grants[0].http.method: "}},
+		"name for true":      {"YAML 1.1 has more words for it", "methods:", "on: GET, methods:", []string{`m.yaml:9: spec.grants[0].http.true: there is no such field: write names such as "on" in quotes`}},
 		"unknown metadata":   {"the same, where Kubernetes has its own fields", "name: notes,", "name: notes, labls: {},", []string{"m.yaml:3: metadata.labls: "}},
 		"letter case":        {"Go would take it for the field", "upstream:", "Upstream:", []string{"m.yaml:4: spec.upstream: ", "m.yaml:5: spec.Upstream: "}},
 		"given twice":        {"the last would win", "  upstream:", "  upstream: {name: other}\n  upstream:", []string{`m.yaml:6: this is not YAML: mapping key "upstream" already defined`}},

@@ -184,7 +184,11 @@ func (d *document) unknown(err error) *Error {
 	if !errors.As(err, &located) {
 		return d.errorAt("", err.Error())
 	}
-	return d.errorAt(located.FieldPath(), "there is no such field: correct its spelling, or remove it")
+	at := located.FieldPath()
+	if strings.HasSuffix(at, ".true") || strings.HasSuffix(at, ".false") {
+		return d.errorAt(at, `there is no such field: write names such as "on" in quotes, which YAML 1.1 reads as true or false otherwise`)
+	}
+	return d.errorAt(at, "there is no such field: correct its spelling, or remove it")
 }
 
 // mistyped says where a value has the wrong type, and not what it is: it may

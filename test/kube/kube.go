@@ -55,9 +55,11 @@ func (c Cluster) Pipe(ctx context.Context, stdin string, args ...string) (string
 // Stream runs kubectl with its output going to w, until it or ctx ends.
 func (c Cluster) Stream(ctx context.Context, w io.Writer, args ...string) error {
 	cmd := exec.CommandContext(ctx, c.Kubectl, append([]string{"--kubeconfig", c.Kubeconfig}, args...)...)
-	cmd.Stdout, cmd.Stderr = w, w
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = w, io.MultiWriter(w, &said)
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("running kubectl %s: %w", args[0], err)
+		_, own, _ := strings.Cut(said.String(), "error:") // of kubectl itself
+		return fmt.Errorf("running kubectl %s: %w: %s", args[0], err, strings.TrimSpace(own))
 	}
 	return nil
 }
