@@ -201,7 +201,7 @@ func TestCredentialRefuses(t *testing.T) {
 		"git refs":     {"no push has such a ref", putGrant, strings.Replace(gitGrant, "refs/heads/agent/**", "agent/**", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.refs[0]: "agent/**": write a glob of full names`},
 		"git action":   {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "Create", "Force", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.actions: "Force": list Create, Update or Delete`},
 		"git options":  {"nobody would enforce it", putGrant, strings.Replace(gitGrant, "]}}", "], pushOptions: Some}}", 1), v1alpha1.ReasonInvalid, `spec.grants[1].git.push.pushOptions: "Some": write None or Any`},
-		"graphql":      {"nothing says what the types are", read, "graphql: {endpoint: files, path: /g, operations: [Query], select: []}", v1alpha1.ReasonInvalid, "spec.grants[0].graphql: the endpoint has no schema"},
+		"graphql":      {"nothing says what the types are", putGrant, "graphql: {endpoint: files, path: /g, operations: [Query], select: []}", v1alpha1.ReasonInvalid, "spec.grants[1].graphql: the endpoint has no schema"},
 		"mcp":          {"a revision is missing", putGrant, strings.Replace(mcpGrant, "2025-11-25", "2024-11-05", 1), v1alpha1.ReasonInvalid, `spec.grants[1].mcp.revisions: "2024-11-05": name revisions`},
 		"mcp nothing":  {"it allows nothing", putGrant, strings.Replace(mcpGrant, "tools", "prompts: [], tools", 1) + "\n    headers: {Mcp-Name: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[1].headers.Mcp-Name: remove the header"},
 		"mcp path":     {"a server has one", putGrant, strings.Replace(mcpGrant, "path: /mcp", "path: '/{any}'", 1), v1alpha1.ReasonInvalid, `spec.grants[1].mcp.path: "/{any}": write the path of the server`},
