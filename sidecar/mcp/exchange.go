@@ -76,17 +76,28 @@ func (x *Exchange) Admit(sessions *Sessions, path string) (a Admission, detail s
 		}
 		x.session = sessions.Open(path, "")
 	}
+	return x.admitTo()
+}
+
+// admitTo judges the request by the session that it is of.
+func (x *Exchange) admitTo() (a Admission, detail string) {
 	named := x.header.Session != ""
 	switch {
 	case x.message.IsHandshake() && x.post:
 	case named && !x.session.Speaks(mcp.Of(x.header.Version)):
 		return Refused, "the session has agreed on another revision of the protocol: name that in " + mcp.VersionHeader
-	case x.post && x.message.Kind == mcp.Response && !x.session.Answer(string(x.message.AppendID(nil))):
+	case x.post && !x.asked():
 		return Refused, "the server has not asked for this, or was answered already"
 	case x.header.Event != "" && !x.session.Passed(x.header.Event):
 		return Refused, "no stream of this session has come as far as " + mcp.EventHeader + " says: open a new one"
 	}
 	return Admitted, ""
+}
+
+// asked reports whether a message is one that may come unasked, or answers what
+// the server has asked for.
+func (x *Exchange) asked() bool {
+	return x.message.Kind != mcp.Response || x.session.Answer(string(x.message.AppendID(nil)))
 }
 
 // Mirror calls yield for each header of the protocol that goes upstream with an
@@ -119,13 +130,7 @@ func (x *Exchange) Expects(method string) bool { return method == "GET" || x.ID(
 // Opened takes note of the head of an answer, and reports whether the session
 // that it names is passed on: one that a handshake opens, or goes on.
 func (x *Exchange) Opened(method string, status int, fields []scope.Field) bool {
-	id, n := "", 0
-	for i := range fields {
-		if text.EqualFold(fields[i].Name, mcp.SessionHeader) {
-			id = fields[i].Value
-			n++
-		}
-	}
+	id, n := sessionOf(fields)
 	gone := status == 404 || method == "DELETE" && status/100 == 2
 	if gone && x.session.ID() != "" {
 		x.sessions.End(x.session)
@@ -138,6 +143,17 @@ func (x *Exchange) Opened(method string, status int, fields []scope.Field) bool 
 		return true
 	}
 	return id == x.session.ID()
+}
+
+// sessionOf returns the session that an answer names, and how often it does.
+func sessionOf(fields []scope.Field) (id string, n int) {
+	for i := range fields {
+		if text.EqualFold(fields[i].Name, mcp.SessionHeader) {
+			id = fields[i].Value
+			n++
+		}
+	}
+	return id, n
 }
 
 // Answers returns what is passed on of an answer, a stream of events or one

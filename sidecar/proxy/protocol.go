@@ -270,6 +270,12 @@ func (c *conn) passMCP(up *dial.Conn, coding answer.Coding, closing bool) error 
 		c.passHead(edit, http1.Framing{}, closing)
 		return c.writer.End()
 	}
+	return c.passMessages(up, coding, edit, closing)
+}
+
+// passMessages undoes the coding of an answer and passes its messages on.
+func (c *conn) passMessages(up *dial.Conn, coding answer.Coding, edit edits, closing bool) error {
+	a := &c.answer
 	var from io.Reader = &answer.Source{Body: up.Reader.Body(), Flush: c.writer.Flush}
 	kind := mcp.MediaOf(a.Fields)
 	if coding == answer.Unknown {
@@ -294,7 +300,7 @@ func (c *conn) passMCP(up *dial.Conn, coding answer.Coding, closing bool) error 
 func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit edits, closing bool) error {
 	memory := bodyMemory.Get().(*[]byte)
 	defer bodyMemory.Put(memory)
-	text, err := (*memory)[:0], error(mcp.ErrUnreadable)
+	text, err := (*memory)[:0], mcp.ErrUnreadable
 	if kind == mcp.Message {
 		text, err = readAll(text, c.mcp.Answers(from, false, c.view.limits.BodyBytes))
 	}

@@ -299,16 +299,22 @@ func (c *conn) blame(err error) refusal {
 		return c.unreached(unreachable, ended)
 	case errors.As(err, &answered):
 		return ofAnswer(answered)
-	case unreadable(err):
-		return refusal{reason: scope.AnswerRefused, detail: "the upstream's answer has a content coding that cannot be undone, so that it could not be searched for the credential: ask the upstream for none"}
-	case errors.Is(err, mcp.ErrUnreadable):
-		return refusal{reason: scope.AnswerRefused, detail: "the server's answer is not one message of the protocol, or could be read in two ways"}
+	case unreadable(err), errors.Is(err, mcp.ErrUnreadable):
+		return ofUnreadable(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refusal{reason: scope.UpstreamTimeout}
 	case c.returned || errors.Is(err, errLost):
 		return refusal{}
 	}
 	return refusal{reason: scope.UpstreamUnreachable}
+}
+
+// ofUnreadable is the refusal of an answer that was not understood.
+func ofUnreadable(err error) refusal {
+	if errors.Is(err, mcp.ErrUnreadable) {
+		return refusal{reason: scope.AnswerRefused, detail: "the server's answer is not one message of the protocol, or could be read in two ways"}
+	}
+	return refusal{reason: scope.AnswerRefused, detail: "the upstream's answer has a content coding that cannot be undone, so that it could not be searched for the credential: ask the upstream for none"}
 }
 
 // unreached is the refusal of an exchange whose upstream was not connected to.

@@ -83,10 +83,17 @@ func addGit(r *v1alpha1.Reach, spec *scope.Git) {
 // Opaque body or message, names of a body or query that are not listed, or the
 // end of a path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
-	return g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow) || g.Query.UnlistedAllow ||
-		g.MCP != nil && slices.ContainsFunc(g.MCP.Tools, func(t mcp.Tool) bool { return t.UnlistedAllow }) ||
-		g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque ||
-		g.HTTP != nil && slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
+	switch {
+	case g.Query.UnlistedAllow || g.Body != nil && (g.Body.Media == scope.Opaque || g.Body.UnlistedAllow):
+		return true
+	case g.MCP != nil:
+		return slices.ContainsFunc(g.MCP.Tools, func(t mcp.Tool) bool { return t.UnlistedAllow })
+	case g.WebSocket != nil:
+		return g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque
+	case g.HTTP != nil:
+		return slices.ContainsFunc(g.HTTP.Paths, func(path string) bool { return openTail(path, g) })
+	}
+	return false
 }
 
 // openTail reports whether a path ends in a capture that matches any segments.

@@ -23,12 +23,18 @@ func Code(m *Message, h *Header, granted []string) int {
 	switch {
 	case detail != "" && m.Method == initialize:
 		return CodeParams
-	case detail != "" && h.Version != "" && !slices.Contains(granted, h.Version):
+	case detail != "" && h.asksForOther(granted):
 		return CodeRevision
 	case detail != "" || h.disagrees(m, era) != "":
 		return CodeHeaderMismatch
-	case m.Kind != Response && (is == nil || is.kind != m.Kind || is.eras&era == 0):
+	case m.Kind != Response && !is.takes(m, era):
 		return CodeMethod
 	}
 	return CodeParams
+}
+
+// asksForOther reports whether the headers name a revision that is none of the
+// granted ones.
+func (h *Header) asksForOther(granted []string) bool {
+	return h.Version != "" && !slices.Contains(granted, h.Version)
 }

@@ -48,8 +48,10 @@ func (h *Header) Read(fields []body.Field) {
 
 func (h *Header) add(f *body.Field) {
 	n := len(f.Name)
+	if n < len(nameHeader) || f.Name[0]|0x20 != 'm' && f.Name[0]|0x20 != 'l' {
+		return // most fields
+	}
 	switch {
-	case n < len(nameHeader) || f.Name[0]|0x20 != 'm' && f.Name[0]|0x20 != 'l':
 	case n > len(paramHeader) && text.EqualName(f.Name[:len(paramHeader)], paramHeader):
 		h.exact(f.Name[:len(paramHeader)], paramHeader)
 		h.params = append(h.params, body.Field{Name: f.Name[len(paramHeader):], Value: f.Value})
@@ -59,6 +61,14 @@ func (h *Header) add(f *body.Field) {
 		h.once(f, SessionHeader, &h.Session)
 	case text.EqualName(f.Name, EventHeader):
 		h.once(f, EventHeader, &h.Event)
+	default:
+		h.mirrored(f)
+	}
+}
+
+// mirrored reads a field that says what the message says.
+func (h *Header) mirrored(f *body.Field) {
+	switch {
 	case text.EqualName(f.Name, methodHeader):
 		h.hasMethod = true
 		h.once(f, methodHeader, &h.method)
@@ -106,20 +116,40 @@ func (h *Header) disagrees(m *Message, era eras) string {
 		return "clients send no responses in this revision of the protocol: repeat the request with what was asked for"
 	case h.hasMethod && h.method != m.Method:
 		return "the header " + methodHeader + " and the message disagree: the message counts"
-	case !h.hasMethod && era == stateless && m.Kind == Request:
-		return "send the header " + methodHeader + ": this revision of the protocol requires it"
-	case !h.hasName && era == stateless && is.mirrored():
-		return "send the header " + nameHeader + ": this revision of the protocol requires it"
+	case h.hasName && !h.names(is, m):
+		return "the header " + nameHeader + " and the message disagree: the message counts"
 	}
-	if h.hasName {
-		if name, ok := decode(h.name); !ok || !is.mirrored() || name != m.Target() {
-			return "the header " + nameHeader + " and the message disagree: the message counts"
-		}
+	if missing := h.lacks(is, m, era); missing != "" {
+		return "send the header " + missing + ": this revision of the protocol requires it"
 	}
+	return h.contradicts(m)
+}
+
+// contradicts returns why the headers that mirror arguments do not say the same.
+func (h *Header) contradicts(m *Message) string {
 	for i := range h.params {
 		if _, ok := h.argument(i, m); !ok {
 			return "the headers " + paramHeader + "* and the arguments disagree: the arguments count"
 		}
+	}
+	return ""
+}
+
+// names reports whether the header with a name says what the message is about.
+func (h *Header) names(is *method, m *Message) bool {
+	name, ok := decode(h.name)
+	return ok && is.mirrored() && name == m.Target()
+}
+
+// lacks returns the header that has to be there and is not, if there is one.
+func (h *Header) lacks(is *method, m *Message, era eras) string {
+	switch {
+	case era != stateless:
+		return ""
+	case !h.hasMethod && m.Kind == Request:
+		return methodHeader
+	case !h.hasName && is.mirrored():
+		return nameHeader
 	}
 	return ""
 }
@@ -133,16 +163,7 @@ func (h *Header) argument(i int, m *Message) (value string, ok bool) {
 			return "", false
 		}
 	}
-	found := json.Value{}
-	for key, v := range m.arguments.Members {
-		if !text.EqualFold(key, p.Name) {
-			continue
-		}
-		if found.Kind() != json.None {
-			return "", false // which of them is not said
-		}
-		found = v
-	}
+	found := m.named(p.Name)
 	said, ok := decode(p.Value)
 	if !ok || methods[m.Method] == nil || methods[m.Method].about != tool {
 		return "", false
@@ -156,6 +177,22 @@ func (h *Header) argument(i int, m *Message) (value string, ok bool) {
 		return value, sameNumber(value, said)
 	}
 	return "", false
+}
+
+// named returns the argument of a name, letter case aside; none, where there is
+// not one alone.
+func (m *Message) named(name string) json.Value {
+	found := json.Value{}
+	for key, v := range m.arguments.Members {
+		if !text.EqualFold(key, name) {
+			continue
+		}
+		if found.Kind() != json.None {
+			return json.Value{} // which of them is not said
+		}
+		found = v
+	}
+	return found
 }
 
 func sameNumber(a, b string) bool {

@@ -169,7 +169,7 @@ func (j *Judge) refuses(m *Message, h *Header, b *body.Reading) string {
 		return "" // to a request of the server's, of which others know
 	}
 	is := methods[m.Method]
-	if is == nil || is.kind != m.Kind || is.eras&era == 0 {
+	if !is.takes(m, era) {
 		return "no grant can allow this method: call tools, read resources and get prompts"
 	}
 	if detail := is.members(m, era); detail != "" {
@@ -188,25 +188,25 @@ func (j *Judge) allows(is *method, m *Message, b *body.Reading) string {
 		}
 		return arguments.Judge(m.arguments, b).Detail
 	case prompt:
-		if !slices.Contains(j.prompts, m.Target()) {
-			return "the prompt is not granted: get one that prompts/list shows"
-		}
+		return unless(j.ShowsPrompt(m.Target()), "the prompt is not granted: get one that prompts/list shows")
 	case oneResource:
-		if !j.ShowsResource(m.Target()) {
-			return notResource
-		}
+		return unless(j.ShowsResource(m.Target()), notResource)
 	case prompts:
-		if len(j.prompts) == 0 {
-			return "no prompt is granted"
-		}
+		return unless(len(j.prompts) > 0, "no prompt is granted")
 	case resources:
-		if len(j.resources) == 0 {
-			return "no resource is granted"
-		}
+		return unless(len(j.resources) > 0, "no resource is granted")
 	case subscription:
 		return j.listens(m)
 	}
 	return ""
+}
+
+// unless returns why something does not pass, nothing where it does.
+func unless(passes bool, why string) string {
+	if passes {
+		return ""
+	}
+	return why
 }
 
 const notResource = "the resource is not granted: read one that resources/list shows"

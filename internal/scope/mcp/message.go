@@ -80,20 +80,14 @@ func (m *Message) members(root json.Value) (seen members) {
 		switch key {
 		case "jsonrpc":
 			seen |= hasVersion
-			if string(v.Raw()) != `"2.0"` && (v.Kind() != json.String || v.Text(&m.key) != "2.0") {
-				m.fail("jsonrpc must be \"2.0\"")
-			}
+			m.checkVersion(v)
 		case "id":
 			seen |= hasID
 			m.id = v
 			m.ID = id(v)
 		case "method":
 			seen |= hasMethod
-			if v.Kind() != json.String {
-				m.fail("method must be a string")
-				continue
-			}
-			m.Method = v.Text(&m.method)
+			m.setMethod(v)
 		case "params":
 			seen |= hasParams
 			if m.params = v; v.Kind() != json.Object {
@@ -109,6 +103,20 @@ func (m *Message) members(root json.Value) (seen members) {
 		}
 	}
 	return seen
+}
+
+func (m *Message) checkVersion(v json.Value) {
+	if string(v.Raw()) != `"2.0"` && (v.Kind() != json.String || v.Text(&m.key) != "2.0") {
+		m.fail("jsonrpc must be \"2.0\"")
+	}
+}
+
+func (m *Message) setMethod(v json.Value) {
+	if v.Kind() != json.String {
+		m.fail("method must be a string")
+		return
+	}
+	m.Method = v.Text(&m.method)
 }
 
 // fail keeps the first thing that is wrong.

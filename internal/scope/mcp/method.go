@@ -95,6 +95,12 @@ func (is *method) mirrored() bool {
 	return is != nil && (is.about == tool || is.about == prompt || is.about == oneResource)
 }
 
+// takes reports whether m is of the method in an era. A nil method takes
+// nothing.
+func (is *method) takes(m *Message, era eras) bool {
+	return is != nil && is.kind == m.Kind && is.eras&era != 0
+}
+
 // members holds the parameters of a message to those of its method.
 func (is *method) members(m *Message, era eras) string {
 	required := 0
@@ -116,15 +122,21 @@ func (is *method) members(m *Message, era eras) string {
 			required++
 		}
 	}
-	for i := range is.params {
-		if is.params[i].required {
-			required--
-		}
-	}
-	if required < 0 {
+	if required < is.required() {
 		return "a parameter of the method is missing"
 	}
 	return ""
+}
+
+// required counts the parameters that must be there.
+func (is *method) required() int {
+	n := 0
+	for i := range is.params {
+		if is.params[i].required {
+			n++
+		}
+	}
+	return n
 }
 
 func (is *method) param(name string, era eras) *member {

@@ -58,12 +58,17 @@ func speaks(m *Message, h *Header, granted []string) (era eras, detail string) {
 	case name == "":
 		name = unnamed
 	}
-	if !slices.Contains(granted, name) {
-		if h.Version == "" {
-			return 0, "send the header " + VersionHeader + ": the granted revisions of the protocol require it"
-		}
-		return 0, "the revision of the protocol is not granted: use one of those that are"
+	switch {
+	case slices.Contains(granted, name):
+		return m.agrees(name)
+	case h.Version == "":
+		return 0, "send the header " + VersionHeader + ": the granted revisions of the protocol require it"
 	}
+	return 0, "the revision of the protocol is not granted: use one of those that are"
+}
+
+// agrees returns the era of a revision, or why the message is none of it.
+func (m *Message) agrees(name string) (era eras, detail string) {
 	era = eraOf(name)
 	switch said := m.revision(); {
 	case said != "" && said != name:
