@@ -199,29 +199,25 @@ func both(d scope.Decision, older *scope.Decision) scope.Decision {
 	return d
 }
 
-// decideBody asks them about the request with its body, until it is decided or
-// all of it was read.
+// decideBody asks them about the request with what was read of its body.
 func (c *conn) decideBody() (scope.Decision, refusal) {
 	ask := func(p *scope.Policy) scope.Decision {
 		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
 	}
-	for {
-		older := c.askOlder(ask)
-		d := ask(c.view.policy)
-		d.Body = shorter(d.Body, older.Body)
-		if why := verdict(&d, &older); why.is() {
-			return d, why
-		}
-		if d = both(d, &older); d.Verdict == scope.Allow {
-			return d, c.bound(&d)
-		}
-		if c.whole || d.Read <= int64(len(c.body)) {
-			return scope.Decision{}, refusal{reason: scope.Malformed, detail: "the body could not be read", close: true}
-		}
-		if err := c.readMore(d.Read); err != nil {
-			return scope.Decision{}, c.blame(&bodyError{err})
-		}
+	older := c.askOlder(ask)
+	d := ask(c.view.policy)
+	d.Body = shorter(d.Body, older.Body)
+	if why := verdict(&d, &older); why.is() {
+		return d, why
 	}
+	d = both(d, &older)
+	switch {
+	case d.Verdict == scope.Allow:
+		return d, c.bound(&d)
+	case c.whole || d.Read <= int64(len(c.body)): // there is nothing more to ask
+		return scope.Decision{}, refusal{reason: scope.Malformed, detail: "the body could not be read", close: true}
+	}
+	return d, refusal{}
 }
 
 // bound holds what follows of the body to what was allowed.
@@ -269,22 +265,30 @@ func verdict(d, older *scope.Decision) refusal {
 	return refusal{}
 }
 
-// judgeBody reads the body of a request that is undecided, and decides.
+// judgeBody reads the body of a request that is undecided, and decides: by its
+// beginning, or by more of it where that does not tell. Whatever happened while
+// it was read counts.
 func (c *conn) judgeBody(d scope.Decision) (scope.Decision, refusal) {
 	if c.head.ExpectContinue {
 		_ = c.writer.Continue() // reading tells
 		c.head.ExpectContinue = false
 	}
-	if err := c.readBody(d.Read); err != nil {
-		return scope.Decision{}, c.blame(&bodyError{err})
+	for d.Verdict == scope.Undecided {
+		if err := c.readBody(d.Read); err != nil {
+			return scope.Decision{}, c.blame(&bodyError{err})
+		}
+		if v := c.listener.view.Load(); v != nil && v != c.view {
+			return c.judgeAnew(v)
+		}
+		why := c.standing(c.server.now())
+		if why.is() {
+			return scope.Decision{}, why
+		}
+		if d, why = c.decideBody(); why.is() {
+			return d, why
+		}
 	}
-	if v := c.listener.view.Load(); v != nil && v != c.view {
-		return c.judgeAnew(v)
-	}
-	if why := c.standing(c.server.now()); why.is() {
-		return scope.Decision{}, why
-	}
-	return c.decideBody()
+	return d, refusal{}
 }
 
 // judgeAnew judges a request whose credential has changed while its body was
@@ -302,16 +306,13 @@ func (c *conn) judgeAnew(v *view) (scope.Decision, refusal) {
 	return c.decideBody()
 }
 
-// readBody reads the body into memory: all of it, or where it is longer than
-// limit, more than that of it.
+// readBody goes on reading the body into memory: all of it, or where it is longer
+// than limit, more than that of it.
 func (c *conn) readBody(limit int64) error {
-	c.memory = bodyMemory.Get().(*[]byte)
-	c.body, c.read = (*c.memory)[:0], true
-	return c.readMore(limit)
-}
-
-// readMore goes on reading.
-func (c *conn) readMore(limit int64) error {
+	if c.memory == nil {
+		c.memory = bodyMemory.Get().(*[]byte)
+		c.body, c.read = (*c.memory)[:0], true
+	}
 	b := c.reader.Body()
 	for int64(len(c.body)) <= limit {
 		if len(c.body) == cap(c.body) {

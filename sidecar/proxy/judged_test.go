@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 )
 
 // judging makes bodies of POST /notes JSON with one field.
@@ -471,5 +473,67 @@ func TestCeilingRules(t *testing.T) {
 	}
 	if got := a.read("GET"); got.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
+// counter is a clock that counts how often it was asked.
+type counter struct{ asked atomic.Int64 }
+
+func (c *counter) now() time.Time {
+	c.asked.Add(1)
+	return time.Now()
+}
+
+// A scope that changes while more of a body is read, because its beginning did
+// not tell, counts: a slow push must not carry the scope before past it.
+func TestChangeWhileMoreIsRead(t *testing.T) {
+	granted := func(action git.Action, generation int64) *bundle.Credential {
+		c := document()
+		c.Generation = generation
+		c.Grants = []scope.Grant{{Name: "push", Endpoint: "rest", Git: &git.Spec{
+			Repos: scope.Matcher{Equals: ptr("acme/docs")},
+			Push:  &git.Push{Refs: []string{"refs/heads/**"}, Actions: []git.Action{action}, MaxBytes: 1 << 20, MaxCommands: 5000},
+		}}}
+		return c
+	}
+	var list strings.Builder
+	for i := range 3000 {
+		line := fmt.Sprintf("%040d %040d refs/heads/%d\n", 0, 1, i)
+		fmt.Fprintf(&list, "%04x%s", len(line)+4, line)
+	}
+	list.WriteString("0000PACK\x00\x00\x00\x02\x00\x00\x00\x00" + strings.Repeat("x", 20))
+	body := list.String()
+	const begun = 100 << 10 // more than is asked for at first, less than the list has
+	for name, test := range map[string]struct {
+		change bool
+		status int
+	}{"as it was": {false, 200}, "narrowed": {true, 503}} {
+		t.Run(name, func(t *testing.T) {
+			var c counter
+			f := startFixture(t, echo, Options{Now: c.now})
+			if errs := f.server.Apply(state(granted(git.Create, 3))); len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			before := c.asked.Load()
+			a := f.agent()
+			a.send(request("POST", "/acme/docs.git/git-receive-pack") +
+				fmt.Sprintf("Content-Type: application/x-git-receive-pack-request\r\nContent-Length: %d\r\n\r\n", len(body)) + body[:begun])
+			// Once for the head, and once when the beginning was read.
+			if !eventually(func() bool { return c.asked.Load() >= before+2 }) {
+				t.Fatal("the beginning was not read")
+			}
+			if test.change {
+				if errs := f.server.Apply(state(granted(git.Delete, 4))); len(errs) > 0 {
+					t.Fatal(errs)
+				}
+			}
+			a.send(body[begun:])
+			if got := a.read("POST"); got.StatusCode != test.status {
+				t.Errorf("got %d %.200s", got.StatusCode, got.body)
+			}
+			if forwarded := strings.Contains(f.upstream.bytes(), "refs/heads/"); forwarded == test.change {
+				t.Errorf("forwarded is %t", forwarded)
+			}
+		})
 	}
 }
