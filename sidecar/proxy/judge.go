@@ -341,11 +341,18 @@ const (
 
 // forget gives the memory of the body back.
 func (c *conn) forget() {
-	if c.memory != nil && cap(c.body) <= mostKept {
-		*c.memory = c.body[:0]
-		bodyMemory.Put(c.memory)
+	if c.memory != nil {
+		giveBack(c.memory, c.body)
 	}
 	c.memory, c.body = nil, nil
+}
+
+// giveBack gives memory of [bodyMemory] back, which text may have outgrown.
+func giveBack(memory *[]byte, text []byte) {
+	if cap(text) <= mostKept {
+		*memory = text[:0]
+		bodyMemory.Put(memory)
+	}
 }
 
 // charge counts an allowed request against the limits of those that allow it,

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -299,12 +298,12 @@ func (c *conn) passMessages(up *dial.Conn, coding answer.Coding, edit edits, clo
 // and something else does, it is refused; else what cannot be read is left out.
 func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit edits, closing bool) error {
 	memory := bodyMemory.Get().(*[]byte)
-	defer bodyMemory.Put(memory)
 	text, err := (*memory)[:0], mcp.ErrUnreadable
 	if kind == mcp.Message {
-		text, err = readAll(text, c.mcp.Answers(from, false, c.view.limits.BodyBytes))
+		limit := c.view.limits.BodyBytes
+		text, err = readAll(text, c.mcp.Answers(from, false, limit), limit)
 	}
-	*memory = text[:0]
+	defer giveBack(memory, text)
 	if errors.Is(err, mcp.ErrUnreadable) {
 		if c.answer.Status < 300 && c.mcp.Expects(c.head.Method) {
 			return err
@@ -320,25 +319,7 @@ func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit e
 		return err
 	}
 	c.passHead(edit, http1.Framing{Kind: http1.Sized, Length: int64(len(text))}, closing)
-	for _, part := range [...][]byte{c.masking.Pass(text), c.masking.Rest()} {
-		if _, err := c.writer.Write(part); err != nil {
-			return err
-		}
-	}
-	return c.writer.End()
-}
-
-func readAll(dst []byte, from io.Reader) ([]byte, error) {
-	for {
-		dst = slices.Grow(dst, leastBody)
-		n, err := from.Read(dst[len(dst):cap(dst)])
-		if dst = dst[:len(dst)+n]; errors.Is(err, io.EOF) {
-			return dst, nil
-		}
-		if err != nil {
-			return dst, err
-		}
-	}
+	return c.passText(text)
 }
 
 // passEvents passes on a stream of events, each at once. Where something else
@@ -355,10 +336,7 @@ func (c *conn) passEvents(from io.Reader, edit edits, closing bool) error {
 	_ = c.record(audit.Outcome, nil, why) // the exchange ends here either way
 	a := answerTo(why)
 	c.problem = c.appendError(c.problem[:0], why.reason, &a)
-	for _, part := range [...][]byte{c.masking.Rest(), mcp.AppendEvent(nil, c.problem)} {
-		if _, err := c.writer.Write(part); err != nil {
-			return err
-		}
-	}
+	_, _ = c.writer.Write(c.masking.Rest()) // its error sticks
+	_, _ = c.writer.Write(mcp.AppendEvent(nil, c.problem))
 	return c.writer.End()
 }

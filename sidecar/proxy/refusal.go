@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
-	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
@@ -185,17 +184,7 @@ func (c *conn) word(reason scope.Reason, a *telling) string {
 
 // asked is the request as far as the protocol of git knows it.
 func (c *conn) asked() *git.Request {
-	return &git.Request{Method: c.head.Method, Path: string(c.path), Accept: c.accept(), Body: c.body}
-}
-
-// accept is what the client says that it reads.
-func (c *conn) accept() string {
-	for i := range c.head.Fields {
-		if text.EqualFold(c.head.Fields[i].Name, "Accept") {
-			return c.head.Fields[i].Value
-		}
-	}
-	return ""
+	return &git.Request{Method: c.head.Method, Path: string(c.path), Accept: c.field("Accept"), Body: c.body}
 }
 
 // tellHead writes the head of a refusal.

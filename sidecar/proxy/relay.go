@@ -159,11 +159,14 @@ func (c *conn) passCut(up *dial.Conn, coding answer.Coding, closing bool) error 
 		dropped = cut.DescribesAny
 	}
 	c.passHead(edits{dropped: dropped, weak: coding != answer.Identity}, framing, closing)
-	for _, part := range [...][]byte{c.masking.Pass(kept), c.masking.Rest()} {
-		if _, err := c.writer.Write(part); err != nil {
-			return err
-		}
-	}
+	return c.passText(kept)
+}
+
+// passText passes on a body that was read whole, and ends the answer. Errors of
+// the writer stick.
+func (c *conn) passText(text []byte) error {
+	_, _ = c.writer.Write(c.masking.Pass(text))
+	_, _ = c.writer.Write(c.masking.Rest())
 	return c.writer.End()
 }
 
@@ -192,10 +195,7 @@ func (c *conn) cutJSON(body *http1.Body, coding answer.Coding) (kept []byte, ok 
 	if err == nil {
 		kept, ok = c.cut(text)
 	}
-	if cap(text) <= mostKept {
-		*memory = text[:0]
-		bodyMemory.Put(memory)
-	}
+	giveBack(memory, text)
 	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil || unreadable(err) {
 		err = nil // it did not break off, and nothing more is read of it
 	}
@@ -213,9 +213,19 @@ func (c *conn) readAnswer(body *http1.Body, coding answer.Coding, dst []byte) ([
 		return dst, err
 	}
 	defer decoder.Close()
+	dst, err = readAll(dst, decoder, limit)
+	if err == nil && int64(len(dst)) > limit {
+		err = answer.ErrInflated
+	}
+	return dst, err
+}
+
+// readAll appends what is read from a body to dst: all of it, or where it is
+// longer than limit, more than that of it.
+func readAll(dst []byte, from io.Reader, limit int64) ([]byte, error) {
 	for int64(len(dst)) <= limit {
 		dst = slices.Grow(dst, leastBody)
-		n, err := decoder.Read(dst[len(dst):cap(dst)])
+		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch {
 		case errors.Is(err, io.EOF):
@@ -224,7 +234,7 @@ func (c *conn) readAnswer(body *http1.Body, coding answer.Coding, dst []byte) ([
 			return dst, err
 		}
 	}
-	return dst, answer.ErrInflated
+	return dst, nil
 }
 
 // unreadable tells an answer whose coding cannot be undone.
