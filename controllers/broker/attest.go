@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -50,6 +51,24 @@ func (b *Broker) attestAgain(pod *corev1.Pod, id identity.Identity, before *atte
 		before.names, before.flaw = inject.Attest(pod, trust)
 	}
 	return before.names, before.flaw, nil
+}
+
+// lookBack tells of a flaw that the pod of a stream has when that has ended: to
+// change a sidecar ends its stream, perhaps sooner than the change was judged,
+// and what runs in its place asks for nothing. The pod would go on to show what
+// the sidecar enforced that was there before. One that has ended by itself has
+// no flaw.
+func (s *stream) lookBack(ctx context.Context) {
+	s.mu.Lock()
+	told := s.report.attestation != ""
+	s.mu.Unlock()
+	pod, err := s.b.pod(ctx, s.id)
+	if told || err != nil || running(pod, s.b.now()) != nil {
+		return
+	}
+	if _, flaw, err := s.b.attestAgain(pod, s.id, &s.attested); err == nil && flaw != nil {
+		s.b.conditions.want(s.id.UID, failedAttestation(s.id, flaw), false)
+	}
 }
 
 // running refuses a pod that has ended. A pod that is being deleted may end its

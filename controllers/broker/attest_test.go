@@ -202,6 +202,39 @@ func TestAttestedAtEveryEvent(t *testing.T) {
 	}
 }
 
+// TestChangedAsTheStreamEnds changes a pod whose stream ends before the change
+// was judged, as it does where the sidecar's image is swapped and the kubelet is
+// faster than the broker.
+func TestChangedAsTheStreamEnds(t *testing.T) {
+	for name, tc := range map[string]struct {
+		why    string
+		change func(*corev1.Pod)
+		flaw   string
+	}{
+		"untouched": {"a sidecar comes and goes", func(*corev1.Pod) {}, ""},
+		"ended":     {"a job is done", func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, ""},
+		"image":     {"another program", func(p *corev1.Pod) { p.Spec.InitContainers[0].Image = "evil:1" }, ".image"},
+		"label":     {"the cache does not see the pod any more", func(p *corev1.Pod) { delete(p.Labels, inject.LabelInjected) }, "label " + inject.LabelInjected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := injectedPod(t)
+			enforced := corev1.PodCondition{Type: ConditionScopeEnforced, Status: corev1.ConditionTrue, Reason: ReasonEnforced}
+			pod.Status.Conditions = []corev1.PodCondition{enforced}
+			tc.change(pod)
+			b, _ := attestingBroker(t, pod)
+			newStream(b, attestID, [32]byte{}).lookBack(t.Context())
+			b.conditions.process(t.Context(), attestID.UID)
+			if err := b.apiReader.Get(t.Context(), attestID.Pod, pod); err != nil {
+				t.Fatal(err)
+			}
+			shown := pod.Status.Conditions
+			if len(shown) != 1 || (shown[0].Status == corev1.ConditionTrue) != (tc.flaw == "") || !strings.Contains(flaw(shown[0]), tc.flaw) {
+				t.Errorf("%s: the pod shows %+v", tc.why, shown)
+			}
+		})
+	}
+}
+
 // TestPlaintextNeedsAGuardedPod holds where a key may be sent in clear text.
 func TestPlaintextNeedsAGuardedPod(t *testing.T) {
 	drops := &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -72,6 +71,7 @@ func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "this replica shuts down")
 	}
 	defer b.close(s)
+	defer s.lookBack(context.WithoutCancel(r.Context()))
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
@@ -160,16 +160,17 @@ func (b *Broker) vouch(ctx context.Context, id identity.Identity) error {
 	case err != nil:
 		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "what a sidecar may be made of is not known yet")
 	case flaw != nil:
-		b.conditions.want(id.UID, wantedCondition{pod: id.Pod, condition: failedAttestation(flaw)}, false)
+		b.conditions.want(id.UID, failedAttestation(id, flaw), false)
 		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, flaw.Error())
 	}
 	return nil
 }
 
-func failedAttestation(flaw error) corev1.PodCondition {
+// failedAttestation is what the pod of id shows for a flaw: it enforces nothing.
+func failedAttestation(id identity.Identity, flaw error) wantedCondition {
 	r := report{attestation: flaw.Error()}
 	condition, _ := r.condition()
-	return condition
+	return wantedCondition{pod: id.Pod, condition: condition}
 }
 
 // bearer returns the one bearer token of r (RFC 6750, section 2.1).
