@@ -5,6 +5,7 @@ package lint
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 )
 
 // Severity says whether a finding asks for a change. The zero Severity is a
@@ -104,11 +106,11 @@ func (l *linter) add(rule Rule, severity Severity, field, message, fix string) {
 // sets finds sets that nothing names.
 func (l *linter) sets() {
 	used := map[string]bool{}
-	for i := range l.Written.Spec.Grants {
-		usedBy(&l.Written.Spec.Grants[i], used)
-	}
-	for i := range l.Written.Spec.Never {
-		usedByNever(&l.Written.Spec.Never[i], used)
+	for _, part := range []any{l.Written.Spec.Grants, l.Written.Spec.Never} {
+		text, _ := json.Marshal(part) // it was read from such a text
+		var tree any
+		_ = json.Unmarshal(text, &tree)
+		mark(tree, used)
 	}
 	for i, set := range l.Written.Spec.Sets {
 		if !used[set.Name] {
@@ -117,66 +119,20 @@ func (l *linter) sets() {
 	}
 }
 
-func usedBy(g *v1alpha1.Grant, used map[string]bool) {
-	mark(used, g.Where, g.Headers)
-	if g.Query != nil {
-		mark(used, g.Query.Params)
-	}
-	if g.Body != nil {
-		mark(used, g.Body.Fields)
-		markParts(used, g.Body.Parts)
-	}
-	if g.GraphQL != nil {
-		for i := range g.GraphQL.Select {
-			mark(used, g.GraphQL.Select[i].Args)
+// mark marks the sets that matchers name, wherever these stand: a text called
+// set is nothing else. A kind of grant that comes needs no word here.
+func mark(tree any, used map[string]bool) {
+	switch node := tree.(type) {
+	case []any:
+		for _, item := range node {
+			mark(item, used)
 		}
-	}
-	if g.MCP != nil {
-		usedByTools(g.MCP.Tools, used)
-	}
-}
-
-func usedByTools(tools []v1alpha1.MCPTool, used map[string]bool) {
-	for i := range tools {
-		mark(used, tools[i].Arguments)
-	}
-}
-
-func usedByNever(n *v1alpha1.Never, used map[string]bool) {
-	mark(used, n.Where, n.Headers)
-	if n.Query != nil {
-		mark(used, n.Query.Params)
-	}
-	if n.Body != nil {
-		mark(used, n.Body.Fields)
-		markParts(used, n.Body.Parts)
-	}
-	if n.GraphQL != nil {
-		for i := range n.GraphQL.Select {
-			mark(used, n.GraphQL.Select[i].Args)
-		}
-	}
-	if n.MCP != nil {
-		for i := range n.MCP.Tools {
-			mark(used, n.MCP.Tools[i].Arguments)
-		}
-	}
-}
-
-func mark(used map[string]bool, all ...map[string]v1alpha1.Matcher) {
-	for _, matchers := range all {
-		for _, m := range matchers {
-			used[m.Set] = true
-		}
-	}
-}
-
-func markParts(used map[string]bool, parts map[string]v1alpha1.Part) {
-	for _, part := range parts {
-		for _, m := range []*v1alpha1.Matcher{part.Value, part.Filename} {
-			if m != nil {
-				used[m.Set] = true
+	case map[string]any:
+		for key, value := range node {
+			if name, isText := value.(string); isText && key == "set" {
+				used[name] = true
 			}
+			mark(value, used)
 		}
 	}
 }
@@ -188,6 +144,7 @@ func (l *linter) grant(i int) {
 	if g.GraphQL != nil {
 		l.graph(i, g)
 	}
+	l.opaque(g, at)
 	if g.HTTP == nil {
 		return
 	}
@@ -195,7 +152,6 @@ func (l *linter) grant(i int) {
 		l.captures(g, template, fmt.Sprintf("%s.http.paths[%d]", at, k))
 	}
 	l.wildcards(g, at+".where")
-	l.opaque(g, at)
 	profile := l.profile(g.Endpoint)
 	if profile == nil {
 		return
@@ -277,6 +233,20 @@ func (l *linter) opaque(g *scope.Grant, at string) {
 		l.add(Opaque, Note, at+".body.media", "the body is not looked at", "use media JSON, Form or Multipart and list what it may hold")
 	case b.UnlistedAllow:
 		l.add(Opaque, Note, at+".body.unlisted", "any field or part of the body passes that is not listed", "list the fields, and remove unlisted")
+	}
+	if g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque {
+		l.add(Opaque, Note, at+".websocket.messages.media", "the agent's messages are not looked at", "use media JSON and list what they may hold")
+	}
+	if g.MCP != nil {
+		l.openTools(g.MCP.Tools, at+".mcp.tools")
+	}
+}
+
+func (l *linter) openTools(tools []mcp.Tool, at string) {
+	for i := range tools {
+		if tools[i].UnlistedAllow {
+			l.add(Opaque, Note, fmt.Sprintf("%s[%d].unlisted", at, i), "any argument of the tool "+tools[i].Name+" passes that is not listed", "list the arguments, and remove unlisted")
+		}
 	}
 }
 

@@ -31,9 +31,18 @@ func TestFindings(t *testing.T) {
 		says  string // of the message
 		quiet bool   // a note
 	}{
-		"fine":            {why: "nothing is to be said of it", spec: "grants: [" + fine + "]"},
-		"used set":        {why: "a grant names it", spec: "sets: [{name: docs, in: [acme/docs]}]\n  grants: [" + strings.Replace(fine, "in: [acme/docs]", "set: docs", 1) + "]"},
-		"set of never":    {why: "an entry names it", spec: "sets: [{name: docs, in: [acme/docs]}]\n  grants: [" + fine + "]\n  never: [{http: {methods: [PUT]}, query: {params: {q: {set: docs}}}}]"},
+		"fine":         {why: "nothing is to be said of it", spec: "grants: [" + fine + "]"},
+		"used set":     {why: "a grant names it", spec: "sets: [{name: docs, in: [acme/docs]}]\n  grants: [" + strings.Replace(fine, "in: [acme/docs]", "set: docs", 1) + "]"},
+		"set of never": {why: "an entry names it", spec: "sets: [{name: docs, in: [acme/docs]}]\n  grants: [" + fine + "]\n  never: [{http: {methods: [PUT]}, query: {params: {q: {set: docs}}}}]"},
+		"set of git": {why: "its repositories are named so", spec: `sets: [{name: docs, in: [acme/docs]}]
+  grants: [{name: a, git: {repos: {set: docs}, fetch: true}}]`},
+		"set of messages": {why: "a field is bound by it", spec: `sets: [{name: kinds, in: [ping]}]
+  grants: [{name: a, websocket: {path: /ws, messages: {fields: {type: {set: kinds}}}}}]`},
+		"set of never git": {why: "an entry of never names it", spec: `sets: [{name: repo, in: [acme/web]}]
+  grants: [` + fine + `]
+  never: [{git: {repos: {set: repo}}}]`},
+		"opaque messages": {why: "they are not looked at", spec: `grants: [{name: a, websocket: {path: /ws, messages: {media: Opaque}}}]`, rule: Opaque, at: "spec.grants[0].websocket.messages.media", says: "messages are not looked at", quiet: true},
+		"open tool":       {why: "its arguments are not looked at", spec: `grants: [{name: a, mcp: {path: /mcp, revisions: ["2025-11-25"], tools: [{name: t, unlisted: Allow}]}}]`, rule: Opaque, at: "spec.grants[0].mcp.tools[0].unlisted", says: "any argument of the tool t passes", quiet: true},
 		"unused set":      {why: "it bounds nothing", spec: "sets: [{name: docs, in: [acme/docs]}]\n  grants: [" + fine + "]", rule: UnusedSet, at: "spec.sets[0]", says: "nothing names the set docs"},
 		"open tail":       {why: "it matches every path below", spec: `grants: [{name: a, http: {methods: [GET], paths: ["/repos/acme/docs/{rest...}"]}}]`, rule: OpenCapture, at: "spec.grants[0].http.paths[0]", says: "the capture rest matches every path below"},
 		"open segment":    {why: "it is one segment", spec: `grants: [{name: a, http: {methods: [GET], paths: ["/repos/acme/docs/issues/{number}"]}}]`, rule: OpenCapture, at: "spec.grants[0].http.paths[0]", says: "the capture number matches any segment", quiet: true},
