@@ -19,7 +19,7 @@ import (
 )
 
 func TestGraphQL(t *testing.T) {
-	text, err := os.ReadFile("../../docs/recipes/graphql.md")
+	text, err := os.ReadFile("../../docs/how-to/graphql.md")
 	if err != nil {
 		t.Fatal(err)
 	}
