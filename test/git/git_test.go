@@ -1,6 +1,7 @@
 package git
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -27,15 +28,18 @@ func TestFetch(t *testing.T) {
 	w.git(t, docs, "fetch", "--quiet", "--depth", "1", "https://github.com/acme/web", "main")
 	for _, version := range []string{"0", "2"} {
 		large := w.clone(t, "acme/docs")
-		for range 40 { // so many that the request is compressed
-			w.commit(t, large, "one more")
-		}
 		other := w.clone(t, "acme/docs")
-		w.commit(t, other, "elsewhere, version "+version)
-		w.git(t, other, "push", "--quiet", "origin", "HEAD:agent/new-"+version)
+		push := []string{"push", "--quiet", "origin"}
+		for i := range 40 { // wants of 50 bytes each: git compresses a request of more than 1,024
+			w.commit(t, other, fmt.Sprintf("version %s, number %d", version, i))
+			branch := fmt.Sprintf("agent/new-%s-%d", version, i)
+			w.git(t, other, "branch", branch)
+			push = append(push, branch)
+		}
+		w.git(t, other, push...)
 		w.git(t, large, "-c", "protocol.version="+version, "fetch", "--quiet", "origin")
 	}
-	if n := w.zipped.Load(); n < 1 {
+	if n := w.zipped.Load(); n < 2 {
 		t.Errorf("%d requests were compressed", n)
 	}
 	for _, r := range w.records(t) {
