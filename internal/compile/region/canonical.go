@@ -23,8 +23,8 @@ func (s *Space) CanonicalPaths(templates []string, where map[string]scope.Matche
 	bound := newWhere(where)
 	out := make([]string, 0, len(templates))
 	for _, template := range templates {
-		a, err := newRoute(template, bound, p, Exchange)
-		if err != nil {
+		a, ok := s.newRoute(template, bound, p, Exchange)
+		if !ok {
 			s.Exceed()
 			continue
 		}

@@ -64,10 +64,9 @@ type route struct {
 	where    *where
 	profile  *scope.Profile
 	reading  Reading
-	parts    []scope.PathPart
-	slash    bool
-	sets     []*lang.Set // of the parts; nil: not worked out yet
-	open     *[]string   // see openFolds; nil: as above
+	parsed
+	sets []*lang.Set // of the parts; nil: not worked out yet
+	open *[]string   // see openFolds; nil: as above
 }
 
 // where is the matchers of captures, and how they are spelled.
@@ -84,12 +83,30 @@ func newWhere(matchers map[string]scope.Matcher) *where {
 	return w
 }
 
-func newRoute(template string, w *where, p *scope.Profile, r Reading) (*route, error) {
+// newRoute returns the route of a template, and whether the judge takes it.
+func (s *Space) newRoute(template string, w *where, p *scope.Profile, r Reading) (_ *route, ok bool) {
+	says := value.Once(s.Space, s.templates, templateKey{template, p}, func() parsed { return parseTemplate(template, p) })
+	return &route{template: template, where: w, profile: p, reading: r, parsed: says}, says.ok
+}
+
+// templateKey is all that the parts of a template depend on.
+type templateKey struct {
+	template string
+	profile  *scope.Profile // of an endpoint, which stays as it is
+}
+
+// parsed is what a template says. One that the judge refuses is not ok.
+type parsed struct {
+	parts     []scope.PathPart
+	slash, ok bool
+}
+
+func parseTemplate(template string, p *scope.Profile) parsed {
 	t, err := scope.ParsePath(template)
 	if err != nil {
-		return nil, err
+		return parsed{}
 	}
-	return &route{template: template, where: w, profile: p, reading: r, parts: t.Parts(p), slash: t.EndsInSlash()}, nil
+	return parsed{t.Parts(p), t.EndsInSlash(), true}
 }
 
 // apart reports whether two templates have no path in common by their literals

@@ -54,17 +54,18 @@ const (
 // A Space holds what proofs have in common. It is not safe for concurrent use.
 type Space struct {
 	*value.Space
-	parts   map[partKey]*lang.Set
-	paths   map[string]*lang.Set
-	names   map[string]*lang.Set
-	others  map[[2]*lang.Set]*lang.Set // names without those that are listed
-	spelled map[written]string
+	templates map[templateKey]parsed
+	parts     map[partKey]*lang.Set
+	paths     map[string]*lang.Set
+	names     map[string]*lang.Set
+	others    map[[2]*lang.Set]*lang.Set // names without those that are listed
+	spelled   map[written]string
 }
 
 // NewSpace returns a Space for so much work.
 func NewSpace(w *lang.Work) *Space {
 	return &Space{
-		value.NewSpace(w), map[partKey]*lang.Set{}, map[string]*lang.Set{}, map[string]*lang.Set{},
+		value.NewSpace(w), map[templateKey]parsed{}, map[partKey]*lang.Set{}, map[string]*lang.Set{}, map[string]*lang.Set{},
 		map[[2]*lang.Set]*lang.Set{}, map[written]string{},
 	}
 }
@@ -182,8 +183,8 @@ func (s *Space) perPath(common *Region, paths []string, bound *where, p *scope.P
 	var out []*Region
 	for _, template := range paths {
 		one := *common
-		var err error
-		if one.route, err = newRoute(template, bound, p, r); err != nil {
+		var ok bool
+		if one.route, ok = s.newRoute(template, bound, p, r); !ok {
 			s.Exceed() // the judge refuses it
 			continue
 		}

@@ -20,18 +20,20 @@ type Grants struct {
 	space     *region.Space
 	endpoints []bundle.Endpoint
 	grants    []scope.Grant
+	of        []int // the grant of each piece
+	pieces    *prove.Grants
 }
 
 // NewGrants returns grants at endpoints, to be looked at in space.
 func NewGrants(space *region.Space, endpoints []bundle.Endpoint, grants []scope.Grant) *Grants {
-	return &Grants{space, endpoints, grants}
+	pieces := piece.Of(endpoints, grants)
+	return &Grants{space, endpoints, grants, pieces.Of, prove.NewGrants(space, pieces.Endpoints, pieces.Grants)}
 }
 
 // Within proves each grant within those of the ceiling that are of its kind. It
 // returns what it could not prove, one finding for a grant at most.
 func (g *Grants) Within(ceiling []scope.Grant) []prove.Finding {
-	pieces, above := piece.Of(g.endpoints, g.grants), piece.Of(g.endpoints, ceiling)
-	findings := once(prove.NewGrants(g.space, pieces.Endpoints, pieces.Grants).Within(above.Grants), pieces.Of)
+	findings := once(g.pieces.Within(piece.Of(g.endpoints, ceiling).Grants), g.of)
 	for i := range g.grants {
 		known := slices.ContainsFunc(findings, func(f prove.Finding) bool { return f.Grant == i })
 		if !known && piece.Together(&g.grants[i]) && !g.withinOne(&g.grants[i], ceiling) {
@@ -61,15 +63,17 @@ func sameKind(a, b *scope.Grant) bool {
 // never names: as what it is in http, or by one of its pieces. Entries name an
 // endpoint, a made-up one for pieces, or no endpoint for all requests of http.
 func (g *Grants) Disjoint(never []region.Never) []prove.Finding {
-	pieces, requests := piece.Of(g.endpoints, g.grants), piece.Requests(g.endpoints, g.grants)
-	all := append(slices.Clone(pieces.Grants), requests.Grants...)
-	of := append(slices.Clone(pieces.Of), requests.Of...)
+	requests := piece.Requests(g.endpoints, g.grants)
 	entries, entryOf := spread(g.endpoints, never)
-	findings := prove.NewGrants(g.space, pieces.Endpoints, all).Disjoint(entries)
+	findings := g.pieces.Disjoint(entries)
+	for _, f := range prove.NewGrants(g.space, requests.Endpoints, requests.Grants).Disjoint(entries) {
+		f.Grant += len(g.of)
+		findings = append(findings, f)
+	}
 	for i := range findings {
 		findings[i].Never = entryOf[findings[i].Never]
 	}
-	return once(findings, of)
+	return once(findings, slices.Concat(g.of, requests.Of))
 }
 
 // spread names the endpoints of entries that name none.
