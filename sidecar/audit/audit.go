@@ -37,6 +37,8 @@ type Record struct {
 	Time       time.Time // written in UTC, to the microsecond
 	Event      Event
 	ID         []byte   // equal to the requestId of a refusal
+	Trace      string   // the trace that the agent says this is part of; see [TraceOf]
+	Span       string   // and the span
 	Token      string   // jti of the scoped token; empty for a handle
 	Credential string   // namespace/name
 	Endpoint   string   // name in the UpstreamSecret

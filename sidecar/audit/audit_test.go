@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +24,7 @@ type line struct {
 	Version                       int
 	Time                          time.Time
 	Event, ID, JTI                string
+	TraceID, SpanID               string
 	Credential, Endpoint          string
 	Grants                        []string
 	Verdict, Reason, Method, Path string
@@ -44,7 +47,7 @@ var at = time.Date(2026, 1, 5, 9, 7, 3, 4567000, time.FixedZone("", 3600))
 func TestWrite(t *testing.T) {
 	var out bytes.Buffer
 	r := Record{
-		Time: at, Event: Decision, ID: []byte("0af1"), Token: "t-1", Credential: "agents/notes", Endpoint: "rest",
+		Time: at, Event: Decision, ID: []byte("0af1"), Trace: "7651", Span: "b7ad", Token: "t-1", Credential: "agents/notes", Endpoint: "rest",
 		Grants: []string{"read", "wri\"te"}, Verdict: scope.Allow, Method: "GET",
 		Path: []byte("/a\n{\"forged\":1}"), Pod: "agents/pod-1",
 	}
@@ -52,7 +55,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := line{
-		Version: 1, Time: at.UTC(), Event: "decision", ID: "0af1", JTI: "t-1", Credential: "agents/notes", Endpoint: "rest",
+		Version: 1, Time: at.UTC(), Event: "decision", ID: "0af1", TraceID: "7651", SpanID: "b7ad", JTI: "t-1", Credential: "agents/notes", Endpoint: "rest",
 		Grants: []string{"read", "wri\"te"}, Verdict: "Allow", Method: "GET", Path: "/a\n{\"forged\":1}", Pod: "agents/pod-1",
 	}
 	if diff := cmp.Diff(want, read(t, out.Bytes())); diff != "" {
@@ -60,6 +63,42 @@ func TestWrite(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "\n"); n != 1 || !strings.HasSuffix(out.String(), "\n") {
 		t.Errorf("%d line ends, want the one at the end: %q", n, out.String())
+	}
+}
+
+// TestReference holds docs/reference/audit.md to the record, and to this test's
+// reader of one.
+func TestReference(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reference/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{} // and whether it is always there
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| [^|]+ \\| (yes)? *\\|").FindAllStringSubmatch(string(text), -1) {
+		documented[m[1]] = m[2] == "yes"
+	}
+	full := Record{
+		Time: at, Event: Outcome, ID: []byte("1"), Trace: "2", Span: "3", Token: "4", Credential: "5", Endpoint: "6",
+		Grants: []string{"7"}, Reason: scope.Expired, Method: "8", Path: []byte("9"), Pod: "10",
+	}
+	for i, r := range []*Record{{ID: []byte("1"), Event: Decision}, &full} {
+		var members map[string]any
+		if err := json.Unmarshal(r.appendJSON(nil), &members); err != nil {
+			t.Fatal(err)
+		}
+		for name, always := range documented {
+			if _, there := members[name]; there != (always || i == 1) {
+				t.Errorf("%s: there %t, always %t", name, there, always)
+			}
+			delete(members, name)
+		}
+		if len(members) > 0 {
+			t.Errorf("not documented: %v", members)
+		}
+	}
+	example := regexp.MustCompile("(?s)```json\n(.*?)\n```").FindSubmatch(text)
+	if got := read(t, example[1]); got.Verdict != "Deny" || got.Version != Version {
+		t.Errorf("the example is %+v", got)
 	}
 }
 

@@ -68,6 +68,8 @@ func (r *Record) appendJSON(dst []byte) []byte {
 	dst = append(dst, '"')
 	dst = appendMember(dst, `,"event":`, string(r.Event))
 	dst = appendMember(dst, `,"id":`, r.ID)
+	dst = appendMember(dst, `,"traceId":`, r.Trace)
+	dst = appendMember(dst, `,"spanId":`, r.Span)
 	dst = appendMember(dst, `,"jti":`, r.Token)
 	dst = appendMember(dst, `,"credential":`, r.Credential)
 	dst = appendMember(dst, `,"endpoint":`, r.Endpoint)

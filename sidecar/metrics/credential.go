@@ -63,7 +63,10 @@ type Holder struct {
 	*Credential
 	Namespace, Name string
 	InFlight        int64
-	LeaseEnds       float64 // seconds since 1970; 0: it has none
+	Limit           int   // of requests in flight; 0: nothing is served
+	Generation      int64 // of the ScopedCredential in force; 0: none is
+	Applied         int64 // since when, in seconds since 1970; 0: none is
+	LeaseEnds       int64 // in seconds since 1970; 0: it has none
 }
 
 func (h *Holder) labels(more ...Label) []Label {
@@ -85,14 +88,24 @@ func (t *Text) Holders(list []Holder) {
 	for _, h := range list {
 		t.Histogram("sallyport_request_duration_seconds", &h.Duration, h.labels()...)
 	}
-	t.Family("sallyport_requests_in_flight", "gauge", "Allowed requests under way.")
-	for _, h := range list {
-		t.Sample("sallyport_requests_in_flight", float64(h.InFlight), h.labels()...)
+	for _, g := range gauges {
+		t.Family(g.name, "gauge", g.help)
+		for i := range list {
+			t.Sample(g.name, g.of(&list[i]), list[i].labels()...)
+		}
 	}
-	t.Family("sallyport_lease_not_after_timestamp_seconds", "gauge", "When the lease of a credential ends without news; 0: it has none.")
-	for _, h := range list {
-		t.Sample("sallyport_lease_not_after_timestamp_seconds", h.LeaseEnds, h.labels()...)
-	}
+}
+
+// gauges are what a credential is like now.
+var gauges = []struct {
+	name, help string
+	of         func(h *Holder) float64
+}{
+	{"sallyport_requests_in_flight", "Allowed requests under way.", func(h *Holder) float64 { return float64(h.InFlight) }},
+	{"sallyport_requests_in_flight_limit", "How many of them may be.", func(h *Holder) float64 { return float64(h.Limit) }},
+	{"sallyport_lease_not_after_timestamp_seconds", "When the lease of a credential ends without news; 0: it has none.", func(h *Holder) float64 { return float64(h.LeaseEnds) }},
+	{"sallyport_applied_timestamp_seconds", "When the document in force was put in force; 0: none is.", func(h *Holder) float64 { return float64(h.Applied) }},
+	{"sallyport_applied_generation", "Generation of the ScopedCredential in force; 0: none is.", func(h *Holder) float64 { return float64(h.Generation) }},
 }
 
 // counts adds what was counted by reason.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
@@ -180,6 +181,7 @@ func (c *conn) record(event audit.Event, d *scope.Decision, why refusal) error {
 	if event == audit.Outcome {
 		r.Time = time.Now()
 	}
+	r.Trace, r.Span = c.trace()
 	if d != nil {
 		r.Verdict, r.Grants = d.Verdict, d.Grants
 	}
@@ -191,4 +193,20 @@ func (c *conn) record(event audit.Event, d *scope.Decision, why refusal) error {
 		c.server.log.Error("recording failed", "credential", l.holder.name, "error", err)
 	}
 	return err
+}
+
+// trace returns what the agent says this request is part of. Where it says so
+// twice, neither counts. It is recorded, never forwarded.
+func (c *conn) trace() (trace, span string) {
+	times := 0
+	for i := range c.head.Fields {
+		if f := &c.head.Fields[i]; text.EqualFold(f.Name, "Traceparent") {
+			trace, span, _ = audit.TraceOf(f.Value)
+			times++
+		}
+	}
+	if times > 1 {
+		return "", ""
+	}
+	return trace, span
 }

@@ -66,8 +66,8 @@ func (l *ledger) String() string {
 }
 
 type record struct {
-	Event, ID, JTI, Credential, Endpoint, Verdict, Reason, Method, Path string
-	Grants                                                              []string
+	Event, ID, TraceID, SpanID, JTI, Credential, Endpoint, Verdict, Reason, Method, Path string
+	Grants                                                                               []string
 }
 
 func (l *ledger) records(t testing.TB) []record {

@@ -28,3 +28,34 @@ func TestForward(t *testing.T) {
 		}
 	}
 }
+
+// TestTrace has the record name the trace that an agent's request is part of,
+// and the upstream hear nothing of it.
+func TestTrace(t *testing.T) {
+	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	const line = "traceparent: 00-" + trace + "-" + span + "-01\r\n"
+	for name, test := range map[string]struct {
+		why, path, fields string
+		said              bool
+	}{
+		"allowed":   {"an agent's spans lead to what it did", "/notes", line, true},
+		"refused":   {"and to what it could not do", "/admin", line, true},
+		"malformed": {"nothing that is no id goes into a record", "/notes", "Traceparent: 00-" + trace + "\r\n", false},
+		"twice":     {"which one?", "/notes", line + line, false},
+		"none":      {"there need not be one", "/notes", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, echo)
+			a := f.agent()
+			a.send(request("GET", test.path) + test.fields + "\r\n")
+			a.read("GET")
+			got := f.records.records(t)
+			if len(got) != 1 || (got[0].TraceID == trace && got[0].SpanID == span) != test.said || got[0].TraceID == "" == test.said {
+				t.Errorf("%s: recorded %+v", test.why, got)
+			}
+			if strings.Contains(strings.ToLower(f.upstream.bytes()), "traceparent") {
+				t.Errorf("the upstream got it")
+			}
+		})
+	}
+}

@@ -353,16 +353,28 @@ func (l *listener) connections() int {
 func (s *Server) Metrics(t *metrics.Text) {
 	var list []metrics.Holder
 	for _, h := range s.sorted() {
-		one := metrics.Holder{Credential: &h.stats, InFlight: h.inFlight.Load()}
-		one.Namespace, one.Name, _ = strings.Cut(h.name, "/")
-		if l := h.lease.Load(); l != nil {
-			one.LeaseEnds = max(0, float64(l.shown.Unix()))
-		}
-		list = append(list, one)
+		list = append(list, s.shown(h))
 	}
 	t.Holders(list)
 	t.Family("sallyport_connections", "gauge", "Connections of agents.")
 	t.Sample("sallyport_connections", float64(s.connections()))
+	t.Family("sallyport_connections_limit", "gauge", "How many of them may be open.")
+	t.Sample("sallyport_connections_limit", maxConnections)
+}
+
+// shown is a credential as metrics have it.
+func (s *Server) shown(h *holder) metrics.Holder {
+	out := metrics.Holder{Credential: &h.stats, InFlight: h.inFlight.Load()}
+	out.Namespace, out.Name, _ = strings.Cut(h.name, "/")
+	if l := h.lease.Load(); l != nil {
+		out.LeaseEnds = max(0, l.shown.Unix())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.held != nil {
+		out.Limit, out.Generation, out.Applied = h.held.Limits.Concurrency, h.held.Generation, h.at.Unix()
+	}
+	return out
 }
 
 // Seen counts what was denied since it was called before. It is not to be

@@ -111,7 +111,7 @@ func (s *Server) install(h *holder, a *applied) error {
 			return h.keep(err)
 		}
 	}
-	h.held, h.last, h.buckets, h.stale = c, versions{c.Object, c.Upstream}, renewed, false
+	h.held, h.at, h.last, h.buckets, h.stale = c, a.received, versions{c.Object, c.Upstream}, renewed, false
 	newest := c
 	if older != nil {
 		newest = older // the news, though not the document

@@ -35,6 +35,7 @@ type holder struct {
 
 	// Under Server.mu.
 	held *bundle.Credential // what is served; nil: nothing
+	at   time.Time          // since when
 	last versions           // the highest that was ever held
 	// stale says that the newest document could not be served: what is held has
 	// been replaced elsewhere, and ends with the lease that it has.

@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
+)
+
+// TestMetrics has the page tell what happened, and docs/reference/metrics.md
+// list what is on it.
+func TestMetrics(t *testing.T) {
+	f := newFixture(t, echo)
+	a := f.agent()
+	for _, path := range []string{"/notes/7", "/admin", "/notes/8"} {
+		a.send(request("GET", path) + "\r\n")
+		a.read("GET")
+	}
+	var page metrics.Text
+	f.server.Metrics(&page)
+	got := string(page.Bytes())
+	for _, want := range []string{
+		`sallyport_decisions_total{namespace="agents",credential="notes",decision="Allow",reason=""} 2`,
+		`sallyport_decisions_total{namespace="agents",credential="notes",decision="Deny",reason="OutOfScope"} 1`,
+		`sallyport_request_duration_seconds_count{namespace="agents",credential="notes"} 2`,
+		`sallyport_requests_in_flight{namespace="agents",credential="notes"} 0`,
+		`sallyport_connections 1`,
+	} {
+		if !strings.Contains(got, want+"\n") {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	for _, positive := range []string{"requests_in_flight_limit", "applied_timestamp_seconds", "applied_generation", "connections_limit"} {
+		if !regexp.MustCompile(`(?m)^sallyport_` + positive + `(\{.*\})? [1-9]`).MatchString(got) {
+			t.Errorf("%s is not above zero", positive)
+		}
+	}
+	text, err := os.ReadFile("../../docs/reference/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(names(got, `(?m)^# TYPE (\S+ \S+)$`, " "), names(string(text), "(?m)^\\| `(\\S+)` \\| (\\S+) \\|", " ")); diff != "" {
+		t.Errorf("docs/reference/metrics.md: -page +reference\n%s", diff)
+	}
+}
+
+// names are what the groups of a pattern match in a text.
+func names(text, pattern, separator string) []string {
+	all := map[string]bool{}
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		all[strings.Join(m[1:], separator)] = true
+	}
+	return slices.Sorted(maps.Keys(all))
+}
