@@ -92,6 +92,10 @@ bench: ## Measure the proxied request beside HAProxy, nginx and ReverseProxy
 bench-scale: ## Measure how fast changes reach 1,000 sidecars on a real API server
 	@hack/bench-scale.sh
 
+.PHONY: load
+load: build ## Run the data plane for ten minutes beside hostile agents: LOADTIME changes the length
+	@go run ./hack/load -length "$(or $(LOADTIME),10m)"
+
 ##@ Cluster
 .PHONY: up down logs
 up: ## Bring the local cluster up

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// workers is how many well-behaved agents there are, each with a connection.
+const workers = 64
+
+// tally is what came of a phase.
+type tally struct {
+	asked atomic.Int64
+	wrong atomic.Int64
+
+	mu   sync.Mutex
+	took []time.Duration // from the instant at which a request was due
+	said string          // the first wrong answer
+}
+
+func (t *tally) note(all []time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.took = append(t.took, all...)
+}
+
+func (t *tally) complain(format string, args ...any) {
+	t.wrong.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.said == "" {
+		t.said = fmt.Sprintf(format, args...)
+	}
+}
+
+// at returns a quantile of the times. It is called when the phase is over.
+func (t *tally) at(quantile float64) time.Duration {
+	slices.Sort(t.took)
+	if len(t.took) == 0 {
+		return 0
+	}
+	return t.took[int(quantile*float64(len(t.took)-1))]
+}
+
+// agents ask well-formed questions and know the answers.
+type agents struct {
+	subject *subject
+	client  *http.Client
+}
+
+func newAgents(s *subject) *agents {
+	return &agents{s, &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true},
+		Timeout:   time.Minute,
+	}}
+}
+
+// run asks for a time, rate times a second, or as fast as it goes where rate is
+// zero. A request that is late is asked at once, and its time runs from when it
+// was due, so that waiting counts.
+func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *tally {
+	t := &tally{}
+	start := time.Now()
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			var took []time.Duration
+			defer func() { t.note(took) }()
+			for i := w; ctx.Err() == nil; i += workers {
+				due := time.Now()
+				if rate > 0 {
+					due = start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+					if !until(ctx, due) {
+						return
+					}
+				}
+				if due.Sub(start) > length {
+					return
+				}
+				a.ask(ctx, t, i)
+				took = append(took, time.Since(due))
+			}
+		})
+	}
+	all.Wait()
+	return t
+}
+
+// until waits for an instant, and reports whether it came.
+func until(ctx context.Context, due time.Time) bool {
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ask asks the i-th question: most are granted, some are not, and some the
+// upstream does not answer to their end.
+func (a *agents) ask(ctx context.Context, t *tally, i int) {
+	t.asked.Add(1)
+	method, path, body, check := http.MethodGet, fmt.Sprintf("/items/%d", i), "", a.whole(i)
+	switch i % 10 {
+	case 5, 6, 7:
+		method, path, body = http.MethodPost, "/items", fmt.Sprintf(`{"id":%d,"text":%q}`, i, strings.Repeat("a", i%4000))
+	case 8:
+		path, check = fmt.Sprintf("/resets/%d", i), broken
+	case 9:
+		method, check = http.MethodDelete, refused
+	}
+	request, err := http.NewRequestWithContext(ctx, method, a.subject.base+path, strings.NewReader(body))
+	if err != nil {
+		t.complain("%s %s: %v", method, path, err)
+		return
+	}
+	request.Header.Set("Authorization", "Bearer "+a.subject.token)
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	status, text, err := a.do(request)
+	if why := check(status, text, err); why != "" && ctx.Err() == nil {
+		t.complain("%s %s: %s: %d, %d bytes, %v", method, path, why, status, len(text), err)
+	}
+}
+
+func (a *agents) do(request *http.Request) (status int, text []byte, err error) {
+	answer, err := a.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, err = io.ReadAll(answer.Body)
+	return answer.StatusCode, text, err
+}
+
+// whole wants the answer that belongs to i.
+func (a *agents) whole(i int) func(int, []byte, error) string {
+	return func(status int, text []byte, err error) string {
+		if err != nil || status != http.StatusOK || !bytes.Equal(text, answerOf(i)) {
+			return "not the answer to it"
+		}
+		return ""
+	}
+}
+
+// refused wants a refusal, told as one.
+func refused(status int, text []byte, err error) string {
+	if err != nil || status != http.StatusForbidden || !bytes.Contains(text, []byte(`"OutOfScope"`)) {
+		return "not refused"
+	}
+	return ""
+}
+
+// broken wants an answer that cannot be taken for whole.
+func broken(status int, _ []byte, err error) string {
+	if err == nil && status != http.StatusBadGateway {
+		return "a broken answer looks whole"
+	}
+	return ""
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// hostile are the agents that misbehave, and how many of each do so at once.
+var hostile = []struct {
+	name  string
+	many  int
+	visit func(ctx context.Context, c *net.TCPConn, s *subject)
+}{
+	{"half a header, a byte at a time", 16, func(ctx context.Context, c *net.TCPConn, s *subject) {
+		drip(ctx, c, s.head("GET", "/items/1")+"X-Slow: "+strings.Repeat("a", 1000))
+	}},
+	{"half a body", 16, func(ctx context.Context, c *net.TCPConn, s *subject) {
+		drip(ctx, c, s.head("POST", "/items")+"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 500))
+	}},
+	{"reset in the middle of a body", 4, func(_ context.Context, c *net.TCPConn, s *subject) {
+		say(c, s.head("POST", "/items")+"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+		_ = c.SetLinger(0)
+	}},
+	{"reset in the middle of an answer", 4, func(_ context.Context, c *net.TCPConn, s *subject) {
+		say(c, s.head("GET", "/large")+"\r\n")
+		_, _ = io.CopyN(io.Discard, c, 1000)
+		_ = c.SetLinger(0)
+	}},
+	{"an answer that is not read", 8, func(ctx context.Context, c *net.TCPConn, s *subject) {
+		say(c, s.head("GET", "/large")+"\r\n")
+		until(ctx, time.Now().Add(patience))
+	}},
+	{"a stream that is left", 8, func(ctx context.Context, c *net.TCPConn, s *subject) {
+		say(c, s.head("GET", "/drips")+"\r\n")
+		until(ctx, time.Now().Add(patience))
+	}},
+	{"a header without an end", 2, func(_ context.Context, c *net.TCPConn, s *subject) {
+		say(c, s.head("GET", "/items/1")+strings.Repeat("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n", 200))
+	}},
+	{"two framings", 2, func(_ context.Context, c *net.TCPConn, s *subject) {
+		say(c, s.head("POST", "/items")+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+		_, _ = io.CopyN(io.Discard, c, 100)
+	}},
+	{"nothing at all", 32, func(ctx context.Context, _ *net.TCPConn, _ *subject) { until(ctx, time.Now().Add(patience)) }},
+}
+
+const (
+	patience = 4 * time.Second
+	pause    = 50 * time.Millisecond // between two visits of one agent
+)
+
+func (s *subject) head(method, path string) string {
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, host, s.token)
+}
+
+// say writes what the other side may not want to read.
+func say(c net.Conn, text string) { _, _ = io.WriteString(c, text) }
+
+// drip writes a text one byte at a time, for as long as it is listened to.
+func drip(ctx context.Context, c net.Conn, text string) {
+	for i := 0; i < len(text) && until(ctx, time.Now().Add(10*time.Millisecond)); i++ {
+		if _, err := io.WriteString(c, text[i:i+1]); err != nil {
+			return
+		}
+	}
+}
+
+// harass lets all of them misbehave until ctx is done, and counts their visits.
+func harass(ctx context.Context, s *subject) (visits int, err error) {
+	at, err := url.Parse(s.base)
+	if err != nil {
+		return 0, fmt.Errorf("reading the address: %w", err)
+	}
+	var all sync.WaitGroup
+	counts := make(chan int, 1)
+	counts <- 0
+	for _, h := range hostile {
+		for range h.many {
+			all.Go(func() {
+				n := 0
+				for until(ctx, time.Now().Add(pause)) {
+					c, err := net.Dial("tcp", at.Host)
+					if err != nil {
+						continue // too many at once is an answer, too
+					}
+					h.visit(ctx, c.(*net.TCPConn), s)
+					_ = c.Close()
+					n++
+				}
+				counts <- n + <-counts
+			})
+		}
+	}
+	all.Wait()
+	return <-counts, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+//go:embed manifests.yaml
+var manifests []byte
+
+const host = "upstream.load.svc"
+
+// subject is the process under load.
+type subject struct {
+	cmd     *exec.Cmd
+	base    string // of its listener
+	token   string
+	records atomic.Int64 // of decisions
+	reading chan struct{}
+}
+
+// startSubject runs the data plane on the manifests, with its upstream at a
+// port. It ends with ctx.
+func startSubject(ctx context.Context, binary, dir string, port int, stderr io.Writer) (*subject, error) {
+	file, ready := filepath.Join(dir, "manifests.yaml"), filepath.Join(dir, "ready.json")
+	if err := os.WriteFile(file, manifests, 0o600); err != nil {
+		return nil, fmt.Errorf("writing manifests: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, binary, "run", "-f", file, "--ready-file", ready,
+		"--connect-to", host+":80=127.0.0.1:"+strconv.Itoa(port))
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", binary, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", binary, err)
+	}
+	s := &subject{cmd: cmd, reading: make(chan struct{})}
+	go s.count(said, stderr)
+	return s, s.await(ctx, ready)
+}
+
+// count counts the records, which are written to standard error, and passes all
+// else on.
+func (s *subject) count(said io.Reader, others io.Writer) {
+	defer close(s.reading)
+	const longest = 64 << 10
+	lines := bufio.NewScanner(said)
+	lines.Buffer(nil, longest)
+	for lines.Scan() {
+		if bytes.Contains(lines.Bytes(), []byte(`"event":"decision"`)) {
+			s.records.Add(1)
+		} else if !bytes.Contains(lines.Bytes(), []byte(`"event":`)) {
+			_, _ = fmt.Fprintf(others, "%s\n", lines.Bytes())
+		}
+	}
+}
+
+func (s *subject) await(ctx context.Context, ready string) error {
+	var is struct {
+		Credentials []struct {
+			Token     string
+			Endpoints []struct{ URL string }
+		}
+	}
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		text, err := os.ReadFile(ready)
+		if err == nil {
+			tick.Stop()
+			if err := json.Unmarshal(text, &is); err != nil {
+				return fmt.Errorf("reading the ready file: %w", err)
+			}
+			s.token, s.base = is.Credentials[0].Token, is.Credentials[0].Endpoints[0].URL
+			return nil
+		}
+		select {
+		case <-s.reading:
+			tick.Stop()
+			return fmt.Errorf("the data plane ended: %w", s.cmd.Wait())
+		case <-ctx.Done():
+			tick.Stop()
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends the process and waits for all it wrote.
+func (s *subject) stop() error {
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+		return fmt.Errorf("stopping: %w", err)
+	}
+	<-s.reading
+	exit := (*exec.ExitError)(nil)
+	if err := s.cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("stopping: %w", err)
+	}
+	return nil
+}
+
+// resident is its memory, in bytes.
+func (s *subject) resident() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading memory: %w", err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// descriptors counts what it has open.
+func (s *subject) descriptors() (int, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+	return len(open), err
+}
