@@ -123,8 +123,8 @@ func (b *Broker) precheck(r *http.Request) (string, error) {
 	if _, err := b.reviewer.Precheck(token); err != nil {
 		return "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
 	}
-	if !b.limits.allow(r.RemoteAddr) {
-		return "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams from this address: come back later")
+	if bucket, err := b.bucket(r.Context(), r.RemoteAddr, token); err != nil || !b.limits.allow(bucket) {
+		return "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams of this pod, or from its address: come back later")
 	}
 	newest, err := strconv.Atoi(r.Header.Get("Sallyport-Document"))
 	if err != nil || newest < bundle.Version {
