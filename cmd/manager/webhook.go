@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,9 +14,13 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/podwebhook"
 )
 
-// drain is how long a replica that is told to stop goes on serving, so that no
-// API server meets a closed door.
-const drain = 15 * time.Second
+// A replica that is told to stop says that it is not ready, and goes on serving
+// until every API server knows: none meets a closed door. Then it asks those
+// that are connected to go elsewhere, and ends what is under way.
+const (
+	drain       = 15 * time.Second
+	endUnderWay = 10 * time.Second
+)
 
 // webhookOptions are the command line of the role webhook.
 type webhookOptions struct {
@@ -35,6 +40,7 @@ func webhookCommand() *cobra.Command {
 	f.StringVar(&o.Image, "sidecar-image", "", "image of the sidecar, by digest")
 	f.StringVar(&o.Broker, "broker", defaultBroker, "host:port that sidecars connect to")
 	f.StringVar(&o.CertDir, "cert-dir", "/etc/sallyport/webhook-tls", "directory of tls.crt, tls.key and ca.crt")
+	f.StringVar(&o.Host, "host", "", "address to serve on; empty: all")
 	f.IntVar(&o.Port, "port", 9443, "port to serve on")
 	f.StringArrayVar(&o.Tolerate, "dangerously-tolerate", nil, tolerateUsage)
 	f.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
@@ -53,7 +59,7 @@ func runWebhook(ctx context.Context, o webhookOptions) error {
 	if err != nil {
 		return err
 	}
-	grace := drain
+	grace := endUnderWay
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                  s,
 		HealthProbeBindAddress:  o.healthAddress,
@@ -67,8 +73,14 @@ func runWebhook(ctx context.Context, o webhookOptions) error {
 	if err := mgr.AddHealthzCheck("process", healthz.Ping); err != nil {
 		return fmt.Errorf("adding a check: %w", err)
 	}
+	if err := mgr.AddReadyzCheck("stopping", func(*http.Request) error { return ctx.Err() }); err != nil {
+		return fmt.Errorf("adding a check: %w", err)
+	}
 	if err := podwebhook.SetupWithManager(ctx, mgr, o.Options); err != nil {
 		return err
 	}
-	return mgr.Start(ctx)
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drain, end) })()
+	return mgr.Start(serving)
 }

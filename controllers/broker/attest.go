@@ -2,14 +2,22 @@ package broker
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -126,4 +134,118 @@ func dropsRaw(s *corev1.SecurityContext) bool {
 		return name == "NET_RAW" || name == "ALL"
 	}
 	return slices.ContainsFunc(s.Capabilities.Drop, raw) && !slices.ContainsFunc(s.Capabilities.Add, raw)
+}
+
+// ConditionSidecar is the condition of a pod whose sidecar has connected. Its
+// message is a [claim]: the pod is served to whoever has that key, and to nobody
+// else who has a token of it.
+const ConditionSidecar corev1.PodConditionType = "sallyport.dev/Sidecar"
+
+// reasonConnected is the one reason of ConditionSidecar.
+const reasonConnected = "Connected"
+
+// claimTries bounds how often a claim is tried again that another write of the
+// pod was in the way of.
+const claimTries = 10
+
+// errClaimed says that somebody else has connected for the pod.
+var errClaimed = errors.New("a process with another key has connected for this pod before")
+
+// claim is what a pod is kept to: the key that its sidecar showed first. One
+// that lost its key, as when the node was started anew, may show another once
+// the kubelet says that it was restarted since.
+type claim struct {
+	key      string // digest of the public key
+	restarts int32  // of the sidecar, at least, when it showed the key
+}
+
+func (c claim) String() string { return fmt.Sprintf("key=%s restarts=%d", c.key, c.restarts) }
+
+// claimOf reads the claim of pod; there may be none. One that cannot be read is
+// nobody's.
+func claimOf(pod *corev1.Pod) (c claim, held bool) {
+	for i := range pod.Status.Conditions {
+		if one := &pod.Status.Conditions[i]; one.Type == ConditionSidecar {
+			if _, err := fmt.Sscanf(one.Message, "key=%s restarts=%d", &c.key, &c.restarts); err != nil || c.String() != one.Message {
+				c = claim{restarts: restarts(pod)}
+			}
+			return c, true
+		}
+	}
+	return c, false
+}
+
+// restarts is how often the sidecar was restarted, as the kubelet says.
+func restarts(pod *corev1.Pod) int32 {
+	for i := range pod.Status.InitContainerStatuses {
+		if s := &pod.Status.InitContainerStatuses[i]; s.Name == inject.ContainerName {
+			return s.RestartCount
+		}
+	}
+	return 0
+}
+
+// shownKey is the digest of the key by which whoever sends r has shaken hands.
+func shownKey(r *http.Request) (string, bool) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return "", false
+	}
+	sum := sha256.Sum256(r.TLS.PeerCertificates[0].RawSubjectPublicKeyInfo)
+	return hex.EncodeToString(sum[:]), true
+}
+
+// claim keeps pod to a key, or says that it is kept to another: [errClaimed].
+// Replicas agree by the API server, which takes one of two claims.
+func (b *Broker) claim(ctx context.Context, pod *corev1.Pod, key string) error {
+	for range claimTries {
+		held, ok := claimOf(pod)
+		now := claim{key, max(restarts(pod), held.restarts)}
+		switch {
+		case ok && held == now:
+			return nil
+		case ok && held.key != key && now.restarts == held.restarts:
+			return errClaimed
+		}
+		err := b.writeClaim(ctx, pod, now)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		live := &corev1.Pod{}
+		if err := b.apiReader.Get(ctx, client.ObjectKeyFromObject(pod), live); err != nil {
+			return fmt.Errorf("reading pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		}
+		if live.UID != pod.UID {
+			return errGone
+		}
+		pod = live
+	}
+	return errors.New("the pod changes too often")
+}
+
+// writeClaim fails where pod is not the newest version.
+func (b *Broker) writeClaim(ctx context.Context, pod *corev1.Pod, c claim) error {
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": pod.UID, "resourceVersion": pod.ResourceVersion},
+		"status": map[string]any{"conditions": []corev1.PodCondition{{
+			Type: ConditionSidecar, Status: corev1.ConditionTrue, Reason: reasonConnected, Message: c.String(), LastTransitionTime: metav1.NewTime(b.now()),
+		}}},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding claim of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	return b.client.Status().Patch(ctx, pod.DeepCopy(), client.RawPatch(types.StrategicMergePatchType, patch))
+}
+
+// stillClaimed tells whether the pod of a stream is kept to its key: a flaw where
+// it is kept to another. What the kubelet says of restarts goes into the claim.
+func (b *Broker) stillClaimed(ctx context.Context, pod *corev1.Pod, key string) (flaw, err error) {
+	if _, ok := claimOf(pod); !ok {
+		return nil, nil // the cache trails what was written when the stream was opened
+	}
+	if err := b.claim(ctx, pod, key); errors.Is(err, errClaimed) {
+		return err, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return nil, nil
 }

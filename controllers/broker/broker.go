@@ -169,7 +169,7 @@ func (b *Broker) Serve(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		Protocols:         &protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingEvery, PingTimeout: pingEvery},
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: b.certificate, NextProtos: []string{"h2"}},
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: b.certificate, NextProtos: []string{"h2"}, ClientAuth: tls.RequestClientCert},
 		// What strangers do wrong in a handshake is no news, and not theirs to
 		// write into our log.
 		ErrorLog: log.New(discard{}, "", 0),

@@ -333,9 +333,11 @@ func TestBrokerRestarts(t *testing.T) {
 	s.mu.Unlock()
 }
 
-// TestNewStreamReplaces opens a second stream for one pod.
+// TestNewStreamReplaces opens a second stream for one pod, as a sidecar that was
+// restarted does.
 func TestNewStreamReplaces(t *testing.T) {
 	w := newWorld(t)
+	w.private = t.TempDir()
 	pod := w.pod("a", "agent", nil, "notes")
 	first := w.connect(pod)
 	first.awaitServed("notes")

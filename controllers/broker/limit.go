@@ -1,20 +1,62 @@
 package broker
 
 import (
+	"context"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/time/rate"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/sallyport-dev/sallyport/controllers/identity"
 )
 
-// What one address may do. Streams cost the API server a review each.
+// What one address, or a pod at it, may do. Streams cost the API server a review
+// each.
 const (
 	streamsPerSecond = 1
 	streamBurst      = 5
-	maxAddresses     = 16384
+	maxBuckets       = 16384
 )
 
-// limits bounds the streams that an address may open. It is safe for
+// bucket names whose limit a request counts against, of which nobody has been
+// asked yet who sent it. A pod is not to be kept waiting by others behind its
+// address: a token that was good before counts as its pod's own, and one that
+// claims a pod which has the address, or is on the node that does, as that
+// pod's at the address. What else comes from an address shares one.
+func (b *Broker) bucket(ctx context.Context, remote, token string) (string, error) {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return "", err
+	}
+	if uid, ok := b.reviewer.Known(token); ok {
+		return "pod " + string(uid), nil
+	}
+	name, uid := identity.Claimed(token)
+	pod := &corev1.Pod{}
+	if b.client.Get(ctx, name, pod) == nil && pod.UID == uid && lives(pod, host) {
+		return "pod " + string(uid) + " at " + host, nil
+	}
+	return host, nil
+}
+
+// lives tells whether host is an address of pod, or of its node.
+func lives(pod *corev1.Pod, host string) bool {
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	is := func(text string) bool {
+		own, err := netip.ParseAddr(text)
+		return err == nil && own.Unmap() == address.Unmap()
+	}
+	return slices.ContainsFunc(pod.Status.PodIPs, func(p corev1.PodIP) bool { return is(p.IP) }) ||
+		slices.ContainsFunc(pod.Status.HostIPs, func(p corev1.HostIP) bool { return is(p.IP) })
+}
+
+// limits bounds the streams that a bucket may open. It is safe for
 // concurrent use. The zero value allows none.
 type limits struct {
 	perSecond rate.Limit
@@ -24,21 +66,17 @@ type limits struct {
 	all map[string]*rate.Limiter
 }
 
-// allow tells whether the peer at remote, host:port, may open a stream now.
-func (l *limits) allow(remote string) bool {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		return false
-	}
+// allow tells whether one more stream may be opened now.
+func (l *limits) allow(bucket string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.all == nil || len(l.all) >= maxAddresses {
+	if l.all == nil || len(l.all) >= maxBuckets {
 		// Whoever has that many addresses is not held up by this limit; the
 		// memory is bounded all the same.
 		l.all = map[string]*rate.Limiter{}
 	}
-	if l.all[host] == nil {
-		l.all[host] = rate.NewLimiter(l.perSecond, l.burst)
+	if l.all[bucket] == nil {
+		l.all[bucket] = rate.NewLimiter(l.perSecond, l.burst)
 	}
-	return l.all[host].Allow()
+	return l.all[bucket].Allow()
 }

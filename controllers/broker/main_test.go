@@ -126,6 +126,7 @@ type world struct {
 	stop             context.CancelFunc // of the broker's listener
 	stopped          chan struct{}
 	cache            cache.Cache
+	private          string // what sidecars keep; empty: each for itself
 }
 
 var worlds atomic.Int64

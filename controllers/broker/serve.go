@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -61,12 +63,13 @@ func answer(w http.ResponseWriter, err error) {
 
 // serveStream identifies a sidecar, cheapest checks first, and serves it.
 func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
-	id, token, err := b.admit(r)
+	id, token, key, err := b.admit(r)
 	if err != nil {
 		log.FromContext(r.Context()).V(1).Info("refused a stream", "address", r.RemoteAddr, "reason", err.Error())
 		return err
 	}
 	s := newStream(b, id, sha256.Sum256([]byte(token)))
+	s.key = key
 	if !b.open(s) {
 		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "this replica shuts down")
 	}
@@ -100,17 +103,19 @@ func (b *Broker) send(w io.Writer, control *http.ResponseController, f *bundle.F
 	return control.SetWriteDeadline(time.Time{})
 }
 
-// admit tells which pod asks and by which token, or refuses.
-func (b *Broker) admit(r *http.Request) (identity.Identity, string, error) {
-	token, err := b.precheck(r)
-	if err != nil {
-		return identity.Identity{}, "", err
+// admit tells which pod asks, by which token and with which key, or refuses.
+func (b *Broker) admit(r *http.Request) (id identity.Identity, token, key string, err error) {
+	if token, err = b.precheck(r); err != nil {
+		return id, "", "", err
 	}
-	id, err := b.identify(r.Context(), token)
-	if err != nil {
-		return identity.Identity{}, "", err
+	if id, err = b.identify(r.Context(), token); err != nil {
+		return id, "", "", err
 	}
-	return id, token, b.vouch(r.Context(), id)
+	key, ok := shownKey(r)
+	if !ok {
+		return id, "", "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "show a certificate of the sidecar's own in the handshake")
+	}
+	return id, token, key, b.vouch(r.Context(), id, key)
 }
 
 // precheck refuses whatever nobody has to be asked about, so that a flood of
@@ -123,8 +128,8 @@ func (b *Broker) precheck(r *http.Request) (string, error) {
 	if _, err := b.reviewer.Precheck(token); err != nil {
 		return "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
 	}
-	if !b.limits.allow(r.RemoteAddr) {
-		return "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams from this address: come back later")
+	if bucket, err := b.bucket(r.Context(), r.RemoteAddr, token); err != nil || !b.limits.allow(bucket) {
+		return "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams of this pod, or from its address: come back later")
 	}
 	newest, err := strconv.Atoi(r.Header.Get("Sallyport-Document"))
 	if err != nil || newest < bundle.Version {
@@ -146,8 +151,9 @@ func (b *Broker) identify(ctx context.Context, token string) (identity.Identity,
 	return id, nil
 }
 
-// vouch refuses unless the pod of id lives and is what injection made of it.
-func (b *Broker) vouch(ctx context.Context, id identity.Identity) error {
+// vouch refuses unless the pod of id lives, is what injection made of it, and is
+// kept to that key.
+func (b *Broker) vouch(ctx context.Context, id identity.Identity, key string) error {
 	pod, err := b.pod(ctx, id)
 	switch {
 	case errors.Is(err, errGone):
@@ -162,6 +168,22 @@ func (b *Broker) vouch(ctx context.Context, id identity.Identity) error {
 	case flaw != nil:
 		b.conditions.want(id.UID, failedAttestation(id, flaw), false)
 		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, flaw.Error())
+	}
+	return b.vouchForKey(ctx, pod, key)
+}
+
+// vouchForKey refuses whoever is not the one that the pod is kept to. That the
+// pod has a token elsewhere is told by an Event; what it enforces stays as it is.
+func (b *Broker) vouchForKey(ctx context.Context, pod *corev1.Pod, key string) error {
+	err := b.claim(ctx, pod, key)
+	switch {
+	case errors.Is(err, errGone), apierrors.IsNotFound(err):
+		return refuse(http.StatusForbidden, v1alpha1.ReasonRevoked, "there is no such pod, or another one in its place")
+	case errors.Is(err, errClaimed):
+		b.conditions.events.Eventf(pod, nil, corev1.EventTypeWarning, v1alpha1.ReasonAttestationFailed, "Attest", "a stream was refused: %v", err)
+		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, err.Error())
+	case err != nil:
+		return refuse(http.StatusServiceUnavailable, v1alpha1.ReasonNotReady, "the pod cannot be kept to the sidecar's key now")
 	}
 	return nil
 }

@@ -66,6 +66,14 @@ func (w *world) connectWith(token string, refuse []bundle.ApplyError) *fakeSidec
 // connectVia connects by a dialer of the test's, or by the network.
 func (w *world) connectVia(token string, refuse []bundle.ApplyError, dial func(context.Context, string, string) (net.Conn, error)) *fakeSidecar {
 	w.t.Helper()
+	private := w.private
+	if private == "" {
+		private = w.t.TempDir()
+	}
+	store, err := sidecar.OpenStore(private, w.t.TempDir())
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	file := filepath.Join(w.t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
 		w.t.Fatal(err)
@@ -77,7 +85,7 @@ func (w *world) connectVia(token string, refuse []bundle.ApplyError, dial func(c
 		defer close(done)
 		err := sidecar.Run(ctx, sidecar.Options{
 			Broker: w.address, TokenFile: file, Roots: roots, Version: "test",
-			Apply: s.apply, Revoke: s.revoke, Extend: s.extend, Dial: dial,
+			Apply: s.apply, Revoke: s.revoke, Extend: s.extend, Dial: dial, Store: store,
 			Log: slog.New(slog.NewTextHandler(s.log, nil)),
 		})
 		if err != nil {

@@ -43,6 +43,7 @@ type stream struct {
 	b      *Broker
 	id     identity.Identity
 	token  [sha256.Size]byte // what acks come with
+	key    string            // that the sidecar showed
 	opened time.Time
 	dirty  chan struct{} // has room for one
 	end    chan string   // has room for one: why the stream is to end
@@ -203,6 +204,9 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 		return err
 	}
 	names, flaw, err := s.b.attestAgain(pod, s.id, &s.attested)
+	if err == nil && flaw == nil {
+		flaw, err = s.b.stillClaimed(ctx, pod, s.key)
+	}
 	if err != nil {
 		return err
 	}

@@ -186,6 +186,55 @@ func TestFloodIsBounded(t *testing.T) {
 	}
 }
 
+// TestKnown holds what tells old friends from strangers: a yes until the token
+// expires, and no flood of strangers makes it forgotten.
+func TestKnown(t *testing.T) {
+	now := start
+	f := &fake{status: status()}
+	r := New(f, issuer, func() time.Time { return now })
+	if _, ok := r.Known(good); ok {
+		t.Error("a stranger is known")
+	}
+	if _, err := r.Identify(context.Background(), good); err != nil {
+		t.Fatal(err)
+	}
+	f.status.Authenticated = false
+	for i := range 2 * maxAnswers {
+		_, _ = r.Identify(context.Background(), jwt(payload(issuer, `"broker.sallyport.dev"`, start.Add(time.Duration(i+1)*time.Second))))
+	}
+	now = start.Add(10*time.Minute - 1)
+	if uid, ok := r.Known(good); !ok || uid != "uid-1" {
+		t.Errorf("known as %q, %v", uid, ok)
+	}
+	if _, err := r.Identify(context.Background(), good); !errors.Is(err, ErrRefused) {
+		t.Errorf("err = %v: to be known is not to be good", err)
+	}
+	if _, ok := r.Known(good); ok {
+		t.Error("one that the API server does not vouch for any more is known")
+	}
+	f.status.Authenticated, now = true, start
+	fresh := jwt(payload(issuer, `"broker.sallyport.dev"`, start.Add(time.Minute)) + " ")
+	if _, err := r.Identify(context.Background(), fresh); err != nil {
+		t.Fatal(err)
+	}
+	now = start.Add(time.Minute)
+	if _, ok := r.Known(fresh); ok {
+		t.Error("one that has expired is known")
+	}
+}
+
+func TestClaimed(t *testing.T) {
+	name, uid := Claimed(jwt(`{"kubernetes.io":{"namespace":"agents","pod":{"name":"notes-0","uid":"uid-1"}}}`))
+	if name != (types.NamespacedName{Namespace: "agents", Name: "notes-0"}) || uid != "uid-1" {
+		t.Errorf("claims %v %q", name, uid)
+	}
+	for _, token := range []string{"", "x", jwt("[]"), jwt(`{"kubernetes.io":1}`), jwt("{}")} {
+		if name, uid := Claimed(token); name.Name != "" || uid != "" {
+			t.Errorf("%q claims %v %q", token, name, uid)
+		}
+	}
+}
+
 func TestIssuerOf(t *testing.T) {
 	if got, err := IssuerOf(good); err != nil || got != issuer {
 		t.Errorf("IssuerOf = %q, %v", got, err)

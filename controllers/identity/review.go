@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -139,6 +140,16 @@ func only(values authenticationv1.ExtraValue) string {
 	return values[0]
 }
 
+// Known returns the pod of a token that the API server has vouched for and that
+// has not expired, however long ago that was. It is for telling old friends from
+// strangers; whether the token is good is for [Reviewer.Identify] to say.
+func (r *Reviewer) Known(token string) (types.UID, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a, ok := r.answers[sha256.Sum256([]byte(token))]
+	return a.identity.UID, ok && a.err == nil && r.now().Before(a.identity.Expires)
+}
+
 func (r *Reviewer) recall(hash [sha256.Size]byte) (answer, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -160,12 +171,17 @@ func (r *Reviewer) remember(hash [sha256.Size]byte, id Identity, err error) {
 	r.answers[hash] = answer{id, err, until}
 }
 
-// forget makes room: for what is over, or, under a flood, for everything.
+// forget makes room: for what is over and, under a flood, for every no, and at
+// last for everything.
 func (r *Reviewer) forget(now time.Time) {
-	for hash, a := range r.answers {
-		if !now.Before(a.until) {
-			delete(r.answers, hash)
+	maps.DeleteFunc(r.answers, func(_ [sha256.Size]byte, a answer) bool {
+		if a.err == nil {
+			return !now.Before(a.identity.Expires)
 		}
+		return !now.Before(a.until)
+	})
+	if len(r.answers) >= maxAnswers {
+		maps.DeleteFunc(r.answers, func(_ [sha256.Size]byte, a answer) bool { return a.err != nil })
 	}
 	if len(r.answers) >= maxAnswers {
 		clear(r.answers)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
 
@@ -32,6 +34,13 @@ type claims struct {
 	Issuer   string          `json:"iss"`
 	Audience json.RawMessage `json:"aud"`
 	Expires  int64           `json:"exp"`
+	Bound    struct {
+		Namespace string
+		Pod       struct {
+			Name string
+			UID  types.UID
+		}
+	} `json:"kubernetes.io"`
 }
 
 // Precheck tells whether token has the shape, the issuer, the audience and the
@@ -52,6 +61,16 @@ func (r *Reviewer) Precheck(token string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%w: it has expired", ErrRefused)
 	}
 	return expires, nil
+}
+
+// Claimed returns the pod that token says to be bound to, which is anybody's
+// word: nothing is given for it.
+func Claimed(token string) (types.NamespacedName, types.UID) {
+	c, err := read(token)
+	if err != nil {
+		return types.NamespacedName{}, ""
+	}
+	return types.NamespacedName{Namespace: c.Bound.Namespace, Name: c.Bound.Pod.Name}, c.Bound.Pod.UID
 }
 
 // IssuerOf returns the issuer of a service-account token, such as the manager's

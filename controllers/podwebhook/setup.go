@@ -60,6 +60,9 @@ type Options struct {
 	// ca.crt, the authorities that sidecars trust. All are read again when they
 	// change.
 	CertDir string
+	// Host is the address to serve on; empty: all of them. Loopback is always to
+	// be among them, since that is where a replica looks whether it serves.
+	Host string
 	// Port to serve on.
 	Port int
 	// Tolerate is that of [inject.Settings]. The broker has to tolerate the same.
@@ -85,7 +88,7 @@ func (o Options) Validate() error {
 // is called with.
 func NewServer(o Options) webhook.Server {
 	return webhook.NewServer(webhook.Options{
-		Port: o.Port, CertDir: o.CertDir, CertName: fileCert, KeyName: fileKey,
+		Host: o.Host, Port: o.Port, CertDir: o.CertDir, CertName: fileCert, KeyName: fileKey,
 		TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS13 }},
 	})
 }

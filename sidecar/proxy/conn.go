@@ -3,7 +3,11 @@ package proxy
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"io"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -209,4 +213,54 @@ func (c *conn) trace() (trace, span string) {
 		return "", ""
 	}
 	return trace, span
+}
+
+// readBody goes on reading the body into memory: all of it, or where it is longer
+// than limit, more than that of it.
+func (c *conn) readBody(limit int64) error {
+	if c.memory == nil {
+		c.memory = bodyMemory.Get().(*[]byte)
+		c.body, c.read = (*c.memory)[:0], true
+	}
+	b := c.reader.Body()
+	for int64(len(c.body)) <= limit {
+		if len(c.body) == cap(c.body) {
+			// Memory follows the bytes that come, not the length that is claimed.
+			c.body = slices.Grow(c.body, max(leastBody, len(c.body)))
+		}
+		n, err := b.Read(c.body[len(c.body):cap(c.body)])
+		c.body = c.body[:len(c.body)+n]
+		if c.whole = errors.Is(err, io.EOF); c.whole {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bodyMemory has the memory of bodies that were read.
+var bodyMemory = sync.Pool{New: func() any { return &[]byte{} }}
+
+const (
+	leastBody = 4 << 10
+	mostKept  = 64 << 10
+)
+
+// forget gives the memory of the body back.
+func (c *conn) forget() {
+	c.life.hold(nil)
+	if c.memory != nil {
+		giveBack(c.memory, c.body)
+	}
+	c.memory, c.body = nil, nil
+}
+
+// giveBack gives memory of [bodyMemory] back, which text may have outgrown.
+func giveBack(memory *[]byte, text []byte) {
+	if cap(text) <= mostKept {
+		*memory = text[:0]
+		bodyMemory.Put(memory)
+	}
 }

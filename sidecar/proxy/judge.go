@@ -2,9 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"io"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -33,10 +30,7 @@ func (c *conn) exchange() bool {
 	defer c.listener.holder.leave()
 	c.life.admit()
 	defer c.forget()
-	if d.Verdict == scope.Undecided {
-		d, why = c.judgeBody(d)
-	}
-	if !why.is() {
+	if d, why = c.judgeWhole(d); !why.is() {
 		why = c.admit(&d)
 	}
 	if !why.is() {
@@ -75,10 +69,7 @@ func (c *conn) refuseUnrecorded() bool {
 // allow by name is refused.
 func (c *conn) judge() (scope.Decision, refusal) {
 	v, now := c.view, c.server.now()
-	head := scope.Head{
-		Method: c.head.Method, Target: c.head.Target, Fields: c.head.Fields,
-		HasBody: !c.head.Framing.Empty(), Upgrade: c.head.Upgrade != "",
-	}
+	head := c.headRead()
 	unread := c.request.Parse(&head, &v.profile)
 	c.path = c.request.AppendPath(c.path)
 	for _, refuse := range [...]func() refusal{
@@ -92,6 +83,14 @@ func (c *conn) judge() (scope.Decision, refusal) {
 		}
 	}
 	return c.decide()
+}
+
+// headRead is the head of the request as it is judged.
+func (c *conn) headRead() scope.Head {
+	return scope.Head{
+		Method: c.head.Method, Target: c.head.Target, Fields: c.head.Fields,
+		HasBody: !c.head.Framing.Empty(), Upgrade: c.head.Upgrade != "",
+	}
 }
 
 // standing refuses while the credential is not to be used at all.
@@ -265,6 +264,33 @@ func verdict(d, older *scope.Decision) refusal {
 	return refusal{}
 }
 
+// judgeWhole judges the body where the head does not tell, and all of it again
+// where the credential has changed meanwhile: a slow request must not carry an
+// old scope past the new one. From then on a change finds it: see
+// [conn.review].
+func (c *conn) judgeWhole(d scope.Decision) (scope.Decision, refusal) {
+	for {
+		why := refusal{}
+		if d.Verdict == scope.Undecided {
+			d, why = c.judgeBody(d)
+		}
+		if why.is() {
+			return d, why
+		}
+		// First held, then the view: who swaps the view and then looks at what
+		// is held misses no one.
+		c.life.hold(c.view)
+		v := c.listener.view.Load()
+		if v == nil || v == c.view {
+			return d, refusal{}
+		}
+		c.life.hold(nil)
+		if d, why = c.judgeAnew(v); why.is() {
+			return d, why
+		}
+	}
+}
+
 // judgeBody reads the body of a request that is undecided, and decides: by its
 // beginning, or by more of it where that does not tell. Whatever happened while
 // it was read counts.
@@ -291,68 +317,18 @@ func (c *conn) judgeBody(d scope.Decision) (scope.Decision, refusal) {
 	return d, refusal{}
 }
 
-// judgeAnew judges a request whose credential has changed while its body was
-// read: a slow body must not carry an old scope past the new one.
+// judgeAnew judges a request whose credential has changed while it was read.
 func (c *conn) judgeAnew(v *view) (scope.Decision, refusal) {
 	c.view = v
-	if !c.whole {
+	if c.read && !c.whole {
 		return scope.Decision{}, refusal{reason: scope.NotReady, detail: "the credential has changed while the request was read: send it again", close: true}
 	}
 	c.path = c.path[:0]
 	d, why := c.judge()
-	if why.is() || d.Verdict == scope.Allow && !c.head.Framing.Empty() && int64(len(c.body)) <= d.Body.MaxBytes {
+	if why.is() || !c.read || d.Verdict == scope.Allow && !c.head.Framing.Empty() && int64(len(c.body)) <= d.Body.MaxBytes {
 		return d, why
 	}
 	return c.decideBody()
-}
-
-// readBody goes on reading the body into memory: all of it, or where it is longer
-// than limit, more than that of it.
-func (c *conn) readBody(limit int64) error {
-	if c.memory == nil {
-		c.memory = bodyMemory.Get().(*[]byte)
-		c.body, c.read = (*c.memory)[:0], true
-	}
-	b := c.reader.Body()
-	for int64(len(c.body)) <= limit {
-		if len(c.body) == cap(c.body) {
-			// Memory follows the bytes that come, not the length that is claimed.
-			c.body = slices.Grow(c.body, max(leastBody, len(c.body)))
-		}
-		n, err := b.Read(c.body[len(c.body):cap(c.body)])
-		c.body = c.body[:len(c.body)+n]
-		if c.whole = errors.Is(err, io.EOF); c.whole {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// bodyMemory has the memory of bodies that were read.
-var bodyMemory = sync.Pool{New: func() any { return &[]byte{} }}
-
-const (
-	leastBody = 4 << 10
-	mostKept  = 64 << 10
-)
-
-// forget gives the memory of the body back.
-func (c *conn) forget() {
-	if c.memory != nil {
-		giveBack(c.memory, c.body)
-	}
-	c.memory, c.body = nil, nil
-}
-
-// giveBack gives memory of [bodyMemory] back, which text may have outgrown.
-func giveBack(memory *[]byte, text []byte) {
-	if cap(text) <= mostKept {
-		*memory = text[:0]
-		bodyMemory.Put(memory)
-	}
 }
 
 // charge counts an allowed request against the limits of those that allow it,

@@ -38,7 +38,8 @@ type life struct {
 	until time.Time
 	since time.Time // idle, or reading a request
 
-	admitted bool // the exchange counts against the limit of concurrent ones
+	admitted bool  // the exchange counts against the limit of concurrent ones
+	held     *view // what allowed the exchange, whose request stays as it is; nil: none is held
 	ended    scope.Reason
 	broke    bool // by interrupt
 
@@ -58,6 +59,14 @@ func (l *life) admit() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.admitted = true
+}
+
+// hold says by which view the exchange was allowed. Until it is said that none
+// is held, the request stays as it was judged.
+func (l *life) hold(v *view) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = v
 }
 
 // waiting tells since when nothing but the agent has been waited for.

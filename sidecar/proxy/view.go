@@ -109,6 +109,7 @@ type view struct {
 	// rules are those of the grants and of the ceiling, and of the two behind
 	// the floor. What is allowed must hold to each of them.
 	rules    [4]rules
+	grants   [4][]scope.Grant // behind them
 	profile  scope.Profile
 	swap     *credential.Swap
 	tokens   *credential.Tokens
@@ -282,7 +283,7 @@ func (v *view) compile(h *holder, e *bundle.Endpoint, c *bundle.Credential, at i
 }
 
 func (v *view) addRules(h *holder, grants []scope.Grant, at int, renewed limit.Buckets) error {
-	v.rules[at] = rules{}
+	v.rules[at], v.grants[at] = rules{}, grants
 	for i := range grants {
 		one, err := newRule(h, &grants[i], at, renewed)
 		if err != nil {

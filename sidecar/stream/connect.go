@@ -51,7 +51,7 @@ func (c *client) transport() (*http.Transport, error) {
 		Proxy:                  nil,
 		Protocols:              &protocols,
 		DialContext:            c.Dial,
-		TLSClientConfig:        &tls.Config{RootCAs: roots, ServerName: c.host, MinVersion: tls.VersionTLS13},
+		TLSClientConfig:        &tls.Config{RootCAs: roots, ServerName: c.host, MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{c.own}},
 		TLSHandshakeTimeout:    connectTime,
 		ResponseHeaderTimeout:  answerTime,
 		MaxResponseHeaderBytes: maxRefusal,

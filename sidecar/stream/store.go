@@ -13,11 +13,13 @@ const (
 	rootsFile = "roots.pem"
 	tokenFile = "token"
 	newFile   = ".new"
+	keyFile   = "key.pem"
 	maxRoots  = 256 << 10
+	maxKey    = 4 << 10
 )
 
-// Store keeps files: the broker's authorities where the sidecar alone reads
-// them, and tokens where the agent does. Every write makes a new file and
+// Store keeps files: the broker's authorities and the sidecar's own key where
+// the sidecar alone reads them, and tokens where the agent does. Every write makes a new file and
 // renames it, under a directory that no link leads out of, so that a reader
 // never sees half of one and nobody can lead a write elsewhere. A nil Store
 // keeps nothing.
@@ -44,22 +46,36 @@ func (s *Store) Close() error { return errors.Join(s.private.Close(), s.agent.Cl
 
 // roots returns the authorities that were kept; empty: none.
 func (s *Store) roots() string {
-	if s == nil {
+	text := string(s.read(rootsFile, maxRoots))
+	if _, err := pool(text); err != nil {
 		return ""
 	}
-	f, err := s.private.Open(rootsFile)
+	return text
+}
+
+// read returns what the sidecar keeps under a name, up to a bound; nothing where
+// it cannot be read.
+func (s *Store) read(name string, most int64) []byte {
+	if s == nil {
+		return nil
+	}
+	f, err := s.private.Open(name)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxRoots))
+	data, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
-		return ""
+		return nil
 	}
-	if _, err := pool(string(data)); err != nil {
-		return ""
+	return data
+}
+
+func (s *Store) saveKey(key []byte) error {
+	if s == nil {
+		return nil
 	}
-	return string(data)
+	return replace(s.private, keyFile, string(key), 0o600)
 }
 
 func (s *Store) saveRoots(roots string) error {

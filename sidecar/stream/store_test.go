@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"crypto/x509"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,5 +125,49 @@ func TestStoreLinks(t *testing.T) {
 			holds(t, outside, "mine", 0o600)
 			holds(t, filepath.Join(agent, "notes", "token"), "token", 0o644)
 		})
+	}
+}
+
+// The key outlives the process, is the sidecar's alone to read, and one that
+// cannot be read is replaced.
+func TestOwnKey(t *testing.T) {
+	private := t.TempDir()
+	open := func() *Store {
+		s, err := OpenStore(private, t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	public := func(s *Store) string {
+		t.Helper()
+		c, err := ownKey(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := x509.ParseCertificate(c.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(parsed.RawSubjectPublicKeyInfo)
+	}
+	first := public(open())
+	if public(open()) != first {
+		t.Error("a container that restarts has another key")
+	}
+	info, err := os.Stat(filepath.Join(private, keyFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("kept as %v, %v", info, err)
+	}
+	if err := os.WriteFile(filepath.Join(private, keyFile), []byte("half a k"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := public(open())
+	if second == first || public(open()) != second {
+		t.Error("a key that cannot be read is not replaced")
+	}
+	if public(nil) == public(nil) {
+		t.Error("two sidecars that keep nothing have one key")
 	}
 }

@@ -9,6 +9,7 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,7 @@ type client struct {
 	Options
 	host  string
 	roots string
+	own   tls.Certificate
 	held  map[string]string // namespace/name of what is served, by UID
 	acked bundle.Ack        // what is in force
 	seen  time.Time         // when Seen was asked last
@@ -122,7 +124,11 @@ func newClient(o Options) (*client, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	c := &client{Options: o, host: host, roots: o.Roots, held: map[string]string{}}
+	own, err := ownKey(o.Store)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{Options: o, host: host, roots: o.Roots, own: own, held: map[string]string{}}
 	if saved := o.Store.roots(); saved != "" {
 		// Authorities that came by the stream are newer than those that the pod
 		// was created with.
