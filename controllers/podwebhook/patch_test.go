@@ -51,7 +51,7 @@ func TestPasses(t *testing.T) {
 		env[v.Name] = v.Value
 	}
 	handle := env["GITHUB_TOKEN"]
-	if diff := cmp.Diff(map[string]string{"GITHUB_API_URL": "http://127.0.0.1:14400", "GITHUB_GRAPHQL_URL": "http://127.0.0.1:14400/graphql", "GITHUB_TOKEN": handle, "GH_TOKEN": handle}, env); diff != "" {
+	if diff := cmp.Diff(map[string]string{"GITHUB_API_URL": "http://127.0.0.1:14400", "GITHUB_GRAPHQL_URL": "http://127.0.0.1:14400/graphql", "GITHUB_TOKEN": handle, "GH_TOKEN": handle, "GH_ENTERPRISE_TOKEN": handle, "GITHUB_PERSONAL_ACCESS_TOKEN": handle}, env); diff != "" {
 		t.Errorf("presets of the profile (-want +got):\n%s", diff)
 	}
 	args := strings.Join(injected.Spec.InitContainers[0].Args, " ")

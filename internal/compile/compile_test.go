@@ -98,6 +98,7 @@ func TestCredential(t *testing.T) {
 				Profile: scope.Profile{
 					SlashInTail:    true,
 					FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
+					Layouts:        []scope.Layout{{Base: "/api/v3", Moved: []scope.Move{{Plain: "/graphql", There: "/api/graphql"}}}},
 					ReserveQuery:   []string{"client_id", "client_secret"},
 					ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 				},
@@ -131,6 +132,7 @@ func TestCredential(t *testing.T) {
 		Env: []bundle.EnvVar{
 			{Name: "GH_TOKEN", Value: "x{token}"}, {Name: "FILES", Value: "{url:files}"},
 			{Name: "GITHUB_API_URL", Value: "{url:rest}"}, {Name: "GITHUB_GRAPHQL_URL", Value: "{url:rest}/graphql"}, {Name: "GITHUB_TOKEN", Value: "{token}"},
+			{Name: "GH_ENTERPRISE_TOKEN", Value: "{token}"}, {Name: "GITHUB_PERSONAL_ACCESS_TOKEN", Value: "{token}"},
 		},
 	}
 	want.ScopeHash = got.ScopeHash

@@ -124,12 +124,15 @@ func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.N
 	case in.GraphQL != nil:
 		at := path.Child("graphql")
 		entries := kind.NeverGraphQL(g.p, at, g.sets, in.GraphQL, g.schemasAt(in.GraphQL.Endpoint), common)
+		g.checkLayout(at, in.GraphQL.Endpoint, in.GraphQL.Path)
 		return g.everywhere(at, in.GraphQL.Endpoint, piece.GraphQL, entries)
 	case in.MCP != nil:
 		at := path.Child("mcp")
+		g.checkLayout(at, in.MCP.Endpoint, in.MCP.Path)
 		return g.everywhere(at, in.MCP.Endpoint, piece.MCP, kind.NeverMCP(g.p, at, g.sets, in.MCP, common))
 	case in.WebSocket != nil:
 		at := path.Child("websocket")
+		g.checkLayout(at, in.WebSocket.Endpoint, in.WebSocket.Path)
 		return g.everywhere(at, in.WebSocket.Endpoint, piece.WebSocket, kind.NeverWebSocket(g.p, at, g.sets, in.WebSocket, common))
 	case g.p.Len() == before:
 		g.p.Invalid(path, "", "set http, or another kind: without one nothing is named")
@@ -177,6 +180,17 @@ func (g *grants) everywhere(path *field.Path, endpoint string, kind piece.Kind, 
 		}
 	}
 	return out
+}
+
+// checkLayout refuses the path of an entry that no request is ever judged by.
+func (g *grants) checkLayout(path *field.Path, endpoint, named string) {
+	for i := range g.endpoints {
+		e := &g.endpoints[i]
+		if advice := e.Profile.Misplaced(named); advice != "" && (endpoint == "" || endpoint == e.Name) {
+			g.p.Invalid(path.Child("path"), named, advice)
+			return // the other endpoints would say the same
+		}
+	}
 }
 
 func (g *grants) neverBody(path *field.Path, in *v1alpha1.NeverBody) *region.NeverBody {

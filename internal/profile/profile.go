@@ -9,8 +9,15 @@
 //   - github-rest: the names of accounts and repositories are compared without
 //     letter case, file paths and refs may hold an encoded slash, client_id and
 //     client_secret are an older way to authenticate, X-GitHub-Api-Version
-//     chooses the version (GitHub's REST documentation). Its clients read
-//     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN. It includes github-graphql.
+//     chooses the version (GitHub's REST documentation). GitHub Enterprise Server
+//     has the same API below /api/v3 and GraphQL at /api/graphql, and a client
+//     that is given another host than api.github.com takes it for one (gh,
+//     github-mcp-server): both layouts are read as one, and forwarded as the
+//     endpoint's url has it. Octokit and go-github read GITHUB_API_URL by way of
+//     their user's code and GITHUB_TOKEN; gh reads GH_TOKEN, for another host
+//     GH_ENTERPRISE_TOKEN; github-mcp-server GITHUB_PERSONAL_ACCESS_TOKEN. gh and
+//     github-mcp-server take no port and are for proxy mode. It includes
+//     github-graphql.
 //   - github-git: the names of accounts and repositories have no letter case.
 //     git reads GIT_CONFIG_COUNT and the keys and values that it counts
 //     (git-config(1)): insteadOf leads addresses of the upstream to the sidecar,

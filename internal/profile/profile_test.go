@@ -17,6 +17,7 @@ func TestLookup(t *testing.T) {
 		Scope: scope.Profile{
 			SlashInTail:    true,
 			FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
+			Layouts:        []scope.Layout{{Base: "/api/v3", Moved: []scope.Move{{Plain: "/graphql", There: "/api/graphql"}}}},
 			ReserveQuery:   []string{"client_id", "client_secret"},
 			ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 		},
@@ -25,6 +26,8 @@ func TestLookup(t *testing.T) {
 			{Name: "GITHUB_GRAPHQL_URL", Value: "{url:ENDPOINT}/graphql"},
 			{Name: "GITHUB_TOKEN", Value: "{token}"},
 			{Name: "GH_TOKEN", Value: "{token}"},
+			{Name: "GH_ENTERPRISE_TOKEN", Value: "{token}"},
+			{Name: "GITHUB_PERSONAL_ACCESS_TOKEN", Value: "{token}"},
 		},
 	}
 	openai := Profile{

@@ -281,8 +281,20 @@ func (c *grantCompiler) paths(list ...string) {
 			c.add("http.paths", path, err.Error())
 			continue
 		}
+		if advice := t.misplaced(c.profile.Layouts); advice != "" {
+			c.add(c.pathField(), path, advice)
+			continue
+		}
 		c.path(path, &t)
 	}
+}
+
+// pathField is where a path stands in the grant.
+func (c *grantCompiler) pathField() string {
+	if c.spec.HTTP != nil {
+		return "http.paths"
+	}
+	return string(c.out.protocol) + ".path"
 }
 
 // path adds a path with its where to the trie.

@@ -53,6 +53,7 @@ type Policy struct {
 	override nameSet
 	forward  nameSet
 	reserved []string
+	layouts  []Layout
 	ceiling  *Policy
 }
 
@@ -63,6 +64,7 @@ type Policy struct {
 func Compile(p Profile, grants []Grant, ceiling *[]Grant) (*Policy, error) {
 	policy, errs := compile(&p, grants, "grants")
 	errs = append(errs, checkFoldPaths(p.FoldPaths)...)
+	errs = append(errs, checkLayouts(p.Layouts)...)
 	if ceiling != nil {
 		bound, more := compile(&p, *ceiling, "ceiling.grants")
 		policy.ceiling = bound
@@ -80,6 +82,7 @@ func newPolicy(p *Profile) *Policy {
 		override: newNameSet(overriding, p.RefuseHeaders),
 		forward:  newNameSet(p.ForwardedHeaders()),
 		reserved: p.ReservedQuery(),
+		layouts:  p.Layouts,
 	}
 }
 
@@ -104,16 +107,24 @@ func compile(p *Profile, grants []Grant, field string) (*Policy, []error) {
 
 // AppendTarget appends the request target that is forwarded: basePath, which
 // is empty or canonical and without a slash at its end, and r in the one
-// spelling that was judged. It appends nothing where d does not allow.
+// spelling that was judged; a path that stands elsewhere in the layout of the
+// base path stands there. It appends nothing where d does not allow.
 func AppendTarget(dst []byte, basePath string, r *Request, d *Decision) []byte {
 	if d == nil || d.Verdict != Allow || d.route == nil {
 		return dst
 	}
-	return r.appendTarget(append(dst, basePath...), d.route)
+	dst, whole := r.appendBase(dst, basePath, d.policy.layouts)
+	if whole {
+		return r.appendQuery(dst, d.route)
+	}
+	return r.appendTarget(dst, d.route)
 }
 
 func (r *Request) appendTarget(dst []byte, one *route) []byte {
-	dst = r.appendPath(dst, one.folds)
+	return r.appendQuery(r.appendPath(dst, one.folds), one)
+}
+
+func (r *Request) appendQuery(dst []byte, one *route) []byte {
 	separator := byte('?')
 	for _, q := range r.query {
 		dst = append(dst, separator)

@@ -100,6 +100,9 @@ func (r *Request) read(h *Head, p *Profile) *Refusal {
 	if err := r.readPath(path, p.SlashInTail); err != nil {
 		return err
 	}
+	if err := r.rearrange(p.Layouts); err != nil {
+		return err
+	}
 	for _, prefix := range p.FoldPaths {
 		r.fold(prefix)
 	}

@@ -144,6 +144,9 @@ type Profile struct {
 	// at their captures is compared without regard to the case of ASCII
 	// letters and forwarded in lower case.
 	FoldPaths []string `json:"foldPaths,omitempty"`
+	// Layouts are other arrangements of this API, which are read as the plain
+	// one.
+	Layouts []Layout `json:"layouts,omitempty"`
 	// RefuseHeaders are refused besides those every profile refuses.
 	RefuseHeaders []string `json:"refuseHeaders,omitempty"`
 	// ReserveQuery are query names refused under UnlistedAllow unless listed,

@@ -3,6 +3,7 @@
 package recipes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile/lint"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/graphql"
 )
 
 const folder = "../../config/samples/recipes"
@@ -73,6 +75,7 @@ type entry struct {
 var (
 	columns = regexp.MustCompile(`\s{2,}`)
 	header  = regexp.MustCompile(`^([A-Za-z-]+): (.*)$`)
+	command = regexp.MustCompile(`^(create|update|delete) (\S+)$`) // of a push
 	request = regexp.MustCompile(`^(?:(\S+) )?([A-Z]+) (/\S*)$`)
 )
 
@@ -91,7 +94,7 @@ func parse(t *testing.T, text string) []entry {
 	var out []entry
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "  # ")
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' || strings.HasPrefix(line, "told ") {
 			continue
 		}
 		out = append(out, readEntry(t, line))
@@ -111,8 +114,12 @@ func readEntry(t *testing.T, line string) entry {
 		t.Fatalf("%s: %q is no request", line, parts[1])
 	}
 	e.asked.Endpoint, e.asked.Method, e.asked.Target = is[1], is[2], is[3]
-	typed := false
+	typed, pushes := false, [][]string(nil)
 	for _, part := range parts[2 : len(parts)-1] {
+		if c := command.FindStringSubmatch(part); c != nil {
+			pushes = append(pushes, c)
+			continue
+		}
 		if h := header.FindStringSubmatch(part); h != nil {
 			e.asked.Fields = append(e.asked.Fields, scope.Field{Name: h[1], Value: h[2]})
 			typed = typed || h[1] == "Content-Type"
@@ -120,14 +127,42 @@ func readEntry(t *testing.T, line string) entry {
 		}
 		e.asked.Body = []byte(part)
 	}
+	if e.asked.Method == "PUSH" {
+		e.asked = push(e.asked, pushes)
+		return e
+	}
+	e.asked.GraphQL = new(graphql.Reader).Read
 	if !typed && len(e.asked.Body) > 0 && strings.ContainsRune("{[", rune(e.asked.Body[0])) {
 		e.asked.Fields = append(e.asked.Fields, scope.Field{Name: "Content-Type", Value: "application/json"})
 	}
 	return e
 }
 
+// push is the request that git makes of the commands of a push.
+func push(asked explain.Request, commands [][]string) explain.Request {
+	const none, some = "0000000000000000000000000000000000000000", "0123456789012345678901234567890123456789"
+	sides := map[string]string{"create": none + " " + some, "update": some + " 1" + some[1:], "delete": some + " " + none}
+	var body strings.Builder
+	capabilities := "\x00report-status delete-refs"
+	adds := false
+	for _, c := range commands {
+		adds = adds || c[1] != "delete"
+		line := sides[c[1]] + " " + c[2] + capabilities
+		fmt.Fprintf(&body, "%04x%s", len(line)+4, line)
+		capabilities = ""
+	}
+	body.WriteString("0000")
+	if adds {
+		body.WriteString("PACK\x00\x00\x00\x02")
+	}
+	asked.Method, asked.Target = "POST", strings.TrimSuffix(asked.Target, ".git")+".git/git-receive-pack"
+	asked.Fields = append(asked.Fields, scope.Field{Name: "Content-Type", Value: "application/x-git-receive-pack-request"})
+	asked.Body = []byte(body.String())
+	return asked
+}
+
 // TestRecipes runs the tables, and holds each recipe to what a reviewer may
-// expect of an example: nothing to be told of it, every grant is used, and more
+// expect of an example: no warning of check that its table does not own up to, every grant is used, and more
 // is refused than allowed.
 func TestRecipes(t *testing.T) {
 	files, err := filepath.Glob(folder + "/*.yaml")
@@ -144,17 +179,40 @@ func TestRecipes(t *testing.T) {
 			if c.err != nil {
 				t.Fatal(c.err)
 			}
-			profiles := map[string]string{}
-			for _, e := range c.up.Spec.Endpoints {
-				profiles[e.Name] = string(e.Profile)
-			}
-			for _, f := range lint.Findings(lint.Scope{Written: c.written, Compiled: &c.Credential, Profiles: profiles}) {
-				if f.Severity == lint.Warning {
-					t.Errorf("%s: %s: %s", f.Field, f.Message, f.Fix)
-				}
-			}
-			run(t, c, table(t, strings.TrimSuffix(file, ".yaml")+".requests.txt"))
+			requests := strings.TrimSuffix(file, ".yaml") + ".requests.txt"
+			warned(t, c, requests)
+			run(t, c, table(t, requests))
 		})
+	}
+}
+
+// warned holds what check warns of to what the table says that it does: a
+// recipe that takes a risk says so, and no recipe takes another.
+func warned(t *testing.T, c *compiled, requests string) {
+	t.Helper()
+	text, err := os.ReadFile(requests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, line := range regexp.MustCompile(`(?m)^told +(\S+) {2,}(.+)$`).FindAllStringSubmatch(string(text), -1) {
+		told[line[1]] = line[2]
+	}
+	profiles := map[string]string{}
+	for _, e := range c.up.Spec.Endpoints {
+		profiles[e.Name] = string(e.Profile)
+	}
+	for _, f := range lint.Findings(lint.Scope{Written: c.written, Compiled: &c.Credential, Profiles: profiles}) {
+		if f.Severity != lint.Warning {
+			continue
+		}
+		if want := told[f.Field]; want == "" || !strings.Contains(f.Message, want) {
+			t.Errorf("%s: %s: %s", f.Field, f.Message, f.Fix)
+		}
+		delete(told, f.Field)
+	}
+	for at, what := range told {
+		t.Errorf("%s: check does not say that it %s", at, what)
 	}
 }
 

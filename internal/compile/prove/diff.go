@@ -122,7 +122,11 @@ func newSide(s *region.Space, mine, other Scope) *side {
 func equalProfiles(a, b *scope.Profile) bool {
 	return a.SlashInTail == b.SlashInTail && slices.Equal(a.FoldPaths, b.FoldPaths) &&
 		slices.Equal(a.RefuseHeaders, b.RefuseHeaders) && slices.Equal(a.ReserveQuery, b.ReserveQuery) &&
-		slices.Equal(a.ForwardHeaders, b.ForwardHeaders)
+		slices.Equal(a.ForwardHeaders, b.ForwardHeaders) && equalLayouts(a.Layouts, b.Layouts)
+}
+
+func equalLayouts(a, b []scope.Layout) bool {
+	return slices.EqualFunc(a, b, func(x, y scope.Layout) bool { return x.Base == y.Base && slices.Equal(x.Moved, y.Moved) })
 }
 
 // sameURL reports whether an endpoint is the same place in both scopes, or is
