@@ -53,10 +53,12 @@ func wire(s *State) *wireState {
 	w := &wireState{State: &state, Credentials: make([]wireCredential, len(s.Credentials))}
 	for i, c := range s.Credentials {
 		c.LeaseEnds, c.ExpiresAt = c.LeaseEnds.UTC(), c.ExpiresAt.UTC()
-		w.Credentials[i] = wireCredential{Credential: &c, Secret: []byte(c.Secret.Reveal())}
+		w.Credentials[i] = wireCredential{Credential: &c, Secret: wireSecret(c.Secret)}
 	}
 	return w
 }
+
+func wireSecret(v secret.Value) []byte { return []byte(v.Reveal()) }
 
 // Decode reads what Encode wrote, and nothing else. The error never quotes
 // data, which holds secrets.
