@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -78,16 +81,12 @@ func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if err := control.Flush(); err != nil {
 		return err
 	}
-	return s.run(r.Context(), func(f *bundle.Frame) error { return b.send(w, control, f) })
+	return s.run(r.Context(), func(line []byte) error { return b.send(w, control, line) })
 }
 
 // send writes a frame. The deadline is taken back once the frame is out: it
 // would end the stream even when nothing waits to be written any more.
-func (b *Broker) send(w io.Writer, control *http.ResponseController, f *bundle.Frame) error {
-	line, err := bundle.EncodeFrame(f)
-	if err != nil {
-		return err
-	}
+func (b *Broker) send(w io.Writer, control *http.ResponseController, line []byte) error {
 	if err := control.SetWriteDeadline(time.Now().Add(b.frameTimeout)); err != nil {
 		return err
 	}
@@ -208,4 +207,40 @@ func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
 	b.denied.Tell(denied.Pod{NamespacedName: s.id.Pod, UID: s.id.UID}, a.Seen)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// What one address may do. Streams cost the API server a review each.
+const (
+	streamsPerSecond = 1
+	streamBurst      = 5
+	maxAddresses     = 16384
+)
+
+// limits bounds the streams that an address may open. It is safe for
+// concurrent use. The zero value allows none.
+type limits struct {
+	perSecond rate.Limit
+	burst     int
+
+	mu  sync.Mutex
+	all map[string]*rate.Limiter
+}
+
+// allow tells whether the peer at remote, host:port, may open a stream now.
+func (l *limits) allow(remote string) bool {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all == nil || len(l.all) >= maxAddresses {
+		// Whoever has that many addresses is not held up by this limit; the
+		// memory is bounded all the same.
+		l.all = map[string]*rate.Limiter{}
+	}
+	if l.all[host] == nil {
+		l.all[host] = rate.NewLimiter(l.perSecond, l.burst)
+	}
+	return l.all[host].Allow()
 }
