@@ -81,11 +81,13 @@ func attestingBroker(t *testing.T, pod *corev1.Pod) (*Broker, *events.FakeRecord
 		},
 	})
 	recorder := events.NewFakeRecorder(16)
-	return &Broker{
+	b := &Broker{
 		client: cached, apiReader: live, clock: testingclock.NewFakeClock(attestNow), index: newIndex(),
 		conditions: newConditions(cached, live, recorder),
 		trust:      func() (inject.Trust, error) { return attestSettings.Trust(), nil },
-	}, recorder
+	}
+	b.offers = newOffers(b)
+	return b, recorder
 }
 
 func TestAttest(t *testing.T) {
@@ -130,6 +132,7 @@ func TestAttest(t *testing.T) {
 // the stream makes of each event.
 func TestAttestedAtEveryEvent(t *testing.T) {
 	b, recorder := attestingBroker(t, injectedPod(t))
+	go b.offers.run(t.Context())
 	s := newStream(b, attestID, [32]byte{})
 	pod := &corev1.Pod{}
 	step := func(what string, change func(*corev1.Pod), flaw string) {
@@ -141,10 +144,14 @@ func TestAttestedAtEveryEvent(t *testing.T) {
 		if err := b.client.Update(t.Context(), pod); err != nil {
 			t.Fatal(err)
 		}
-		d := b.index.dependencies(s)
-		if err := s.judge(t.Context(), d, attestNow); err != nil {
-			t.Fatal(err)
-		}
+		var d *dependencies
+		poll(t, "what is offered is known", func() bool {
+			d = b.index.dependencies(s)
+			if err := s.judge(t.Context(), d, attestNow); err != nil {
+				t.Fatal(err)
+			}
+			return !s.unknown
+		})
 		if _, ok := d.keys[key{kindPod, attestID.Pod}]; !ok {
 			t.Errorf("%s: the next event of the pod would not be heard of", what)
 		}

@@ -87,10 +87,11 @@ type Broker struct {
 	clock       clock.Clock
 
 	index      *index
+	offers     *offers
 	conditions *conditions
 	denied     *denied.Teller
 	documents  documents
-	limits     limits
+	limits     identity.Limits
 	// frameTimeout bounds the sending of one frame.
 	frameTimeout time.Duration
 
@@ -108,14 +109,18 @@ func New(o Options) (*Broker, error) {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
-	return &Broker{
+	b := &Broker{
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),
-		limits: limits{perSecond: streamsPerSecond, burst: streamBurst}, frameTimeout: writeTimeout,
+		limits: identity.Limits{PerSecond: streamsPerSecond, Burst: streamBurst}, frameTimeout: writeTimeout,
 		byPod: map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
-	}, nil
+	}
+	b.offers = newOffers(b)
+	b.index.unused = b.offers.drop
+	b.conditions.busy = b.owes
+	return b, nil
 }
 
 // check refuses options with a part missing, which the first stream would miss.
@@ -178,6 +183,7 @@ func (b *Broker) Serve(ctx context.Context, listener net.Listener) error {
 	defer running.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop() // where the listener failed: the manager has to hear of it
+	running.Go(func() { b.offers.run(ctx) })
 	running.Go(func() { b.conditions.run(ctx) })
 	running.Go(func() { b.denied.Run(ctx) })
 	running.Go(func() {
@@ -246,6 +252,19 @@ func (b *Broker) close(s *stream) {
 	if b.byToken[s.token] == s {
 		delete(b.byToken, s.token)
 	}
+}
+
+// owes tells whether a stream has news to be judged. What only tells of others
+// waits for these.
+func (b *Broker) owes() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.byPod {
+		if len(s.dirty) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // goAway ends all streams, and lets no other begin.

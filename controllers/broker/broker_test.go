@@ -277,7 +277,11 @@ func TestPromptAcknowledgement(t *testing.T) {
 	id := identity.Identity{Pod: client.ObjectKeyFromObject(pod), UID: pod.UID, ServiceAccount: "agent", Node: "node-1", Expires: time.Now().Add(time.Hour)}
 	s := newStream(w.broker, id, [sha256.Size]byte{})
 	defer w.broker.close(s)
-	send := func(f *bundle.Frame) error {
+	send := func(line []byte) error {
+		f, err := bundle.DecodeFrame(line)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if f.State != nil {
 			s.ack(&bundle.Ack{Version: bundle.Version, Applied: true, Digest: f.State.Digest})
 		}

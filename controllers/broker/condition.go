@@ -161,7 +161,7 @@ func (s *stream) enforcement() Enforcement {
 	e := Enforcement{Digest: s.digest, Credentials: map[string]int64{}, Denied: map[string]scope.Reason{}}
 	for name, h := range s.held {
 		if h.served() {
-			e.Credentials[name] = h.document.Generation
+			e.Credentials[name] = h.offer.document.Generation
 		} else {
 			e.Denied[name] = h.reason
 		}

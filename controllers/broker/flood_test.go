@@ -36,7 +36,7 @@ func (r *reviews) Create(ctx context.Context, review *authenticationv1.TokenRevi
 // address no more than its limit.
 func TestFloodDoesNotReachTheAPIServer(t *testing.T) {
 	asked := &reviews{Reviews: clients.AuthenticationV1().TokenReviews()}
-	w := newWorld(t, func(b *Broker) { b.limits = limits{perSecond: 0, burst: streamBurst} })
+	w := newWorld(t, func(b *Broker) { b.limits = identity.Limits{PerSecond: 0, Burst: streamBurst} })
 	w.broker.reviewer = identity.New(asked, w.issuer(), time.Now)
 	open := func(address, token string) int {
 		answer := httptest.NewRecorder()
@@ -83,7 +83,7 @@ func (w *world) opening(address, token string) *http.Request {
 // the same token is let in, and so is whoever has that address and a new one.
 // A claim alone is worth nothing.
 func TestOthersAtAnAddressAreNotKeptWaiting(t *testing.T) {
-	w := newWorld(t, func(b *Broker) { b.limits = limits{perSecond: 0, burst: streamBurst} })
+	w := newWorld(t, func(b *Broker) { b.limits = identity.Limits{PerSecond: 0, Burst: streamBurst} })
 	const node = "192.0.2.10"
 	pod, other := w.pod("a", "agent", nil, "notes"), w.pod("b", "agent", nil, "notes")
 	for _, p := range []*corev1.Pod{pod, other} {

@@ -16,7 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/record"
 )
 
-// kind is a kind of object that a state depends on.
+// kind is a kind of object that a judgement depends on.
 type kind uint8
 
 const (
@@ -26,81 +26,94 @@ const (
 	kindRecord // by name alone
 	kindSecret
 	kindRoots // without a name
+	kindOffer // of the credential of that name: not an object, but what was judged of some
 )
 
-// key is an object that a state depends on, present or not.
+// key is an object that a judgement depends on, present or not.
 type key struct {
 	kind kind
 	name types.NamespacedName
 }
 
-// index knows which streams depend on what. It is safe for concurrent use.
+// judged is what is judged by objects: a stream, or an offer.
+type judged interface {
+	// touch has it judged again, by and by: it does not block.
+	touch()
+}
+
+// index knows what is judged by what. It is safe for concurrent use.
 type index struct {
 	mu       sync.Mutex
-	byKey    map[key]map[*stream]struct{}
-	byStream map[*stream]map[key]struct{}
+	byKey    map[key]map[judged]struct{}
+	byJudged map[judged]map[key]struct{}
+	// unused is called, under the lock, when nothing depends on a key any more.
+	unused func(key)
 }
 
 func newIndex() *index {
-	return &index{byKey: map[key]map[*stream]struct{}{}, byStream: map[*stream]map[key]struct{}{}}
+	return &index{byKey: map[key]map[judged]struct{}{}, byJudged: map[judged]map[key]struct{}{}, unused: func(key) {}}
 }
 
-// changed has every stream that depends on k judged again.
+// changed has everything that depends on k judged again.
 func (x *index) changed(k key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for s := range x.byKey[k] {
-		s.touch()
+	for j := range x.byKey[k] {
+		j.touch()
 	}
 }
 
-func (x *index) add(s *stream, k key) {
+func (x *index) add(j judged, k key) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if _, ok := x.byJudged[j][k]; ok {
+		return
+	}
 	if x.byKey[k] == nil {
-		x.byKey[k] = map[*stream]struct{}{}
+		x.byKey[k] = map[judged]struct{}{}
 	}
-	if x.byStream[s] == nil {
-		x.byStream[s] = map[key]struct{}{}
+	if x.byJudged[j] == nil {
+		x.byJudged[j] = map[key]struct{}{}
 	}
-	x.byKey[k][s], x.byStream[s][k] = struct{}{}, struct{}{}
+	x.byKey[k][j], x.byJudged[j][k] = struct{}{}, struct{}{}
 }
 
-// keep forgets what s depended on, but for keys.
-func (x *index) keep(s *stream, keys map[key]struct{}) {
+// keep forgets what j depended on, but for keys.
+func (x *index) keep(j judged, keys map[key]struct{}) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for k := range x.byStream[s] {
+	for k := range x.byJudged[j] {
 		if _, ok := keys[k]; ok {
 			continue
 		}
-		delete(x.byStream[s], k)
-		delete(x.byKey[k], s)
+		delete(x.byJudged[j], k)
+		delete(x.byKey[k], j)
 		if len(x.byKey[k]) == 0 {
 			delete(x.byKey, k)
+			x.unused(k)
 		}
 	}
 	if len(keys) == 0 {
-		delete(x.byStream, s)
+		delete(x.byJudged, j)
 	}
 }
 
-// dependencies collects what one judgement of a stream depends on. Each is to
-// be named before it is read, so that no change falls between.
+// dependencies collects what one judgement depends on. Each is to be named
+// before it is read, so that no change falls between.
 type dependencies struct {
-	index  *index
-	stream *stream
-	keys   map[key]struct{}
+	index *index
+	of    judged
+	keys  map[key]struct{}
 }
 
-func (x *index) dependencies(s *stream) *dependencies {
-	return &dependencies{x, s, map[key]struct{}{}}
+func (x *index) dependencies(of judged) *dependencies {
+	return &dependencies{x, of, map[key]struct{}{}}
 }
 
 func (d *dependencies) on(kind kind, name types.NamespacedName) {
 	k := key{kind, name}
 	d.keys[k] = struct{}{}
-	d.index.add(d.stream, k)
+	d.index.add(d.of, k)
 }
 
 func (d *dependencies) onRecord(uid types.UID) {
@@ -108,7 +121,7 @@ func (d *dependencies) onRecord(uid types.UID) {
 }
 
 // done forgets what the judgement before depended on and this one does not.
-func (d *dependencies) done() { d.index.keep(d.stream, d.keys) }
+func (d *dependencies) done() { d.index.keep(d.of, d.keys) }
 
 // Watch hears of every change that matters. It is called once, before Start;
 // informers shows pods that were injected, our two kinds, and the metadata of

@@ -9,8 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
@@ -20,21 +20,19 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
-// holding is what a pod gets of one credential that it asks for: a document to
-// serve, or the reason why there is none. The zero holding serves nothing.
+// holding is what a pod gets of one credential that it asks for: an offer that
+// is served, or the reason why there is none. The zero holding serves nothing.
 type holding struct {
-	name types.NamespacedName
-	// document lacks token and lease. It is served where reason is empty.
-	document bundle.Credential
-	lifetime time.Duration // of its tokens
+	name  types.NamespacedName
+	offer *offer // nil: nothing is served
 
 	reason scope.Reason
 	detail string // for the pod's condition
 }
 
-func (h *holding) served() bool { return h.reason == "" && h.document.UID != "" }
+func (h *holding) served() bool { return h.offer != nil }
 
-// withdrawn is a holding that serves nothing, as an error.
+// withdrawn is why nothing is served, as an error.
 type withdrawn struct {
 	reason scope.Reason
 	detail string
@@ -48,52 +46,66 @@ func withdraw(reason scope.Reason, format string, args ...any) error {
 
 // judge decides what pod gets of the credential called name. The error is about
 // what cannot be known now; then whatever was served before goes on.
-func (b *Broker) judge(ctx context.Context, d *dependencies, pod *corev1.Pod, name string) (holding, error) {
+func (b *Broker) judge(d *dependencies, pod *corev1.Pod, name string) (holding, error) {
 	h := holding{name: types.NamespacedName{Namespace: pod.Namespace, Name: name}}
-	err := b.fill(ctx, d, pod, &h)
+	d.on(kindOffer, h.name)
+	o := b.offers.of(h.name)
+	err := o.to(account(pod), b.now())
+	if err == nil {
+		err = plaintext(o.document.Endpoints, pod)
+	}
 	var w *withdrawn
-	if errors.As(err, &w) {
-		return holding{name: h.name, reason: w.reason, detail: w.detail}, nil
+	switch {
+	case errors.As(err, &w):
+		h.reason, h.detail = w.reason, w.detail
+		return h, nil
+	case err != nil:
+		h.reason, h.detail = scope.NotReady, "not known yet"
+		return h, err
 	}
-	if err != nil {
-		return holding{name: h.name, reason: scope.NotReady, detail: "not known yet"}, err
-	}
+	h.offer = o
 	return h, nil
 }
 
-// fill reads what h needs. Withdrawals are looked for in the newest objects
-// and in the accepted ones: a refused edit may take away, and may not give
-// back.
-func (b *Broker) fill(ctx context.Context, d *dependencies, pod *corev1.Pod, h *holding) error {
-	now := b.now()
-	live, err := b.credential(ctx, d, h.name)
-	if err != nil {
+// offer judges the credential called name, as [offers] has it.
+func (b *Broker) offer(ctx context.Context, d *dependencies, name types.NamespacedName, narrow func(*v1alpha1.ScopedCredential, error)) *offer {
+	o := &offer{}
+	if err := b.fill(ctx, d, name, o, narrow); err != nil {
+		o.withdraw(err)
+	}
+	return o
+}
+
+// fill reads what o needs.
+func (b *Broker) fill(ctx context.Context, d *dependencies, name types.NamespacedName, o *offer, narrow func(*v1alpha1.ScopedCredential, error)) (err error) {
+	if o.live, err = b.credential(ctx, d, name); err != nil {
 		return err
 	}
-	if err := holds(live, account(pod), now); err != nil {
+	up, missing := b.shared(ctx, d, o.live)
+	narrow(o.live, missing)
+	o.accepted, err = b.records.ScopedCredential(ctx, o.live)
+	if err := unaccepted(err, "ScopedCredential", name); err != nil {
 		return err
 	}
-	accepted, err := b.records.ScopedCredential(ctx, live)
-	if err := unaccepted(err, "ScopedCredential", h.name); err != nil {
+	if missing != nil {
+		return missing
+	}
+	if up, err = b.inForce(ctx, up, o.live.Namespace); err != nil {
 		return err
 	}
-	if err := holds(accepted, account(pod), now); err != nil {
-		return err
-	}
-	up, err := b.upstream(ctx, d, live)
-	if err != nil {
-		return err
-	}
-	h.document, err = b.documents.compile(accepted, up)
+	o.document, err = b.documents.compile(o.accepted, up)
 	if err != nil {
 		return withdraw(scope.NotReady, "its accepted scope does not fit UpstreamSecret %s/%s any more: see its condition %s", up.Namespace, up.Name, v1alpha1.ConditionAccepted)
 	}
-	if err := plaintext(h.document.Endpoints, pod); err != nil {
-		return withdraw(scope.Revoked, "%v", err)
+	o.lifetime = compile.Lifetime(o.accepted)
+	o.document.ExpiresAt = sooner(o.live.Spec.ExpiresAt, o.accepted.Spec.ExpiresAt)
+	if err := b.fillSecret(d, up, &o.document); err != nil {
+		return err
 	}
-	h.lifetime = compile.Lifetime(accepted)
-	h.document.ExpiresAt = sooner(live.Spec.ExpiresAt, accepted.Spec.ExpiresAt)
-	return b.fillSecret(d, up, &h.document)
+	if o.encoded, err = b.offers.encode(&o.document); err != nil {
+		return withdraw(scope.NotReady, "it is too large for one document: use fewer or smaller grants")
+	}
+	return nil
 }
 
 // credential returns the live ScopedCredential.
@@ -111,9 +123,9 @@ func (b *Broker) credential(ctx context.Context, d *dependencies, name types.Nam
 	return live, nil
 }
 
-// upstream returns what is in force of the UpstreamSecret of sc. One that is
-// not shared with the namespace is as good as missing.
-func (b *Broker) upstream(ctx context.Context, d *dependencies, sc *v1alpha1.ScopedCredential) (*v1alpha1.UpstreamSecret, error) {
+// shared returns the UpstreamSecret of sc. One that is not shared with the
+// namespace is as good as missing.
+func (b *Broker) shared(ctx context.Context, d *dependencies, sc *v1alpha1.ScopedCredential) (*v1alpha1.UpstreamSecret, error) {
 	name := types.NamespacedName{Namespace: sc.Spec.Upstream.Namespace, Name: sc.Spec.Upstream.Name}
 	if name.Namespace == "" {
 		name.Namespace = sc.Namespace
@@ -124,20 +136,29 @@ func (b *Broker) upstream(ctx context.Context, d *dependencies, sc *v1alpha1.Sco
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("reading UpstreamSecret %s: %w", name, err)
 	}
-	missing := withdraw(scope.Revoked, "%s", compile.UpstreamNotFound(name.Namespace, name.Name))
 	if err != nil || live.DeletionTimestamp != nil || !compile.MayConsume(live, sc.Namespace) {
-		return nil, missing
+		return nil, notShared(name)
 	}
 	d.onRecord(live.UID)
+	return live, nil
+}
+
+// inForce returns what was accepted of live, for a consumer in namespace.
+func (b *Broker) inForce(ctx context.Context, live *v1alpha1.UpstreamSecret, namespace string) (*v1alpha1.UpstreamSecret, error) {
+	name := client.ObjectKeyFromObject(live)
 	accepted, err := b.records.UpstreamSecret(ctx, live)
 	if err := unaccepted(err, "UpstreamSecret", name); err != nil {
 		return nil, err
 	}
-	if !compile.MayConsume(accepted, sc.Namespace) {
-		return nil, missing
+	if !compile.MayConsume(accepted, namespace) {
+		return nil, notShared(name)
 	}
 	b.refer(live, accepted)
 	return accepted, nil
+}
+
+func notShared(up types.NamespacedName) error {
+	return withdraw(scope.Revoked, "%s", compile.UpstreamNotFound(up.Namespace, up.Name))
 }
 
 // fillSecret puts the key of the upstream into c.
@@ -207,16 +228,4 @@ func account(pod *corev1.Pod) string {
 		return "default"
 	}
 	return pod.Spec.ServiceAccountName
-}
-
-// sooner returns the earlier of two ends; nil is never, and so is the zero
-// result.
-func sooner(a, b *metav1.Time) time.Time {
-	switch {
-	case a == nil && b == nil:
-		return time.Time{}
-	case a == nil || (b != nil && b.Before(a)):
-		return b.UTC()
-	}
-	return a.UTC()
 }

@@ -263,7 +263,7 @@ func (w *world) newBroker(edit ...func(*Broker)) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.broker.limits = limits{perSecond: 1000, burst: 1000}
+	w.broker.limits = identity.Limits{PerSecond: 1000, Burst: 1000}
 	for _, e := range edit {
 		e(w.broker)
 	}

@@ -27,6 +27,8 @@ import (
 const (
 	settle        = 100 * time.Millisecond
 	patience      = 2 * time.Second // with an acknowledgement
+	yieldFor      = 10 * time.Millisecond
+	yieldAtMost   = 2 * time.Second
 	writesSecond  = 20
 	writeBurst    = 50
 	maxWriteTries = 5
@@ -40,6 +42,8 @@ type conditions struct {
 	events events.EventRecorder
 	queue  workqueue.TypedRateLimitingInterface[types.UID]
 	rate   *rate.Limiter
+	// busy tells whether there is something more urgent than to tell.
+	busy func() bool
 
 	mu     sync.Mutex
 	wanted map[types.UID]wantedCondition
@@ -52,6 +56,7 @@ type wantedCondition struct {
 	condition corev1.PodCondition
 	sent      Enforcement // what condition is about; zero: the pod itself
 	by        *stream     // nil: none
+	since     time.Time   // when it was wanted
 }
 
 func newConditions(c client.Client, live client.Reader, events events.EventRecorder) *conditions {
@@ -59,12 +64,14 @@ func newConditions(c client.Client, live client.Reader, events events.EventRecor
 		client: c, live: live, events: events, rate: rate.NewLimiter(writesSecond, writeBurst),
 		wanted: map[types.UID]wantedCondition{}, written: map[types.UID]corev1.PodCondition{},
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.UID]()),
+		busy:  func() bool { return false },
 	}
 }
 
 // want has the condition written, unless another is wanted meanwhile. One that
 // an acknowledgement may still turn waits for it.
 func (c *conditions) want(uid types.UID, w wantedCondition, wait bool) {
+	w.since = time.Now()
 	c.mu.Lock()
 	c.wanted[uid] = w
 	c.mu.Unlock()
@@ -124,7 +131,7 @@ func (c *conditions) process(ctx context.Context, uid types.UID) {
 	w, ok := c.wanted[uid]
 	delete(c.wanted, uid)
 	c.mu.Unlock()
-	if !ok || c.rate.Wait(ctx) != nil {
+	if !ok || c.rate.Wait(ctx) != nil || !c.yield(ctx, w.since.Add(yieldAtMost)) {
 		return
 	}
 	err := c.write(ctx, uid, w)
@@ -143,6 +150,22 @@ func (c *conditions) process(ctx context.Context, uid types.UID) {
 	}
 	c.mu.Unlock()
 	c.queue.AddRateLimited(uid)
+}
+
+// yield lets pushes go first: each write is work for the API server and for all
+// who watch pods, and after an edit as many are wanted as there are sidecars to
+// be served. It waits until then at the latest. ok is false when ctx has ended.
+func (c *conditions) yield(ctx context.Context, until time.Time) (ok bool) {
+	for c.busy() && time.Now().Before(until) {
+		timer := time.NewTimer(yieldFor)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+	return true
 }
 
 // write patches the one condition of the one pod: the UID in the patch makes it

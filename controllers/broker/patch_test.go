@@ -69,7 +69,8 @@ func TestServeFails(t *testing.T) {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	b := &Broker{conditions: newConditions(admin, admin, events.NewFakeRecorder(1)), denied: denied.New(admin, time.Now)}
+	b := &Broker{index: newIndex(), conditions: newConditions(admin, admin, events.NewFakeRecorder(1)), denied: denied.New(admin, time.Now)}
+	b.offers = newOffers(b)
 	if err := b.Serve(t.Context(), listener); err == nil {
 		t.Error("no error")
 	}

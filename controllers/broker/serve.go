@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,16 +84,12 @@ func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
 	if err := control.Flush(); err != nil {
 		return err
 	}
-	return s.run(r.Context(), func(f *bundle.Frame) error { return b.send(w, control, f) })
+	return s.run(r.Context(), func(line []byte) error { return b.send(w, control, line) })
 }
 
 // send writes a frame. The deadline is taken back once the frame is out: it
 // would end the stream even when nothing waits to be written any more.
-func (b *Broker) send(w io.Writer, control *http.ResponseController, f *bundle.Frame) error {
-	line, err := bundle.EncodeFrame(f)
-	if err != nil {
-		return err
-	}
+func (b *Broker) send(w io.Writer, control *http.ResponseController, line []byte) error {
 	if err := control.SetWriteDeadline(time.Now().Add(b.frameTimeout)); err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func (b *Broker) precheck(r *http.Request) (string, error) {
 	if _, err := b.reviewer.Precheck(token); err != nil {
 		return "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, err.Error())
 	}
-	if bucket, err := b.bucket(r.Context(), r.RemoteAddr, token); err != nil || !b.limits.allow(bucket) {
+	if bucket, err := b.bucket(r.Context(), r.RemoteAddr, token); err != nil || !b.limits.Allow(bucket) {
 		return "", refuse(http.StatusTooManyRequests, v1alpha1.ReasonRateLimited, "too many streams of this pod, or from its address: come back later")
 	}
 	newest, err := strconv.Atoi(r.Header.Get("Sallyport-Document"))
@@ -230,4 +229,46 @@ func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
 	b.denied.Tell(denied.Pod{NamespacedName: s.id.Pod, UID: s.id.UID}, a.Seen)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// What one address, or a pod at it, may do. Streams cost the API server a review
+// each.
+const (
+	streamsPerSecond = 1
+	streamBurst      = 5
+)
+
+// bucket names whose limit a request counts against, of which nobody has been
+// asked yet who sent it. A pod is not to be kept waiting by others behind its
+// address: a token that was good before counts as its pod's own, and one that
+// claims a pod which has the address, or is on the node that does, as that
+// pod's at the address. What else comes from an address shares one.
+func (b *Broker) bucket(ctx context.Context, remote, token string) (string, error) {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return "", err
+	}
+	if uid, ok := b.reviewer.Known(token); ok {
+		return "pod " + string(uid), nil
+	}
+	name, uid := identity.Claimed(token)
+	pod := &corev1.Pod{}
+	if b.client.Get(ctx, name, pod) == nil && pod.UID == uid && lives(pod, host) {
+		return "pod " + string(uid) + " at " + host, nil
+	}
+	return host, nil
+}
+
+// lives tells whether host is an address of pod, or of its node.
+func lives(pod *corev1.Pod, host string) bool {
+	address, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	is := func(text string) bool {
+		own, err := netip.ParseAddr(text)
+		return err == nil && own.Unmap() == address.Unmap()
+	}
+	return slices.ContainsFunc(pod.Status.PodIPs, func(p corev1.PodIP) bool { return is(p.IP) }) ||
+		slices.ContainsFunc(pod.Status.HostIPs, func(p corev1.HostIP) bool { return is(p.IP) })
 }

@@ -54,8 +54,9 @@ func upstreamClaim(c *bundle.Credential) token.Upstream {
 
 // mint makes a token for the pod id, at now.
 func mint(keys tokenkey.Keys, issuer string, id *identity.Identity, h *holding, now time.Time) (*minted, error) {
-	expires := now.Add(h.lifetime)
-	if end := h.document.ExpiresAt; !end.IsZero() && end.Before(expires) {
+	c := &h.offer.document
+	expires := now.Add(h.offer.lifetime)
+	if end := c.ExpiresAt; !end.IsZero() && end.Before(expires) {
 		expires = end
 	}
 	claims := token.Claims{
@@ -67,7 +68,7 @@ func mint(keys tokenkey.Keys, issuer string, id *identity.Identity, h *holding, 
 		// ends after it was issued.
 		Expires: max(expires.Unix(), now.Unix()+1),
 		ID:      rand.Text(), Pod: token.Pod{UID: string(id.UID), Name: id.Pod.Name},
-		Credential: credentialClaim(&h.document), Scope: h.document.ScopeHash, Upstream: upstreamClaim(&h.document),
+		Credential: credentialClaim(c), Scope: c.ScopeHash, Upstream: upstreamClaim(c),
 	}
 	compact, err := keys.Current.Mint(claims)
 	if err != nil {
@@ -78,9 +79,10 @@ func mint(keys tokenkey.Keys, issuer string, id *identity.Identity, h *holding, 
 
 // tokenOf returns the token of h, a new one if it is time for it.
 func (s *stream) tokenOf(h *holding, now time.Time) (*minted, bool, error) {
-	m := s.tokens[h.document.UID]
-	fits := m != nil && m.fits(&h.document) && now.Before(m.expires())
-	if fits && now.Before(m.renewal(h.document.ExpiresAt)) {
+	c := &h.offer.document
+	m := s.tokens[c.UID]
+	fits := m != nil && m.fits(c) && now.Before(m.expires())
+	if fits && now.Before(m.renewal(c.ExpiresAt)) {
 		return m, false, nil
 	}
 	keys, err := s.b.keys.Keys()
@@ -93,7 +95,7 @@ func (s *stream) tokenOf(h *holding, now time.Time) (*minted, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	s.tokens[h.document.UID] = m
+	s.tokens[c.UID] = m
 	return m, true, nil
 }
 
@@ -121,8 +123,8 @@ func latest(leases []time.Time, now time.Time) time.Time {
 	return end
 }
 
-// documents remembers what was compiled, since all pods of a Deployment get the
-// same. It is safe for concurrent use.
+// documents remembers what was compiled: most of what an offer is judged by
+// changes nothing about its document. It is safe for concurrent use.
 type documents struct {
 	mu  sync.Mutex
 	all map[documentKey]*document
@@ -133,8 +135,7 @@ type documentKey struct {
 	generation, upstreamGeneration int64
 }
 
-// document is compiled once, by whoever asks first: after an edit all streams of
-// a credential ask at the same time.
+// document is compiled once, by whoever asks first.
 type document struct {
 	once       sync.Once
 	credential bundle.Credential

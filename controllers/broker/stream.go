@@ -34,8 +34,16 @@ const (
 // errGone says that the pod is not there any more.
 var errGone = errors.New("pod is gone")
 
-// sender writes a frame to the sidecar.
-type sender func(*bundle.Frame) error
+// sender writes the line of a frame to the sidecar.
+type sender func(line []byte) error
+
+func (send sender) frame(f *bundle.Frame) error {
+	line, err := bundle.EncodeFrame(f)
+	if err != nil {
+		return err
+	}
+	return send(line)
+}
 
 // stream is the connection of one sidecar. Its fields belong to the goroutine
 // that runs it, but for those under mu and the channels.
@@ -146,9 +154,10 @@ func (s *stream) due() time.Time {
 		if !h.served() {
 			continue
 		}
-		sooner(h.document.ExpiresAt)
-		if m := s.tokens[h.document.UID]; m != nil {
-			sooner(m.renewal(h.document.ExpiresAt))
+		c := &h.offer.document
+		sooner(c.ExpiresAt)
+		if m := s.tokens[c.UID]; m != nil {
+			sooner(m.renewal(c.ExpiresAt))
 		}
 	}
 	if earliest := s.judged.Add(atMostEvery); due.Before(earliest) {
@@ -215,7 +224,7 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 		text = flaw.Error()
 		s.deny(scope.Revoked, "the pod is not what injection made of it: "+text)
 	} else {
-		s.hold(ctx, d, pod, names, now)
+		s.hold(d, pod, names, now)
 	}
 	s.tell(func(r *report) { r.attestation = text })
 	s.repair(pod)
@@ -223,10 +232,10 @@ func (s *stream) judge(ctx context.Context, d *dependencies, now time.Time) erro
 }
 
 // hold judges the credentials that pod asks for.
-func (s *stream) hold(ctx context.Context, d *dependencies, pod *corev1.Pod, names []string, now time.Time) {
+func (s *stream) hold(d *dependencies, pod *corev1.Pod, names []string, now time.Time) {
 	held := make(map[string]holding, len(names))
 	for _, name := range names {
-		h, err := s.b.judge(ctx, d, pod, name)
+		h, err := s.b.judge(d, pod, name)
 		if err != nil {
 			s.unknown = true
 			h = s.still(name, h, now)
@@ -243,7 +252,10 @@ func (s *stream) still(name string, unknown holding, now time.Time) holding {
 	if !ok {
 		return unknown
 	}
-	if end := h.document.ExpiresAt; h.served() && !end.IsZero() && !now.Before(end) {
+	if !h.served() {
+		return h
+	}
+	if end := h.offer.document.ExpiresAt; !end.IsZero() && !now.Before(end) {
 		return holding{name: h.name, reason: scope.Expired, detail: "it has expired"}
 	}
 	return h
@@ -259,85 +271,91 @@ func (s *stream) deny(reason scope.Reason, detail string) {
 // sendState sends what is held, if it is news. A credential that is withdrawn
 // is cut off first, by itself.
 func (s *stream) sendState(send sender, now time.Time) error {
-	st, renewed, err := s.assemble(now)
+	st, err := s.assemble(now)
 	if errors.Is(err, bundle.ErrTooLarge) {
 		s.deny(scope.NotReady, "the credentials of this pod are too large together: use fewer or smaller grants")
-		st, renewed, err = s.assemble(now)
+		st, err = s.assemble(now)
 	}
 	if err != nil {
 		return err
 	}
-	if st.Digest == s.digest && !renewed {
+	if st.line == nil {
 		return nil
 	}
-	if err := s.sendRevocations(send, st); err != nil {
+	if err := s.sendRevocations(send, st.served); err != nil {
 		return err
 	}
-	s.beat, s.digest, s.served = now, st.Digest, map[string]string{}
-	for i := range st.Credentials {
-		s.served[st.Credentials[i].UID] = st.Credentials[i].Name
-	}
+	s.beat, s.digest, s.served = now, st.digest, st.served
 	// The acknowledgement may be there before send returns.
 	s.tell(func(r *report) { r.sent = s.enforcement() })
-	if err := send(&bundle.Frame{State: st}); err != nil {
+	if err := send(st.line); err != nil {
 		return fmt.Errorf("sending state: %w", err)
 	}
 	return nil
 }
 
-func (s *stream) sendRevocations(send sender, st *bundle.State) error {
-	goes := map[string]bool{}
-	for i := range st.Credentials {
-		goes[st.Credentials[i].UID] = true
-	}
+// sendRevocations cuts off what goes no more.
+func (s *stream) sendRevocations(send sender, goes map[string]string) error {
 	for uid, name := range s.served {
-		if goes[uid] {
+		if _, ok := goes[uid]; ok {
 			continue
 		}
-		reason := s.held[name].reason
+		h := s.held[name]
+		reason := h.reason
 		if reason == "" {
 			reason = scope.Revoked // it was made anew, or is not asked for any more
 		}
-		if err := send(&bundle.Frame{Revoke: &bundle.Revoke{UID: uid, Reason: reason}}); err != nil {
+		if err := send.frame(&bundle.Frame{Revoke: &bundle.Revoke{UID: uid, Reason: reason}}); err != nil {
 			return fmt.Errorf("sending revocation: %w", err)
 		}
 	}
 	return nil
 }
 
-// assemble makes the state of what is held, and tells whether it brings
-// tokens that were not sent yet.
-func (s *stream) assemble(now time.Time) (*bundle.State, bool, error) {
-	st := &bundle.State{Version: bundle.Version, TokenKeys: []bundle.TokenKey{}, Roots: s.b.roots()}
+// assembled is a state that may be sent.
+type assembled struct {
+	digest string
+	served map[string]string // name by UID
+	line   []byte            // nil: it brings nothing that was not sent
+}
+
+// assemble makes the state of what is held. It is news where its digest or a
+// token is.
+func (s *stream) assemble(now time.Time) (*assembled, error) {
+	o := &bundle.Outline{TokenKeys: []bundle.TokenKey{}, Roots: s.b.roots()}
+	st := &assembled{served: map[string]string{}}
 	renewed := false
+	var grants []bundle.Grant
 	var leases []time.Time
 	for _, name := range s.names {
 		h := s.held[name]
 		if !h.served() {
-			st.Denied = append(st.Denied, bundle.Denial{Namespace: h.name.Namespace, Name: h.name.Name, Reason: h.reason})
+			o.Denied = append(o.Denied, bundle.Denial{Namespace: h.name.Namespace, Name: h.name.Name, Reason: h.reason})
 			continue
 		}
-		c := h.document
 		m, isNew, err := s.tokenOf(&h, now)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		renewed = renewed || isNew
-		c.Token, c.LeaseEnds = m.compact, leaseEnd(&c, m, now)
-		leases = append(leases, c.LeaseEnds)
-		st.Credentials = append(st.Credentials, c)
+		c := &h.offer.document
+		lease := leaseEnd(c, m, now)
+		leases = append(leases, lease)
+		o.Credentials = append(o.Credentials, h.offer.encoded)
+		grants = append(grants, bundle.Grant{Token: m.compact, LeaseEnds: lease, Secret: c.Secret})
+		st.served[c.UID] = c.Name
 	}
 	if keys, err := s.b.keys.Keys(); err == nil {
-		st.TokenKeys = keys.Public()
+		o.TokenKeys = keys.Public()
 	}
-	st.LeaseEnds = latest(leases, now)
-	digest, err := bundle.Digest(st)
-	if err != nil {
-		return nil, false, fmt.Errorf("assembling state: %w", err)
+	var err error
+	if st.digest, err = o.Digest(); err != nil {
+		return nil, fmt.Errorf("assembling state: %w", err)
 	}
-	st.Digest = digest
-	_, err = bundle.Encode(st)
-	return st, renewed, err
+	if st.digest != s.digest || renewed {
+		st.line, err = o.Frame(st.digest, latest(leases, now), grants)
+	}
+	return st, err
 }
 
 // heartbeat says that nothing is new, and extends the leases.
@@ -348,13 +366,16 @@ func (s *stream) heartbeat(send sender, now time.Time) error {
 	}
 	var leases []time.Time
 	for _, h := range s.held {
-		if m := s.tokens[h.document.UID]; h.served() && m != nil {
-			leases = append(leases, leaseEnd(&h.document, m, now))
+		if !h.served() {
+			continue
+		}
+		if m := s.tokens[h.offer.document.UID]; m != nil {
+			leases = append(leases, leaseEnd(&h.offer.document, m, now))
 		}
 	}
-	return send(&bundle.Frame{Heartbeat: &bundle.Heartbeat{Version: bundle.Version, Now: now.UTC(), LeaseEnds: latest(leases, now)}})
+	return send.frame(&bundle.Frame{Heartbeat: &bundle.Heartbeat{Version: bundle.Version, Now: now.UTC(), LeaseEnds: latest(leases, now)}})
 }
 
 func (s *stream) goAway(send sender, why string) error {
-	return send(&bundle.Frame{GoAway: &bundle.GoAway{Reason: why, RetryAfter: comeBack}})
+	return send.frame(&bundle.Frame{GoAway: &bundle.GoAway{Reason: why, RetryAfter: comeBack}})
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile/measure"
 )
 
-// observation is all that a decision is made from. judge fills in the second
-// half.
+// observation is all that a decision is made from. judge and widened fill in the
+// second half.
 type observation struct {
 	upstream           *v1alpha1.UpstreamSecret // in force; nil: missing, or not shared with us
 	upstreamConditions []metav1.Condition
@@ -41,9 +41,6 @@ func judge(sc *v1alpha1.ScopedCredential, o *observation) {
 	}
 	if err == nil {
 		o.inForce = &doc
-	}
-	if o.refused == nil && o.previous != nil && o.previous.Generation != sc.Generation {
-		o.wider = wider(o.previous, o.upstream, &doc)
 	}
 }
 

@@ -48,7 +48,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, sc *v1alpha1.ScopedCredentia
 		if _, err := r.Records.Accept(ctx, record.ScopedCredential, sc, &sc.Spec); err != nil {
 			return ctrl.Result{}, err
 		}
-		announceWider(r.Events, sc, o) // from now on this generation is the one before
+	}
+	// Sidecars are being served by now: whatever is only told comes after.
+	o.wider = widened(sc, &o)
+	announceWider(r.Events, sc, o) // from now on this generation is the one before
+	if err := r.asking(ctx, sc, &o); err != nil {
+		return ctrl.Result{}, err
 	}
 	now := r.Now()
 	decide(sc, o, now)
@@ -59,7 +64,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, sc *v1alpha1.ScopedCredentia
 	return ctrl.Result{RequeueAfter: untilExpiry(sc, o, now)}, err
 }
 
-// gather reads all that sc is judged by.
+// gather reads what sc is judged by.
 func (r *Reconciler) gather(ctx context.Context, sc *v1alpha1.ScopedCredential) (observation, error) {
 	var o observation
 	if err := r.upstream(ctx, sc, &o); err != nil {
@@ -72,13 +77,20 @@ func (r *Reconciler) gather(ctx context.Context, sc *v1alpha1.ScopedCredential) 
 	case !errors.Is(err, record.ErrNone) && !errors.Is(err, record.ErrInvalid):
 		return o, err
 	}
+	return o, nil
+}
+
+// asking reads the pods that ask for sc. They are many, and not copied: nobody
+// writes to them.
+func (r *Reconciler) asking(ctx context.Context, sc *v1alpha1.ScopedCredential, o *observation) error {
 	var pods corev1.PodList
 	key := client.ObjectKeyFromObject(sc).String()
-	if err := r.Client.List(ctx, &pods, client.InNamespace(sc.Namespace), client.MatchingFields{indexCredentials: key}); err != nil {
-		return o, fmt.Errorf("listing pods: %w", err)
+	err := r.Client.List(ctx, &pods, client.InNamespace(sc.Namespace), client.MatchingFields{indexCredentials: key}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return fmt.Errorf("listing pods: %w", err)
 	}
 	o.pods = pods.Items
-	return o, nil
+	return nil
 }
 
 // upstream reads the UpstreamSecret and what is in force of it. One that is not

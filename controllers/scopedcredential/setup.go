@@ -7,8 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -47,12 +49,38 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) e
 		Named("scopedcredential").
 		For(&v1alpha1.ScopedCredential{}).
 		Watches(&v1alpha1.UpstreamSecret{}, handler.EnqueueRequestsFromMapFunc(r.consumers)).
-		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
-			return requests(asked(o))
-		})).
+		Watches(&corev1.Pod{}, pods()).
 		WatchesMetadata(record.Metadata(), record.Requests(record.ScopedCredential)).
 		WatchesMetadata(record.Metadata(), handler.EnqueueRequestsFromMapFunc(r.consumersOfRecord)).
 		Complete(reconcile.AsReconciler(c, r))
+}
+
+// podsSettle is how long news of pods are collected before the credential that
+// they ask for is looked at again. After an edit there is one for each sidecar,
+// and what is made of them are counts.
+const podsSettle = 500 * time.Millisecond
+
+// pods has the credentials that a pod asks for looked at again, by and by. An
+// edit does not wait for that.
+func pods() handler.EventHandler {
+	later := func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], pods ...client.Object) {
+		for _, pod := range pods {
+			for _, request := range requests(asked(pod)) {
+				queue.AddAfter(request, podsSettle)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			later(q, e.Object)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			later(q, e.ObjectOld, e.ObjectNew) // it may ask no more
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			later(q, e.Object)
+		},
+	}
 }
 
 // asked are the credentials that a pod asks for. An annotation that cannot be

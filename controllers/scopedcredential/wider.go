@@ -19,6 +19,15 @@ import (
 // reasonWidened is the reason of the event that tells of a wider scope.
 const reasonWidened = "Widened"
 
+// widened says what sc, which was judged, allows that the generation accepted
+// before did not.
+func widened(sc *v1alpha1.ScopedCredential, o *observation) string {
+	if o.refused != nil || o.previous == nil || o.previous.Generation == sc.Generation {
+		return ""
+	}
+	return wider(o.previous, o.upstream, o.inForce)
+}
+
 // wider says what doc allows that the generation accepted before did not: one
 // request for each of a few grants. It is empty where there is nothing, and
 // where the one before fits its UpstreamSecret no more, so that nothing was

@@ -42,6 +42,7 @@ func TestWider(t *testing.T) {
 			o := observation{upstream: upstream(), upstreamConditions: resolvedRefs("True", "Accepted"), previous: credential(tc.before)}
 			o.previous.Generation = tc.generation
 			judge(sc, &o)
+			o.wider = widened(sc, &o)
 			decide(sc, o, now)
 			message := meta.FindStatusCondition(sc.Status.Conditions, "Accepted").Message
 			if told := strings.TrimPrefix(strings.TrimPrefix(message, "the scope can be enforced"), "; "); told != tc.want {
@@ -59,6 +60,7 @@ func TestWider(t *testing.T) {
 			// has read it yet, and there is no second event.
 			again := observation{upstream: o.upstream, upstreamConditions: o.upstreamConditions, previous: credential(tc.now)}
 			judge(sc, &again)
+			again.wider = widened(sc, &again)
 			decide(sc, again, now.Add(time.Minute))
 			if got := meta.FindStatusCondition(sc.Status.Conditions, "Accepted").Message; got != message || again.wider != "" {
 				t.Errorf("a second look tells %q, and then %q", message, got)
@@ -69,6 +71,7 @@ func TestWider(t *testing.T) {
 			next.Generation, next.Status = 5, sc.Status
 			o = observation{upstream: o.upstream, upstreamConditions: o.upstreamConditions, previous: credential(tc.now)}
 			judge(next, &o)
+			o.wider = widened(next, &o)
 			decide(next, o, now)
 			if got := meta.FindStatusCondition(next.Status.Conditions, "Accepted").Message; got != "the scope can be enforced" {
 				t.Errorf("the next generation tells %q", got)
@@ -89,6 +92,7 @@ func TestWiderIsShort(t *testing.T) {
 	o := observation{upstream: upstream(), previous: credential()}
 	o.previous.Generation = 3
 	judge(sc, &o)
+	o.wider = widened(sc, &o)
 	if !strings.HasSuffix(o.wider, "; and 2 more") || strings.Count(o.wider, "grant ") != 3 {
 		t.Errorf("got %s", o.wider)
 	}

@@ -3,6 +3,7 @@ package tokenkey
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -13,6 +14,17 @@ import (
 type Ring struct {
 	secrets *secretwatch.Watcher
 	name    types.NamespacedName
+
+	mu   sync.Mutex
+	last version
+}
+
+// version is what was read of one version of the Secret. Every state that is
+// sent needs the keys, and to read them costs as much as to sign.
+type version struct {
+	uid             types.UID
+	resourceVersion string // empty: none was read
+	keys            Keys
 }
 
 // NewRing returns the Ring of the manager's namespace, and has its Secret
@@ -36,9 +48,15 @@ func (r *Ring) Keys() (Keys, error) {
 	if err != nil {
 		return Keys{}, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s.ResourceVersion != "" && s.ResourceVersion == r.last.resourceVersion && s.UID == r.last.uid {
+		return r.last.keys, nil
+	}
 	k, err := Decode(s.Bytes)
 	if err != nil {
 		return Keys{}, fmt.Errorf("reading Secret %s: %w", r.name, err)
 	}
+	r.last = version{s.UID, s.ResourceVersion, k}
 	return k, nil
 }

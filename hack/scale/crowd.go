@@ -40,6 +40,7 @@ type crowd struct {
 	mu     sync.Mutex
 	states []state // by number of the sidecar
 	heard  int     // states that were put in force, of all
+	last   *bundle.State
 }
 
 // state is what a judge decides by, and since when.
@@ -144,12 +145,20 @@ func (c *crowd) applied(i int, st *bundle.State) {
 	defer c.mu.Unlock()
 	next := state{since: now}
 	if len(st.Credentials) > 0 {
-		next.generation = st.Credentials[0].Generation
+		next.generation, c.last = st.Credentials[0].Generation, st
 	}
 	c.heard++
 	if next.generation != c.states[i].generation {
 		c.states[i] = next
 	}
+}
+
+// size is that of the frame that a sidecar is sent.
+func (c *crowd) size() (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	line, err := bundle.EncodeFrame(&bundle.Frame{State: c.last})
+	return len(line), err
 }
 
 // all tells whether every judge decides by that generation.

@@ -20,6 +20,7 @@ type plan struct {
 	rounds   int
 	rate     int           // requests a second while the broker restarts
 	rest     time.Duration // between two edits
+	profiles string        // directory for profiles of scope changes; empty: none
 }
 
 func main() {
@@ -41,11 +42,17 @@ func run(ctx context.Context, args []string) error {
 	f.DurationVar(&p.rest, "rest", 2*time.Second, "time between two edits")
 	manager := f.String("manager", "", "be the manager of the API server in this `FILE`")
 	address := f.String("address", "", "where the manager listens")
+	fan := f.String("fan", "", "be the sending end of the control, at this `ADDRESS`")
+	f.StringVar(&p.profiles, "profiles", "", "`DIRECTORY` for profiles of manager and sidecars")
+	debug := f.String("debug", "", "where the manager is profiled")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if *manager != "" {
-		return beManager(ctx, *manager, *address)
+	switch {
+	case *manager != "":
+		return beManager(ctx, *manager, *address, *debug)
+	case *fan != "":
+		return beFan(ctx, *fan)
 	}
 	return p.measure(ctx, os.Stdout)
 }

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	_ "net/http/pprof" // for -debug
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,7 +39,10 @@ func (a access) config() *rest.Config {
 }
 
 // beManager is the process that is measured.
-func beManager(ctx context.Context, file, address string) error {
+func beManager(ctx context.Context, file, address, debug string) error {
+	if debug != "" {
+		go func() { _, _ = fmt.Fprintln(os.Stderr, http.ListenAndServe(debug, nil)) }()
+	}
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -56,13 +63,14 @@ func beManager(ctx context.Context, file, address string) error {
 type process struct {
 	cmd     *exec.Cmd
 	address string
+	debug   string // where it is profiled
 	file    string
-	errors  bytes.Buffer
+	stderr  bytes.Buffer
 }
 
 // startManager starts one at address, which is free.
-func startManager(ctx context.Context, dir string, config *rest.Config, address string) (*process, error) {
-	p := &process{address: address, file: filepath.Join(dir, "access.json")}
+func startManager(ctx context.Context, dir string, config *rest.Config, address, debug string) (*process, error) {
+	p := &process{address: address, debug: debug, file: filepath.Join(dir, "access.json")}
 	text, err := json.Marshal(access{Host: config.Host, CA: config.CAData, Cert: config.CertData, Key: config.KeyData})
 	if err != nil {
 		return nil, fmt.Errorf("writing where the API server is: %w", err)
@@ -78,8 +86,8 @@ func (p *process) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding ourselves: %w", err)
 	}
-	p.cmd = exec.CommandContext(ctx, self, "-manager", p.file, "-address", p.address)
-	p.cmd.Stderr = &p.errors
+	p.cmd = exec.CommandContext(ctx, self, "-manager", p.file, "-address", p.address, "-debug", p.debug)
+	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		return fmt.Errorf("starting the manager: %w", err)
 	}
@@ -92,7 +100,7 @@ func (p *process) stop() error {
 		return fmt.Errorf("stopping the manager: %w", err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		return fmt.Errorf("stopping the manager: %w: %s", err, p.errors.String())
+		return fmt.Errorf("stopping the manager: %w: %s", err, p.stderr.String())
 	}
 	return nil
 }
@@ -142,3 +150,35 @@ func poll(ctx context.Context, what string, wanted func() bool) error {
 
 // line writes a line of the report.
 func line(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+
+// profile writes what manager and sidecars do for so long into dir, and what
+// the manager's memory is.
+func (p *process) profile(dir string, length time.Duration) (wait func() error, err error) {
+	own, err := os.Create(filepath.Join(dir, "sidecars.cpu"))
+	if err != nil {
+		return nil, fmt.Errorf("profiling: %w", err)
+	}
+	if err := pprof.StartCPUProfile(own); err != nil {
+		return nil, fmt.Errorf("profiling: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		done <- errors.Join(p.fetch(fmt.Sprintf("profile?seconds=%d", int(length.Seconds())), filepath.Join(dir, "manager.cpu")),
+			p.fetch("heap?gc=1", filepath.Join(dir, "manager.heap")))
+		pprof.StopCPUProfile()
+	}()
+	return func() error { return errors.Join(<-done, own.Close()) }, nil
+}
+
+func (p *process) fetch(what, file string) error {
+	response, err := http.Get("http://" + p.debug + "/debug/pprof/" + what)
+	if err != nil {
+		return fmt.Errorf("profiling: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("profiling: %w", err)
+	}
+	return os.WriteFile(file, text, 0o600)
+}

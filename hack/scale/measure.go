@@ -39,7 +39,13 @@ func (p *plan) measure(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	manager, err := startManager(ctx, dir, config, address)
+	debug := ""
+	if p.profiles != "" {
+		if debug, err = freeAddress(); err != nil {
+			return err
+		}
+	}
+	manager, err := startManager(ctx, dir, config, address, debug)
 	if err != nil {
 		return err
 	}
@@ -63,18 +69,19 @@ func (p *plan) all(ctx context.Context, config *rest.Config, dir string, c *crow
 		return err
 	}
 	line(out, "%d sidecars, created and served in %.1f s", p.sidecars, time.Since(begun).Seconds())
-	for _, kind := range []struct {
-		name string
-		edit func(spec *v1alpha1.ScopedCredentialSpec, round int)
-	}{
-		{"scope change", func(s *v1alpha1.ScopedCredentialSpec, round int) {
-			s.Grants[0].HTTP.Paths = []string{"/notes", fmt.Sprintf("/round/%d", round)}
-		}},
-		{"revocation", func(s *v1alpha1.ScopedCredentialSpec, _ int) { s.Suspend = true }},
-	} {
-		if err := p.edits(ctx, c, kind.name, kind.edit, out); err != nil {
-			return err
-		}
+	if err := p.quiet(ctx, c); err != nil {
+		return err
+	}
+	line(out, "every pod shows it after %.1f s", time.Since(begun).Seconds())
+	if err := p.changes(ctx, c, m, out); err != nil {
+		return err
+	}
+	size, err := c.size()
+	if err != nil {
+		return err
+	}
+	if err := p.control(ctx, size, out); err != nil {
+		return err
 	}
 	now, most, err := m.memory()
 	if err != nil {
@@ -84,40 +91,86 @@ func (p *plan) all(ctx context.Context, config *rest.Config, dir string, c *crow
 	return p.restart(ctx, c, m, out)
 }
 
+// quiet waits until the credential is said to be enforced everywhere: what was
+// done to begin with is over then.
+func (p *plan) quiet(ctx context.Context, c *crowd) error {
+	return poll(ctx, "the credential is enforced", func() bool {
+		sc := &v1alpha1.ScopedCredential{}
+		err := c.api.Get(ctx, client.ObjectKey{Namespace: agents, Name: notes}, sc)
+		return err == nil && sc.Status.Sidecars != nil && int(sc.Status.Sidecars.Enforcing) == p.sidecars
+	})
+}
+
+// changes measures edits of each kind.
+func (p *plan) changes(ctx context.Context, c *crowd, m *process, out io.Writer) error {
+	profiled := func() error { return nil }
+	if p.profiles != "" {
+		var err error
+		if profiled, err = m.profile(p.profiles, time.Duration(p.rounds)*(p.rest+time.Second)); err != nil {
+			return err
+		}
+	}
+	err := p.edits(ctx, c, m, "scope change", func(s *v1alpha1.ScopedCredentialSpec, round int) {
+		s.Grants[0].HTTP.Paths = []string{"/notes", fmt.Sprintf("/round/%d", round)}
+	}, out)
+	if err := errors.Join(err, profiled()); err != nil {
+		return err
+	}
+	return p.edits(ctx, c, m, "revocation", func(s *v1alpha1.ScopedCredentialSpec, _ int) { s.Suspend = true }, out)
+}
+
 // edits makes one edit after another, and undoes what it took away.
-func (p *plan) edits(ctx context.Context, c *crowd, name string, edit func(*v1alpha1.ScopedCredentialSpec, int), out io.Writer) error {
+func (p *plan) edits(ctx context.Context, c *crowd, m *process, name string, edit func(*v1alpha1.ScopedCredentialSpec, int), out io.Writer) error {
 	var p50s, p99s, most []time.Duration
+	var spent []cpu
 	for round := range p.rounds {
 		if err := pause(ctx, p.rest); err != nil {
 			return err
 		}
-		sc, answered, err := c.change(ctx, func(s *v1alpha1.ScopedCredentialSpec) { edit(s, round) })
+		times, used, err := c.round(ctx, m, func(s *v1alpha1.ScopedCredentialSpec) { edit(s, round) })
 		if err != nil {
 			return err
 		}
-		wanted := sc.Generation
-		if sc.Spec.Suspend {
-			wanted = 0
-		}
-		if err := poll(ctx, "every judge decides by the edit", func() bool { return c.all(wanted) }); err != nil {
-			return err
-		}
-		times := c.times(answered)
-		slices.Sort(times)
 		p50s, p99s, most = append(p50s, at(times, 50)), append(p99s, at(times, 99)), append(most, times[len(times)-1])
-		if !sc.Spec.Suspend {
-			continue
-		}
-		if sc, _, err = c.change(ctx, func(s *v1alpha1.ScopedCredentialSpec) { s.Suspend = false }); err != nil {
+		spent = append(spent, used)
+		sc, _, err := c.change(ctx, func(s *v1alpha1.ScopedCredentialSpec) { s.Suspend = false })
+		if err != nil {
 			return err
 		}
 		if err := poll(ctx, "every sidecar is served again", func() bool { return c.all(sc.Generation) }); err != nil {
 			return err
 		}
 	}
-	line(out, "%s enforced, median of %d rounds: p50 %s, p99 %s, last %s (p99 of each: %v)",
-		name, p.rounds, median(p50s), median(p99s), median(most), p99s)
+	line(out, "%s enforced, median of %d rounds: p50 %s, p99 %s, last %s (p50 of each: %v, p99: %v)",
+		name, p.rounds, median(p50s), median(p99s), median(most), p50s, p99s)
+	line(out, "  processor time until then, for each sidecar: %s", middle(spent).each(p.sidecars))
 	return nil
+}
+
+// round makes one edit, and tells when each judge decided by it, soonest first.
+func (c *crowd) round(ctx context.Context, m *process, edit func(*v1alpha1.ScopedCredentialSpec)) ([]time.Duration, cpu, error) {
+	before, err := m.used()
+	if err != nil {
+		return nil, cpu{}, err
+	}
+	sc, answered, err := c.change(ctx, edit)
+	if err != nil {
+		return nil, cpu{}, err
+	}
+	wanted := sc.Generation
+	if sc.Spec.Suspend {
+		wanted = 0
+	}
+	if err := poll(ctx, "every judge decides by the edit", func() bool { return c.all(wanted) }); err != nil {
+		return nil, cpu{}, err
+	}
+	after, err := m.used()
+	if err != nil {
+		return nil, cpu{}, err
+	}
+	times := c.times(answered)
+	slices.Sort(times)
+	return times, after.since(before), nil
 }
 
 // change edits the credential, and tells when the API server answered.

@@ -53,10 +53,12 @@ func wire(s *State) *wireState {
 	w := &wireState{State: &state, Credentials: make([]wireCredential, len(s.Credentials))}
 	for i, c := range s.Credentials {
 		c.LeaseEnds, c.ExpiresAt = c.LeaseEnds.UTC(), c.ExpiresAt.UTC()
-		w.Credentials[i] = wireCredential{Credential: &c, Secret: []byte(c.Secret.Reveal())}
+		w.Credentials[i] = wireCredential{Credential: &c, Secret: wireSecret(c.Secret)}
 	}
 	return w
 }
+
+func wireSecret(v secret.Value) []byte { return []byte(v.Reveal()) }
 
 // Decode reads what Encode wrote, and nothing else. The error never quotes
 // data, which holds secrets.
@@ -139,17 +141,8 @@ func (f *Frame) isOne() bool {
 // be cut off. The error never quotes the line.
 func DecodeFrame(line []byte) (*Frame, error) {
 	line = bytes.TrimSuffix(line, lineEnd)
-	var parts struct{ State, Heartbeat json.RawMessage }
-	if err := unmarshal(line, &parts); err != nil {
+	if err := checkFrameVersion(line); err != nil {
 		return nil, err
-	}
-	for _, part := range []json.RawMessage{parts.State, parts.Heartbeat} {
-		if part == nil {
-			continue
-		}
-		if err := checkVersion(part); err != nil {
-			return nil, err
-		}
 	}
 	w := wireFrame{}
 	if err := unmarshal(line, &w); err != nil {
@@ -167,6 +160,30 @@ func DecodeFrame(line []byte) (*Frame, error) {
 	}
 	again, err := EncodeFrame(f)
 	return canonical(f, line, bytes.TrimSuffix(again, lineEnd), err)
+}
+
+// checkFrameVersion does what [checkVersion] does for the parts of a frame that
+// have one.
+func checkFrameVersion(line []byte) error {
+	for _, kind := range []string{"state", "heartbeat"} {
+		// As the canonical encoding begins; no second version can follow in that.
+		if bytes.HasPrefix(line, fmt.Appendf(nil, `{"%s":{"version":%d,`, kind, Version)) {
+			return nil
+		}
+	}
+	var parts struct{ State, Heartbeat json.RawMessage }
+	if err := unmarshal(line, &parts); err != nil {
+		return err
+	}
+	for _, part := range []json.RawMessage{parts.State, parts.Heartbeat} {
+		if part == nil {
+			continue
+		}
+		if err := checkVersion(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EncodeAck returns the canonical encoding of an ack.

@@ -18,9 +18,10 @@ import (
 // signs nothing. A Key is safe for concurrent use.
 type Key struct {
 	id string
-	// seed is text behind a pointer: fmt prints the address of a string, while
-	// for a verb that does not fit it follows a pointer to an array.
-	seed *string
+	// both halves, the seed first, as text behind a pointer: fmt prints the
+	// address of a string, while for a verb that does not fit it follows a
+	// pointer to an array. Working the public half out costs as much as signing.
+	both *string
 }
 
 // GenerateKey returns a new random Key.
@@ -36,26 +37,23 @@ func NewKey(seed []byte) (Key, error) {
 	if len(seed) != ed25519.SeedSize {
 		return Key{}, fmt.Errorf("reading signing key: it has %d bytes, want %d", len(seed), ed25519.SeedSize)
 	}
-	text := string(seed)
-	k := Key{seed: &text}
-	public := k.private().Public().(ed25519.PublicKey)
-	sum := sha256.Sum256(public)
-	k.id = hex.EncodeToString(sum[:8])
-	return k, nil
+	both := string(ed25519.NewKeyFromSeed(seed))
+	sum := sha256.Sum256([]byte(both[ed25519.SeedSize:]))
+	return Key{id: hex.EncodeToString(sum[:8]), both: &both}, nil
 }
 
 // ID names the key; it is derived from the public half.
 func (k Key) ID() string { return k.id }
 
 // IsZero reports whether k cannot sign.
-func (k Key) IsZero() bool { return k.seed == nil }
+func (k Key) IsZero() bool { return k.both == nil }
 
 // Seed returns the private half, for the one place that stores it.
-func (k Key) Seed() []byte { return []byte(*k.seed) }
+func (k Key) Seed() []byte { return []byte((*k.both)[:ed25519.SeedSize]) }
 
 // Public returns the half that verifies.
 func (k Key) Public() bundle.TokenKey {
-	return bundle.TokenKey{ID: k.id, Public: k.private().Public().(ed25519.PublicKey)}
+	return bundle.TokenKey{ID: k.id, Public: []byte((*k.both)[ed25519.SeedSize:])}
 }
 
 // Format prints the id for every verb and flag.
@@ -64,7 +62,7 @@ func (k Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "key "+k.id)
 // MarshalText returns the id, so that encoders do not print the key either.
 func (k Key) MarshalText() ([]byte, error) { return []byte("key " + k.id), nil }
 
-func (k Key) private() ed25519.PrivateKey { return ed25519.NewKeyFromSeed([]byte(*k.seed)) }
+func (k Key) private() ed25519.PrivateKey { return ed25519.PrivateKey(*k.both) }
 
 // Mint signs c as a compact JWS. It refuses claims that no [Verifier] would
 // take.
