@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"sync"
@@ -27,6 +28,9 @@ type Call struct {
 
 	mu       sync.Mutex
 	answered bool // the head of the upstream's answer has come
+
+	ending sync.Mutex
+	over   bool // writer is of no use any more
 }
 
 func newCall(w http.ResponseWriter, r *http.Request) *Call {
@@ -35,17 +39,41 @@ func newCall(w http.ResponseWriter, r *http.Request) *Call {
 	return c
 }
 
-// Cut ends what is under way for the call.
-func (c *Call) Cut() { c.cancel() }
+// SetDeadline ends what is under way for the call, from any goroutine: a deadline
+// is set on a call to break it, at once. The agent can still be told why.
+func (c *Call) SetDeadline(time.Time) error {
+	c.cancel()
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	if c.over {
+		return nil
+	}
+	// Who sends messages waits for more of them, and who passes them on for the
+	// agent to read.
+	w := http.NewResponseController(c.writer)
+	return errors.Join(w.SetReadDeadline(longAgo), w.SetWriteDeadline(time.Now().Add(tellTimeout)))
+}
 
-// SetDeadline ends the call: a deadline is set on a call to break it, at once.
-func (c *Call) SetDeadline(time.Time) error { c.cancel(); return nil }
+// tellTimeout is how long an agent may take to be told why a call ends; then it
+// is reset.
+const tellTimeout = 2 * time.Second
+
+// longAgo is a deadline that breaks every read at once.
+var longAgo = time.Unix(1, 0)
 
 // SetReadDeadline is SetDeadline.
 func (c *Call) SetReadDeadline(t time.Time) error { return c.SetDeadline(t) }
 
-// Close ends the call without a word.
-func (c *Call) Close() error { c.cancel(); return nil }
+// Close ends what is under way for the call.
+func (c *Call) Close() error { return c.SetDeadline(longAgo) }
+
+// finish ends the call for good.
+func (c *Call) finish() {
+	c.cancel()
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	c.over = true
+}
 
 // Lost tells whether the agent is gone or has given the call up.
 func (c *Call) Lost() bool { return c.agent.Context().Err() != nil }
@@ -106,7 +134,7 @@ func (c *Call) request(q *Question) (*http.Request, error) {
 	}
 	c.up = upload{
 		from: c.agent.Body, most: q.Message, total: q.Total, ended: func() { c.sent(q.Sent) },
-		coded: codedBy(r.Header.Get("Grpc-Encoding")),
+		coded: codedBy(r.Header.Get("Grpc-Encoding")), gone: func() bool { return c.ctx.Err() != nil },
 	}
 	r.Body = &c.up
 	return r.WithContext(c.ctx), nil

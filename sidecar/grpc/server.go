@@ -66,7 +66,7 @@ func NewServer(headerBytes int, handle func(*Call)) *Server {
 // empty one would look like one.
 func serve(w http.ResponseWriter, r *http.Request, handle func(*Call)) {
 	c := newCall(w, r)
-	defer c.Cut()
+	defer c.finish()
 	handle(c)
 	if !c.told {
 		panic(http.ErrAbortHandler) // net/http resets the stream

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"os"
 	"strconv"
 	"sync/atomic"
 
@@ -30,11 +31,13 @@ type upload struct {
 	total int64 // bytes that may still come
 	coded bool  // a message may be compressed
 	ended func()
+	gone  func() bool // there is nobody to blame
 
 	prefix [prefixBytes]byte
 	unsent []byte // of prefix
 	left   int64  // bytes of the message that are still to come
 	failed atomic.Pointer[Error]
+	closed atomic.Bool // nobody wants the rest
 }
 
 // Read reads messages. It returns io.EOF behind a whole one alone.
@@ -55,12 +58,24 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	m, err := u.from.Read(room)
 	u.left -= int64(m)
-	if errors.Is(err, io.EOF) {
-		if err = nil; u.left > 0 {
-			err = u.fail(scope.Malformed, "the last message of the call is not whole")
-		}
+	switch {
+	case errors.Is(err, io.EOF) && u.left == 0:
+		err = nil // the next Read tells
+	case err != nil:
+		err = u.broken(err)
 	}
 	return n + m, err
+}
+
+// broken finds why the messages broke off.
+func (u *upload) broken(err error) error {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return u.fail(scope.Malformed, "the last message of the call is not whole")
+	case u.closed.Load() || errors.Is(err, os.ErrDeadlineExceeded) || u.gone():
+		return err // the reason is known elsewhere
+	}
+	return u.fail(scope.Malformed, "the call does not end as its Content-Length says")
 }
 
 // next reads what stands before the next message.
@@ -69,10 +84,8 @@ func (u *upload) next() error {
 	case errors.Is(err, io.EOF):
 		u.ended()
 		return io.EOF
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return u.fail(scope.Malformed, "the last message of the call is not whole")
 	case err != nil:
-		return err
+		return u.broken(err)
 	}
 	length := int64(binary.BigEndian.Uint32(u.prefix[1:]))
 	u.total -= prefixBytes + length
@@ -99,4 +112,7 @@ func (u *upload) fail(reason scope.Reason, detail string) error {
 }
 
 // Close ends the upload. It may be called while another goroutine reads.
-func (u *upload) Close() error { return u.from.Close() }
+func (u *upload) Close() error {
+	u.closed.Store(true)
+	return u.from.Close()
+}
