@@ -208,8 +208,10 @@ func TestCredentialRefuses(t *testing.T) {
 		"mcp nothing":  {"it allows nothing", putGrant, strings.Replace(mcpGrant, "tools", "prompts: [], tools", 1) + "\n    headers: {Mcp-Name: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[1].headers.Mcp-Name: remove the header"},
 		"mcp path":     {"a server has one", putGrant, strings.Replace(mcpGrant, "path: /mcp", "path: '/{any}'", 1), v1alpha1.ReasonInvalid, `spec.grants[1].mcp.path: "/{any}": write the path of the server`},
 		"mcp argument": {"it bounds nothing", putGrant, strings.Replace(mcpGrant, "type: String", "", 1), v1alpha1.ReasonInvalid, "spec.grants[1].mcp.tools[find].arguments.q: bound the value"},
-		"grpc":         {"not enforced yet", read, "grpc: {methods: [a.B/C]}", v1alpha1.ReasonUnsupported, "spec.grants[0].grpc: "},
-		"never":        {"not proved yet", "  grants:", "  never: [{grpc: {}}]\n  grants:", v1alpha1.ReasonUnsupported, "spec.never[0].grpc: "},
+		"grpc":         {"no service has such a method", putGrant, "grpc: {endpoint: rest, methods: [a.B/C, /a.B/C]}", v1alpha1.ReasonInvalid, `spec.grants[1].grpc.methods[1]: "/a.B/C": write it as package.Service/Method`},
+		"grpc header":  {"what it says is the protocol's", putGrant, "grpc: {endpoint: rest, methods: [a.B/C]}\n    headers: {grpc-timeout: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[1].headers.Grpc-Timeout: remove the header"},
+		"grpc nothing": {"it allows nothing", putGrant, "grpc: {endpoint: rest, methods: []}", v1alpha1.ReasonInvalid, "spec.grants[1].grpc.methods: list a method"},
+		"grpc where":   {"it has no captures", putGrant, "grpc: {endpoint: rest, methods: [a.B/C]}\n    where: {repo: {set: docs}}", v1alpha1.ReasonInvalid, "spec.grants[1].where: where goes with http"},
 		"observe":      {"not enforced yet", "  grants:", "  mode: Observe\n  grants:", v1alpha1.ReasonUnsupported, `spec.mode: "Observe": `},
 	}
 	for name, test := range tests {
@@ -238,7 +240,7 @@ func refusedFor(t *testing.T, why string, err error, reason, want string) {
 
 func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
-		"other profile":    {"its rules are missing", "profile: github-rest", "profile: grpc", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "grpc": `},
+		"other profile":    {"its rules are missing", "profile: github-rest", "profile: later", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "later": `},
 		"no schema":        {"nobody looked for it", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, `spec.endpoints[0].graphql.schemaRef: `},
 		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
 		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},

@@ -85,7 +85,6 @@ func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, o
 // enforced is not known.
 func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (endpoint int, known bool) {
 	before := g.p.Len()
-	g.unsupported(path, in)
 	switch {
 	case in.HTTP != nil:
 		out.HTTP = http(in.HTTP)
@@ -99,6 +98,10 @@ func (g *grants) kind(path *field.Path, in *v1alpha1.Grant, out *scope.Grant) (e
 		schema := g.schemas.of(&g.upstream.Spec.Endpoints[endpoint])
 		out.GraphQL = kind.GraphQL(g.p, at, g.sets, in.GraphQL, schema, g.bodyBytes)
 		return endpoint, true
+	case in.GRPC != nil:
+		g.httpAlone(path, in)
+		out.GRPC = kind.GRPC(in.GRPC)
+		return g.endpoint(path.Child("grpc", "endpoint"), in.GRPC.Endpoint), true
 	case in.WebSocket != nil:
 		at := path.Child("websocket")
 		out.WebSocket = kind.WebSocket(g.p, at, g.sets, in.WebSocket, g.bodyBytes)
@@ -137,11 +140,6 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 		out.Methods = append(out.Methods, string(method))
 	}
 	return out
-}
-
-// unsupported names the parts of a grant that this release does not enforce.
-func (g *grants) unsupported(path *field.Path, in *v1alpha1.Grant) {
-	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.

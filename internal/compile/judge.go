@@ -39,6 +39,8 @@ func grantField(path *field.Path, e *scope.SpecError, g *scope.Grant) text {
 		index = slices.Index(g.HTTP.Paths, e.Value)
 	case g.HTTP != nil && e.Field == "http.methods":
 		index = slices.Index(g.HTTP.Methods, e.Value)
+	case g.GRPC != nil && e.Field == "grpc.methods":
+		index = slices.Index(g.GRPC.Methods, e.Value)
 	case g.Git != nil && g.Git.Push != nil && e.Field == "git.push.refs":
 		index = slices.Index(g.Git.Push.Refs, e.Value)
 	}

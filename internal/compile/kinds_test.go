@@ -94,6 +94,25 @@ var kindTests = map[string]struct{ why, grant, ceiling, never, reason, want stri
 		"its requests are named", `git: {repos: {glob: "acme/*"}, push: {refs: [refs/heads/a], actions: [Create]}}`, "",
 		`http: {methods: [POST], paths: ["/acme/docs.git/{service}"]}`, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows rt POST /acme/docs.git/git-receive-pack`,
 	},
+	"grpc":         {"nothing speaks against it", `grpc: {methods: [a.B/C, a.B/D]}, headers: {x-tenant: {in: [acme]}}, limits: {requests: {count: 5, per: 1m}}`, "", "", "", ""},
+	"grpc, within": {"fewer methods, and a header less", `grpc: {methods: [a.B/C]}`, `grpc: {methods: [a.B/C, a.B/D]}, headers: {X-Tenant: {in: [acme]}}`, "", "", ""},
+	"grpc, other method": {
+		"the ceiling does not have it", `grpc: {methods: [a.B/C, a.B/E]}`, `grpc: {methods: [a.B/C, a.B/D]}`, "",
+		v1alpha1.ReasonNotWithinCeiling, `spec.grants[0]: "it": it allows rt/grpc CALL /a.B/E, which is beyond`,
+	},
+	"grpc, other header": {
+		"the ceiling does not let it pass", `grpc: {methods: [a.B/C]}, headers: {X-Tenant: {in: [acme, other]}}`, `grpc: {methods: [a.B/C]}, headers: {X-Tenant: {in: [acme]}}`, "",
+		v1alpha1.ReasonNotWithinCeiling, `spec.grants[0]: "it": it allows rt/grpc CALL /a.B/C with X-Tenant: other`,
+	},
+	"grpc under http": {
+		"a ceiling of another kind is none for it", `grpc: {methods: [a.B/C]}`, `http: {methods: [POST], paths: [/a.B/C]}, body: {media: Opaque}`, "",
+		v1alpha1.ReasonNotWithinCeiling, `spec.grants[0]: "it": it allows rt/grpc CALL /a.B/C`,
+	},
+	"grpc, never that":      {"it is named", `grpc: {methods: [a.B/C, a.B/D]}`, "", `grpc: {methods: [a.B/D, a.B/E]}`, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows rt/grpc CALL /a.B/D, which spec.never[0] names`},
+	"grpc, never any":       {"every call is named", `grpc: {methods: [a.B/C]}`, "", `grpc: {endpoint: rt}`, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows rt/grpc CALL /a.B/C`},
+	"grpc, never another":   {"it is not named", `grpc: {methods: [a.B/C]}`, "", `grpc: {methods: [a.B/D, a.BC/D]}`, "", ""},
+	"grpc, never http":      {"a call is a POST", `grpc: {methods: [a.B/C]}`, "", `http: {methods: [POST], paths: ["/a.B/{method}"]}`, v1alpha1.ReasonNeverViolated, `spec.grants[0]: "it": it allows rt POST /a.B/C`},
+	"grpc, never GET":       {"no call is a GET", `grpc: {methods: [a.B/C]}`, "", `http: {methods: [GET]}`, "", ""},
 	"http, never websocket": {"a plain request opens none", `http: {methods: [GET], paths: [/ws]}`, "", `websocket: {path: /ws}`, "", ""},
 }
 

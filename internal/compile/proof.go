@@ -114,7 +114,6 @@ func (g *grants) neverEntry(path *field.Path, in *v1alpha1.Never) []region.Never
 // neverKind returns what an entry names, by its kind.
 func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.Never) []region.Never {
 	before := g.p.Len()
-	g.p.Unsupported(in.GRPC != nil, path.Child("grpc"), "")
 	switch {
 	case in.HTTP != nil:
 		return []region.Never{g.neverHTTP(path.Child("http"), in.HTTP, common)}
@@ -130,6 +129,8 @@ func (g *grants) neverKind(path *field.Path, in *v1alpha1.Never, common region.N
 		at := path.Child("mcp")
 		g.checkLayout(at, in.MCP.Endpoint, in.MCP.Path)
 		return g.everywhere(at, in.MCP.Endpoint, piece.MCP, kind.NeverMCP(g.p, at, g.sets, in.MCP, common))
+	case in.GRPC != nil:
+		return g.everywhere(path.Child("grpc"), in.GRPC.Endpoint, piece.GRPC, kind.NeverGRPC(in.GRPC, common))
 	case in.WebSocket != nil:
 		at := path.Child("websocket")
 		g.checkLayout(at, in.WebSocket.Endpoint, in.WebSocket.Path)

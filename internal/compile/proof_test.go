@@ -261,7 +261,7 @@ func TestNeverRefuses(t *testing.T) {
 		"header twice":       {"two spellings, two matchers", `{http: {}, headers: {X-A: {equals: a}, x-a: {equals: b}}}`, v1alpha1.ReasonInvalid, `spec.never[0].headers[x-a]: "x-a": `},
 		"field path":         {"no document has it", `{http: {}, body: {fields: {a..b: {equals: b}}}}`, v1alpha1.ReasonInvalid, `spec.never[0].body.fields: "a..b": name a field`},
 		"part":               {"it bounds nothing", `{http: {}, body: {parts: {a: {value: {}}}}}`, v1alpha1.ReasonInvalid, "spec.never[0].body.parts.a.value: bound the value"},
-		"grpc":               {"not proved yet", `{grpc: {}}`, v1alpha1.ReasonUnsupported, "spec.never[0].grpc: "},
+		"grpc endpoint":      {"it would never hold", `{grpc: {endpoint: nowhere}}`, v1alpha1.ReasonInvalid, `spec.never[0].grpc.endpoint: "nowhere": name an endpoint`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -44,6 +44,8 @@
 //   - mcp: the headers of the protocol are made of the messages, which their
 //     grants judge. Clients read no variables: the address and the token stand
 //     in their configuration, for which spec.client.env sets what it refers to.
+//   - grpc: the headers of the protocol are judged by its grants, and metadata is
+//     listed there. Clients read no variables.
 package profile
 
 import (

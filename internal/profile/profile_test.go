@@ -49,7 +49,7 @@ func TestLookup(t *testing.T) {
 		"github-rest": {"a change here changes what every GitHub scope allows", "github-rest", github, true},
 		"strict-json": {"a body is not the profile's business", "strict-json", Profile{}, true},
 		"openai":      {"organization and project choose who pays, and are not forwarded", "openai", openai, true},
-		"later":       {"a name of the API without data must not pass for strict", "grpc", Profile{}, false},
+		"grpc":        {"the protocol is not the profile's business", "grpc", Profile{}, true},
 		"unknown":     {"a typo must not pass for strict", "github", Profile{}, false},
 	}
 	for name, test := range tests {

@@ -87,12 +87,20 @@ func (p *Policy) decide(r *Request, b *body.Reading) Decision {
 		p.root.find(r, 0)
 	}
 	if len(r.found) == 0 {
-		return Decision{Reason: OutOfScope, Detail: "no grant allows this method and path"}
+		return Decision{Reason: OutOfScope, Detail: r.unfound()}
 	}
 	if name, found := p.overrides(r); found {
 		return Decision{Reason: ParameterRefused, Detail: "remove the header " + shown(name) + ": some servers take it over the request line"}
 	}
 	return p.judge(r, b)
+}
+
+// unfound says that no grant has method and path.
+func (r *Request) unfound() string {
+	if r.http2 {
+		return "no grant allows this call: over HTTP/2 methods of gRPC can be called, and nothing else"
+	}
+	return "no grant allows this method and path"
 }
 
 // judge chooses from the grants that have method and path.

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
+	"github.com/sallyport-dev/sallyport/internal/scope/grpc"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
@@ -35,6 +36,7 @@ type grant struct {
 	body     *body.Body // nil: none is allowed
 	message  *body.Body // nil: none is allowed
 	upgrade  bool
+	http2    bool
 	protocol shape.Protocol
 }
 
@@ -179,6 +181,9 @@ func (c *grantCompiler) kind() {
 		c.shapes(git.Protocol, g.Git.Compile(c.profile.foldsNames(), c.add))
 	case g.MCP != nil:
 		c.mcp()
+	case g.GRPC != nil:
+		c.unlisted(grpc.Owns, "remove the header: it is the protocol's own")
+		c.shapes(grpc.Protocol, g.GRPC.Shapes(c.add))
 	case g.WebSocket != nil:
 		c.shapes(websocket.Protocol, g.WebSocket.Shapes(c.add))
 	}
@@ -187,7 +192,7 @@ func (c *grantCompiler) kind() {
 // kinds counts the kinds that are set.
 func (g *Grant) kinds() int {
 	n := 0
-	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.MCP != nil, g.WebSocket != nil} {
+	for _, set := range []bool{g.HTTP != nil, g.Git != nil, g.GraphQL != nil, g.MCP != nil, g.GRPC != nil, g.WebSocket != nil} {
 		if set {
 			n++
 		}
@@ -218,16 +223,22 @@ func (c *grantCompiler) mcp() {
 		c.add("mcp.path", c.spec.MCP.Path, "write the path of the server, without captures")
 		return
 	}
+	c.unlisted(mcp.Owns, "remove the header: it is made of the message")
+	report := func(field, value, msg string) { c.add("mcp."+field, value, msg) }
+	c.shapes(mcp.Protocol, mcp.Shapes(c.spec.MCP, report))
+}
+
+// unlisted refuses headers that belong to a protocol, and a query, which its
+// messages do not have.
+func (c *grantCompiler) unlisted(owns func(name string) bool, why string) {
 	for _, name := range slices.Sorted(maps.Keys(c.spec.Headers)) {
-		if mcp.Owns(name) {
-			c.add("headers."+name, "", "remove the header: it is made of the message")
+		if owns(name) {
+			c.add("headers."+name, "", why)
 		}
 	}
 	if c.spec.Query.UnlistedAllow || len(c.spec.Query.Params) > 0 {
 		c.add("query", "", "remove query, or grant by http: a message has none")
 	}
-	report := func(field, value, msg string) { c.add("mcp."+field, value, msg) }
-	c.shapes(mcp.Protocol, mcp.Shapes(c.spec.MCP, report))
 }
 
 // shapes adds what a grant of another kind allows. What the grant lists itself
@@ -240,7 +251,8 @@ func (c *grantCompiler) shapes(protocol shape.Protocol, shapes []shape.Shape) {
 	for i := range shapes {
 		s := &shapes[i]
 		one := of
-		one.protocol, one.methods, one.body, one.message, one.upgrade = protocol, s.Methods, s.Body, s.Message, s.Upgrade
+		one.protocol, one.methods, one.body, one.message = protocol, s.Methods, s.Body, s.Message
+		one.upgrade, one.http2 = s.Upgrade, s.HTTP2
 		one.params = append(slices.Clone(of.params), c.query(s.Params)...)
 		one.headers = slices.Clone(of.headers)
 		for _, name := range slices.Sorted(maps.Keys(s.Headers)) {

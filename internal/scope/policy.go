@@ -151,7 +151,10 @@ func (r *Request) forwardedBy(p *Policy, one *route) *Request {
 		o.request = &Request{}
 	}
 	o.target = r.appendTarget(o.target[:0], one)
-	o.head = Head{Method: r.method, Target: text.View(o.target), Fields: o.head.Fields[:0], HasBody: r.hasBody, Upgrade: r.upgrade}
+	o.head = Head{
+		Method: r.method, Target: text.View(o.target), Fields: o.head.Fields[:0],
+		HasBody: r.hasBody, Upgrade: r.upgrade, HTTP2: r.http2,
+	}
 	d := Decision{Verdict: Allow, policy: p, route: one}
 	for _, f := range r.fields {
 		if Forwards(&d, f.Name) {

@@ -24,6 +24,8 @@ type Head struct {
 	HasBody bool
 	// Upgrade says that another protocol is to follow on the connection.
 	Upgrade bool
+	// HTTP2 says that it came over HTTP/2.
+	HTTP2 bool
 }
 
 // Param is one pair of a query, decoded.
@@ -44,6 +46,7 @@ type Request struct {
 	fields   []Field
 	hasBody  bool
 	upgrade  bool
+	http2    bool
 	content  body.Header // of a request with a body
 
 	buf []byte // what path and query are views of
@@ -112,7 +115,7 @@ func (r *Request) read(h *Head, p *Profile) *Refusal {
 			return err
 		}
 	}
-	r.method, r.fields, r.hasBody, r.upgrade = h.Method, h.Fields, h.HasBody, h.Upgrade
+	r.method, r.fields, r.hasBody, r.upgrade, r.http2 = h.Method, h.Fields, h.HasBody, h.Upgrade, h.HTTP2
 	if h.HasBody {
 		for i := range h.Fields {
 			r.content.Add(h.Fields[i].Name, h.Fields[i].Value)

@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
 	"github.com/sallyport-dev/sallyport/internal/scope/git"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql"
+	"github.com/sallyport-dev/sallyport/internal/scope/grpc"
 	"github.com/sallyport-dev/sallyport/internal/scope/match"
 	"github.com/sallyport-dev/sallyport/internal/scope/mcp"
 	"github.com/sallyport-dev/sallyport/internal/scope/shape"
@@ -29,6 +30,7 @@ type Grant struct {
 	Git       *Git               `json:"git,omitempty"`
 	GraphQL   *GraphQL           `json:"graphql,omitempty"`
 	MCP       *MCP               `json:"mcp,omitempty"`
+	GRPC      *GRPC              `json:"grpc,omitempty"`
 	WebSocket *WebSocket         `json:"websocket,omitempty"`
 	Where     map[string]Matcher `json:"where,omitempty"`
 	Query     Query              `json:"query"`
@@ -58,6 +60,9 @@ type GraphQL = graphql.Spec
 
 // MCP allows calls to one MCP server; see package mcp.
 type MCP = mcp.Spec
+
+// GRPC allows methods of gRPC services; see package grpc.
+type GRPC = grpc.Spec
 
 // WebSocket allows one WebSocket; see package websocket.
 type WebSocket = websocket.Spec

@@ -177,7 +177,7 @@ func (r *Request) consider(at *routes) {
 // for a grant, in the order of the grants' names.
 func (r *Request) add(routes []*route) {
 	for _, one := range routes {
-		if one.grant.upgrade != r.upgrade || !slices.Contains(one.grant.methods, r.method) || !one.matches(r) {
+		if one.grant.upgrade != r.upgrade || one.grant.http2 != r.http2 || !slices.Contains(one.grant.methods, r.method) || !one.matches(r) {
 			continue
 		}
 		i := len(r.found)

@@ -218,8 +218,11 @@ func (w *Swap) AppendQuery(target []byte, hasQuery bool) []byte {
 	return append(append(target, '='), w.rendered.Reveal()...)
 }
 
+// Fields takes the fields of a request.
+type Fields interface{ Field(name, value string) }
+
 // Write adds the credential to a request, where it goes into a field.
-func (w *Swap) Write(to *http1.Writer) {
+func (w *Swap) Write(to Fields) {
 	if w.header != "" {
 		to.Field(w.header, w.rendered.Reveal())
 	}

@@ -3,6 +3,7 @@ package dial
 import (
 	"context"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Target struct {
 	mu     sync.Mutex
 	idle   []*Conn // the one used last is the last
 	closed bool
+	http2  *http.Transport // nil: not asked for yet
 }
 
 // Conn is a connection to an upstream. Its user owns it, and either puts it
@@ -160,4 +162,5 @@ func (t *Target) Close() {
 	for _, c := range idle {
 		_ = c.Close() // idle
 	}
+	t.Settle()
 }

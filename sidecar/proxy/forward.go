@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
+	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/websocket"
@@ -22,6 +23,9 @@ var errLost = errors.New("the agent is gone")
 // forward brings an allowed request to the upstream and its answer back. It
 // tells whether another request may follow.
 func (c *conn) forward(d *scope.Decision) bool {
+	if c.call != nil {
+		return c.forwardCall(d)
+	}
 	up, err := c.upstream()
 	if err == nil && c.head.ExpectContinue && c.writer.Continue() != nil {
 		err = errLost
@@ -142,19 +146,8 @@ func (c *conn) until(t time.Time) time.Time {
 // writeHead writes what was judged, and the credential last.
 func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	v := c.view
-	c.target = scope.AppendTarget(c.target[:0], v.target.BasePath, &c.request, d)
-	c.target = v.swap.AppendQuery(c.target, len(c.request.Query()) > 0)
-	w.Request(c.head.Method, string(c.target), v.target.Host)
-	cuts := c.cuts()
-	for i := range c.head.Fields {
-		f := &c.head.Fields[i]
-		if c.forwards(d, f.Name) && !(cuts && isRange(f.Name)) {
-			w.Field(f.Name, f.Value)
-		}
-	}
-	for i := range v.headers {
-		w.Field(v.headers[i].Name, v.headers[i].Value)
-	}
+	w.Request(c.head.Method, c.aim(d), v.target.Host)
+	c.writeFields(w, d)
 	if c.speaksMCP() {
 		c.mcp.Mirror(w.Field)
 	}
@@ -165,6 +158,29 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
 	w.Field("Accept-Encoding", "identity")
 	v.swap.Write(w)
 	w.Body(c.framing())
+}
+
+// aim returns the target that was judged, with the credential where it goes there.
+func (c *conn) aim(d *scope.Decision) string {
+	v := c.view
+	c.target = scope.AppendTarget(c.target[:0], v.target.BasePath, &c.request, d)
+	c.target = v.swap.AppendQuery(c.target, len(c.request.Query()) > 0)
+	return string(c.target)
+}
+
+// writeFields writes the fields of the agent that go upstream, and those that the
+// endpoint sets.
+func (c *conn) writeFields(w credential.Fields, d *scope.Decision) {
+	cuts := c.cuts()
+	for i := range c.head.Fields {
+		f := &c.head.Fields[i]
+		if c.forwards(d, f.Name) && !(cuts && isRange(f.Name)) {
+			w.Field(f.Name, f.Value)
+		}
+	}
+	for i := range c.view.headers {
+		w.Field(c.view.headers[i].Name, c.view.headers[i].Value)
+	}
 }
 
 // forwards tells whether a field of the agent goes upstream: one that every

@@ -17,14 +17,14 @@ func (c *conn) exchange() bool {
 	if !c.begin() {
 		return false
 	}
-	if err := c.reader.ReadRequest(&c.head); err != nil {
+	if err := c.readHead(); err != nil {
 		return c.unread(err)
 	}
 	d, why := c.judge()
 	if why.is() {
 		return c.refuse(&d, why)
 	}
-	if !c.listener.holder.enter(c.view.limits.Concurrency) {
+	if c.full || !c.listener.holder.enter(c.view.limits.Concurrency) {
 		return c.refuse(&d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()
@@ -89,7 +89,7 @@ func (c *conn) judge() (scope.Decision, refusal) {
 func (c *conn) headRead() scope.Head {
 	return scope.Head{
 		Method: c.head.Method, Target: c.head.Target, Fields: c.head.Fields,
-		HasBody: !c.head.Framing.Empty(), Upgrade: c.head.Upgrade != "",
+		HasBody: !c.head.Framing.Empty(), Upgrade: c.head.Upgrade != "", HTTP2: c.call != nil,
 	}
 }
 
@@ -183,7 +183,7 @@ func (c *conn) decide() (scope.Decision, refusal) {
 	if c.head.Framing.Length > most {
 		return d, refusal{reason: scope.TooLarge, close: true}
 	}
-	if !c.read {
+	if !c.read && c.call == nil {
 		c.reader.Body().Limit(most)
 	}
 	return d, refusal{}

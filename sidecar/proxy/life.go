@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"net"
 	"sync"
 	"time"
 
@@ -32,7 +31,7 @@ var longAgo = time.Unix(1, 0)
 // request: a request costs a lock that nobody else holds.
 type life struct {
 	mu    sync.Mutex
-	agent net.Conn
+	agent peer
 	up    *dial.Conn // nil: none
 	busy  bool       // an exchange is under way: up belongs to it
 	until time.Time
@@ -40,10 +39,19 @@ type life struct {
 
 	admitted bool  // the exchange counts against the limit of concurrent ones
 	held     *view // what allowed the exchange, whose request stays as it is; nil: none is held
+	calls    int   // on a connection of HTTP/2, whose own exchange is never under way
 	ended    scope.Reason
 	broke    bool // by interrupt
 
 	cancel context.CancelFunc // of dialling; nil: nothing is dialled
+}
+
+// peer is an agent as far as its life is concerned: a connection, or a call on
+// one.
+type peer interface {
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	Close() error
 }
 
 // start begins an exchange, or says that the connection has ended.
@@ -73,7 +81,7 @@ func (l *life) hold(v *view) {
 func (l *life) waiting() (since time.Time, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.since, !l.admitted && l.ended == alive
+	return l.since, !l.admitted && l.calls == 0 && l.ended == alive
 }
 
 // evict closes the connection unless a request of it was admitted meanwhile.
@@ -81,7 +89,7 @@ func (l *life) waiting() (since time.Time, ok bool) {
 func (l *life) evict() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.admitted || l.ended != alive {
+	if l.admitted || l.calls > 0 || l.ended != alive {
 		return false
 	}
 	l.endLocked(stopped)
@@ -118,6 +126,21 @@ func (l *life) rest(now time.Time) bool {
 	defer l.mu.Unlock()
 	l.busy, l.admitted, l.since, l.until = false, false, now, now.Add(idleTimeout)
 	return l.ended == alive
+}
+
+// join says that a call is under way on the connection.
+func (l *life) join() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls++
+}
+
+// part says that one of them is over.
+func (l *life) part(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.calls--
+	l.since, l.until = now, now.Add(idleTimeout)
 }
 
 // finish ends a life and hands over its upstream connection. It is sound if
@@ -158,7 +181,7 @@ func (l *life) endBusy(why scope.Reason) {
 func (l *life) endIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.busy {
+	if !l.busy && l.calls == 0 {
 		l.endLocked(stopped)
 	}
 }
@@ -201,7 +224,7 @@ func (l *life) dial(ctx context.Context, open func(context.Context) (*dial.Conn,
 func (l *life) look(now time.Time) *dial.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.After(l.until) {
+	if now.After(l.until) && l.calls == 0 {
 		l.endLocked(timeIsUp)
 	}
 	if l.busy || l.up == nil || l.ended != alive || now.Sub(l.since) < pinTimeout {

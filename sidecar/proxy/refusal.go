@@ -129,7 +129,7 @@ func (c *conn) settle(why refusal) refusal {
 		most = drainablePack
 	}
 	switch {
-	case why.close || c.whole:
+	case why.close || c.whole || c.call != nil:
 	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > most:
 		why.close = true
 	default:
@@ -146,6 +146,9 @@ func (c *conn) settle(why refusal) refusal {
 
 // tell writes a refusal.
 func (c *conn) tell(why refusal) bool {
+	if c.call != nil {
+		return c.tellCall(why)
+	}
 	if c.life.why() != alive {
 		why.close = true
 		c.revive()

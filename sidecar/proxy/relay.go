@@ -22,7 +22,7 @@ func (c *conn) relay(up *dial.Conn) bool {
 	a := &c.answer
 	if c.view.response.RefuseRedirects && isRedirect(a.Status) {
 		c.drop()
-		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream answered with a redirect, which this credential does not pass on"})
+		return c.fail(refusal{reason: scope.AnswerRefused, detail: redirected})
 	}
 	pending := a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized
 	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
@@ -256,6 +256,9 @@ func (c *conn) cut(text []byte) (kept []byte, ok bool) {
 	return kept, ok
 }
 
+// redirected is told of a redirect that is refused.
+const redirected = "the upstream answered with a redirect, which this credential does not pass on"
+
 // isRedirect tells an answer that sends the client elsewhere.
 func isRedirect(status int) bool { return status >= 300 && status < 400 && status != 304 }
 
@@ -282,7 +285,7 @@ func (c *conn) broken(err error) bool {
 	switch {
 	case !why.is():
 		return false
-	case !c.returned:
+	case !c.returned || c.call != nil: // a call says how it ended behind its answer
 		return c.fail(c.settle(why))
 	}
 	c.stats().Failed(why.reason)
@@ -303,6 +306,8 @@ func (c *conn) blame(err error) refusal {
 	}
 	bad, unreachable, answered := (*bodyError)(nil), (*dial.Error)(nil), (*http1.Error)(nil)
 	switch {
+	case c.call != nil:
+		return c.blameCall(err, ended)
 	case errors.As(err, &bad):
 		return malformed(bad.err)
 	case errors.As(err, &unreachable):

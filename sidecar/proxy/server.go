@@ -86,14 +86,16 @@ type listener struct {
 	authority string
 	sessions  mcp.Sessions // of MCP servers
 
-	view atomic.Pointer[view]
-	over bool // for the watchdog: the time of the credential was over when it looked
+	view  atomic.Pointer[view]
+	calls atomic.Bool // were granted when something was
+	over  bool        // for the watchdog: the time of the credential was over when it looked
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 }
 
-// maxConnections bounds those of all listeners, idle ones included. Each may
+// maxConnections bounds those of all listeners, idle ones included, and the calls
+// on them. Each may
 // hold a header that is never finished: all of them together have to fit into
 // the memory that a sidecar has by default. Those that were admitted are bounded
 // by their credentials.
@@ -160,7 +162,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		if err := l.net.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			failures = append(failures, fmt.Errorf("closing listener %s: %w", l.authority, err))
 		}
-		l.each(func(c *conn) { c.life.endIdle() })
+		l.each(func(c *conn) { c.drain(ctx) })
 	}
 	done := make(chan struct{})
 	go func() {
@@ -356,7 +358,7 @@ func (s *Server) Metrics(t *metrics.Text) {
 		list = append(list, s.shown(h))
 	}
 	t.Holders(list)
-	t.Family("sallyport_connections", "gauge", "Connections of agents.")
+	t.Family("sallyport_connections", "gauge", "Connections of agents, and calls over HTTP/2 on them.")
 	t.Sample("sallyport_connections", float64(s.connections()))
 	t.Family("sallyport_connections_limit", "gauge", "How many of them may be open.")
 	t.Sample("sallyport_connections_limit", maxConnections)

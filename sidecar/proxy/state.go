@@ -175,6 +175,9 @@ func (h *holder) withdraw(reason scope.Reason) {
 // show swaps the view of l. Connections to a place that is no longer the
 // endpoint's are closed, idle ones now, others after their exchange.
 func (l *listener) show(v *view) {
+	if v.withdrawn == "" { // or calls could not be told why they are refused
+		l.calls.Store(v.calls)
+	}
 	old := l.view.Swap(v)
 	if old != nil && old.target != nil && old.target != v.target {
 		old.target.Close()

@@ -106,6 +106,8 @@ type view struct {
 	totals [2]*limit.Bucket
 	// ruled says that there is a bucket or a cut at all.
 	ruled bool
+	// calls says that methods of gRPC are granted.
+	calls bool
 	// rules are those of the grants and of the ceiling, and of the two behind
 	// the floor. What is allowed must hold to each of them.
 	rules    [4]rules
@@ -147,6 +149,7 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	v := &view{
 		profile: e.Profile, headers: fixed(e), limits: c.Limits, response: c.Response,
+		calls:   slices.ContainsFunc(of(e, c.Grants), func(g scope.Grant) bool { return g.GRPC != nil }),
 		expires: c.ExpiresAt, leased: !s.options.WithoutLeases, key: keyOf(e, c.Limits.HeaderBytes),
 		tokens: &credential.Tokens{
 			Handle: l.holder.handle, Verifier: verifier, PodUID: s.options.PodUID, CredentialUID: c.UID,

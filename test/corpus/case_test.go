@@ -63,12 +63,14 @@ type testCase struct {
 	Pace     string  `yaml:"upstream_pace"`
 	Before   *before `yaml:"upstream_before"`
 
-	// What this runner cannot do yet. A case of a class that is switched on
-	// fails when it asks for it; see unable.
-	HTTP2Headers      [][2]string `yaml:"h2_headers"`
-	HTTP2Data         string      `yaml:"h2_data"`
-	HTTP2Continuation int         `yaml:"h2_continuations"`
-	Frames            []string    `yaml:"ws_client_frames"`
+	HTTP2Headers [][2]string `yaml:"h2_headers"`
+	HTTP2Data    string      `yaml:"h2_data"`
+	after        *testCase   // a request that goes before on the same connection
+	Frames       []string    `yaml:"ws_client_frames"`
+
+	// What this runner cannot do. A case of a class that is switched on fails
+	// when it asks for it; see unable.
+	HTTP2Continuation int `yaml:"h2_continuations"`
 }
 
 type setup struct {
@@ -150,9 +152,9 @@ func (f *corpusFile) find(id string) testCase {
 // looked at for classes that are switched on, and makes the case fail.
 func (c *testCase) unable() string {
 	asks := map[string]bool{
-		"no request": c.Raw == "",
-		"needs":      c.Needs != "", "procedure": c.Procedure != "", "transport": c.Transport != "",
-		"h2_headers": c.HTTP2Headers != nil,
+		"no request": c.Raw == "" && !c.isHTTP2(),
+		"needs":      c.Needs != "", "procedure": c.Procedure != "",
+		"transport": (c.Transport == "h2") != c.isHTTP2() || c.Transport != "" && c.Transport != "h2", "h2_continuations": c.HTTP2Continuation > 0,
 	}
 	if s := c.Setup; s != nil {
 		asks["setup"] = s.UpstreamURL != "" || s.ConnectTo != nil || s.Certificate != "" || s.Environment != nil ||

@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,11 +29,6 @@ var classes = []string{
 	"json-ambiguity", "content-type-and-coding", "batch-endpoints", "tunnels", "git-smart-http", "graphql", "mcp", "response-side",
 }
 
-// leftOut are the scopes that do not compile yet, with what they need.
-var leftOut = map[string]string{
-	"S-GRPC": "grants of grpc, and their profile",
-}
-
 // leastShare is the share of cases of these classes and scopes that must run.
 const leastShare = 0.9
 
@@ -47,10 +41,6 @@ func TestCorpus(t *testing.T) {
 	total := 0
 	t.Run("scopes", func(t *testing.T) {
 		for scope := range f.Scopes {
-			if needs, left := leftOut[scope]; left {
-				s.checkLeftOut(t, scope, needs)
-				continue
-			}
 			chosen := s.choose(scope)
 			total += len(chosen)
 			t.Run(scope, func(t *testing.T) {
@@ -68,17 +58,6 @@ func TestCorpus(t *testing.T) {
 	if float64(s.ran) < leastShare*float64(total) || total == 0 {
 		t.Errorf("%d of %d cases ran, fewer than nine of ten", s.ran, total)
 	}
-}
-
-// checkLeftOut holds the list of what is left out down to what has to be.
-func (s *suite) checkLeftOut(t *testing.T, scope, needs string) {
-	file := filepath.Join(t.TempDir(), scope+".yaml")
-	readManifest(t, s.corpus.Scopes[scope].Manifest).write(t, file)
-	out, err := exec.CommandContext(t.Context(), s.binary, "run", "-f", file, "--", "true").CombinedOutput()
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 2 {
-		t.Errorf("%s compiles (%v): take it off the list of what is left out\n%s", scope, err, out)
-	}
-	t.Logf("left out: %s, which needs %s", scope, needs)
 }
 
 // suite is what the scopes share.
@@ -313,8 +292,8 @@ func (i *instance) settle(e *evidence) (late int, err error) {
 	i.upstream.mu.Lock()
 	i.upstream.mark = "control"
 	i.upstream.mu.Unlock()
-	control := &evidence{sent: i.control.bytes(i.values)}
-	if err := i.converse(control, 1, &testCase{}); err != nil {
+	control, as := &evidence{sent: i.control.bytes(i.values)}, &testCase{HTTP2Headers: i.control.HTTP2Headers, HTTP2Data: i.control.HTTP2Data}
+	if err := i.converse(control, 1, as); err != nil {
 		return 0, fmt.Errorf("sending the control request: %w", err)
 	}
 	if len(control.answers) != 1 || !bytes.Contains(control.answers[0].body, []byte(`"control"`)) {
@@ -331,6 +310,9 @@ const answerLimit = 5 * time.Second
 // converse plays the agent: it writes the bytes, in pieces where a length of
 // them is given, and reads that many answers, or up to a refusal that closes.
 func (i *instance) converse(e *evidence, answers int, c *testCase) error {
+	if c.isHTTP2() {
+		return i.converseHTTP2(e, c)
+	}
 	conn, err := net.DialTimeout("tcp", i.address, answerLimit)
 	if err != nil {
 		return fmt.Errorf("connecting to the listener: %w", err)

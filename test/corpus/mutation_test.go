@@ -58,7 +58,11 @@ func behind(c *testCase, control *testCase) bool {
 	if c.Expect != "block" || control.isSocket() || strings.HasPrefix(c.Raw, "HEAD ") {
 		return false
 	}
-	c.Raw, c.Grow = control.Raw+c.Grow.apply(c.Raw), nil
+	if c.isHTTP2() {
+		c.after = control
+	} else {
+		c.Raw, c.Grow = control.Raw+c.Grow.apply(c.Raw), nil
+	}
 	c.Expect, c.ExpectEach = "split", []string{"allow", "block"}
 	c.ClientStatus, c.ClientHas, c.UpstreamHas, c.UpstreamCount = nil, nil, nil, nil
 	return true

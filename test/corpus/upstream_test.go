@@ -101,7 +101,7 @@ type upstreamRequest struct {
 
 func startUpstream(t *testing.T, certificate tls.Certificate) *upstream {
 	t.Helper()
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}})
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1", "h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +130,9 @@ func startUpstream(t *testing.T, certificate tls.Certificate) *upstream {
 
 func (u *upstream) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
+	if u.serveHTTP2(conn) {
+		return
+	}
 	in := bufio.NewReader(io.TeeReader(conn, u))
 	for {
 		r, err := readRequest(in)

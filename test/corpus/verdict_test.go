@@ -150,7 +150,7 @@ func blocked(c *testCase, e *evidence) error {
 		if !a.refuses() && !slices.Contains(c.Status, a.status) {
 			return fmt.Errorf("answered %d, want a refusal", a.status)
 		}
-		if err := errors.Join(problem(c, &a, e), printable(c, &a), answersID(c, &a, e)); err != nil {
+		if err := errors.Join(problem(c, &a, e), printable(c, &a), answersID(c, &a, e), statusOfCall(c, &a)); err != nil {
 			return err
 		}
 	}
@@ -160,7 +160,8 @@ func blocked(c *testCase, e *evidence) error {
 // refuses tells a refusal: by its status, or by the error of its protocol.
 func (a *answer) refuses() bool {
 	_, rpc := a.rpcError()
-	return a.status/100 == 4 || rpc
+	called := a.grpcStatus() != "" && a.grpcStatus() != "0"
+	return a.status/100 == 4 || rpc || called
 }
 
 // problem checks the document of a refusal (RFC 9457). An answer to HEAD has
@@ -200,6 +201,8 @@ func printable(c *testCase, a *answer) error {
 func recorded(c *testCase, e *evidence) error {
 	r, found := e.refusalRecord()
 	switch {
+	case e.unspoken(c):
+		return nil
 	case !found:
 		return fmt.Errorf("no audit record gives a reason: %s", e)
 	case !slices.Contains(reasons, r.Reason):
@@ -217,6 +220,9 @@ func (e *evidence) refusalRecord() (record, bool) {
 		_ = json.Unmarshal(e.answers[0].body, &named)
 		if rpc, ok := e.answers[0].rpcError(); ok {
 			named.RequestID = rpc.Error.Data.RequestID
+		}
+		if id := e.answers[0].header.Get("Sallyport-Request-Id"); id != "" {
+			named.RequestID = id
 		}
 	}
 	for _, r := range e.records {

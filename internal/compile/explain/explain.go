@@ -14,6 +14,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
+	"github.com/sallyport-dev/sallyport/internal/scope/grpc"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
 
 // A Request is what is asked about.
@@ -65,7 +67,7 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	}
 	a := Answer{Endpoint: endpoint.Name}
 	var request scope.Request
-	head := scope.Head{Method: q.Method, Target: q.Target, Fields: q.Fields, HasBody: q.Body != nil || q.AnyBody}
+	head := scope.Head{Method: q.Method, Target: q.Target, Fields: q.Fields, HasBody: q.Body != nil || q.AnyBody, HTTP2: q.isCall()}
 	if a.Detail = unreadable(&request, &head, &endpoint.Profile); a.Detail != "" {
 		a.Reason = scope.Malformed
 		return a, nil
@@ -97,6 +99,11 @@ func Decide(c *bundle.Credential, q Request) (Answer, error) {
 	})
 	a.Nearest = a.Nearest[:min(len(a.Nearest), mostNear)]
 	return a, nil
+}
+
+// isCall tells a call of gRPC, which comes over HTTP/2, by its Content-Type.
+func (q *Request) isCall() bool {
+	return slices.ContainsFunc(q.Fields, func(f scope.Field) bool { return text.EqualFold(f.Name, "Content-Type") && grpc.IsCall(f.Value) })
 }
 
 // unreadable reads the request, and says why it cannot be read.

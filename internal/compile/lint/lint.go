@@ -237,6 +237,9 @@ func (l *linter) opaque(g *scope.Grant, at string) {
 	if g.WebSocket != nil && g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque {
 		l.add(Opaque, Note, at+".websocket.messages.media", "the agent's messages are not looked at", "use media JSON and list what they may hold")
 	}
+	if g.GRPC != nil {
+		l.add(Opaque, Note, at+".grpc", "the messages of a call are not looked at", "grant single methods, and let the ones that are granted do little")
+	}
 	if g.MCP != nil {
 		l.openTools(g.MCP.Tools, at+".mcp.tools")
 	}

@@ -110,6 +110,9 @@ func sorted(g scope.Grant) scope.Grant {
 		g.GraphQL = sortedGraphQL(*g.GraphQL)
 	}
 	g.MCP = sortedMCP(g.MCP)
+	if g.GRPC != nil {
+		g.GRPC = &scope.GRPC{Methods: sortedSet(g.GRPC.Methods)}
+	}
 	g.Where = sortedMatchers(g.Where)
 	g.Query.Params = sortedMatchers(g.Query.Params)
 	g.Headers = sortedMatchers(g.Headers)

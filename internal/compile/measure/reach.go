@@ -28,6 +28,8 @@ func Reach(grants []scope.Grant) v1alpha1.Reach {
 		case g.MCP != nil:
 			r.Reads += int32(len(g.MCP.Resources) + len(g.MCP.Prompts)) //nolint:gosec // G115: at most 64 each
 			r.Writes += int32(len(g.MCP.Tools))                         //nolint:gosec // G115: at most 64
+		case g.GRPC != nil:
+			r.Writes += int32(len(g.GRPC.Methods)) //nolint:gosec // G115: at most 64
 		case g.WebSocket != nil:
 			r.Writes++
 		case g.Git != nil:
@@ -80,7 +82,7 @@ func addGit(r *v1alpha1.Reach, spec *scope.Git) {
 }
 
 // IsOpaque reports whether some part of what g allows is not looked at: an
-// Opaque body or message, names of a body or query that are not listed, or the
+// Opaque body or message, the messages of a call of gRPC, names of a body or query that are not listed, or the
 // end of a path that no matcher bounds.
 func IsOpaque(g *scope.Grant) bool {
 	switch {
@@ -88,6 +90,8 @@ func IsOpaque(g *scope.Grant) bool {
 		return true
 	case g.MCP != nil:
 		return slices.ContainsFunc(g.MCP.Tools, func(t mcp.Tool) bool { return t.UnlistedAllow })
+	case g.GRPC != nil:
+		return true
 	case g.WebSocket != nil:
 		return g.WebSocket.Messages != nil && g.WebSocket.Messages.Media == scope.Opaque
 	case g.HTTP != nil:

@@ -90,6 +90,7 @@ var (
 	Git       = Kind{"git", true}
 	GraphQL   = Kind{"graphql", false}
 	MCP       = Kind{"mcp", true}
+	GRPC      = Kind{"grpc", true}
 	WebSocket = Kind{"websocket", true}
 )
 
@@ -102,6 +103,8 @@ func KindOf(g *scope.Grant) (kind Kind, other bool) {
 		return GraphQL, true
 	case g.MCP != nil:
 		return MCP, true
+	case g.GRPC != nil:
+		return GRPC, true
 	case g.WebSocket != nil:
 		return WebSocket, true
 	}
@@ -121,6 +124,8 @@ func split(g *scope.Grant) []scope.Grant {
 		return graphQL(g)
 	case g.MCP != nil:
 		return mcpPieces(g)
+	case g.GRPC != nil:
+		return grpcPieces(g)
 	case g.WebSocket != nil:
 		return webSocketPieces(g)
 	}
@@ -136,6 +141,8 @@ func requests(g *scope.Grant) []scope.Grant {
 		return []scope.Grant{graphQLRequest(g)}
 	case g.MCP != nil:
 		return mcpRequests(g)
+	case g.GRPC != nil:
+		return grpcRequests(g)
 	case g.WebSocket != nil:
 		return webSocketRequests(g)
 	}

@@ -14,12 +14,13 @@ import (
 // language and not here would be taken for nothing: two scopes that differ in it
 // would be the same. Teach regions, the hash and equalProfiles about it first.
 var proved = map[reflect.Type]string{
-	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Git GraphQL MCP WebSocket Where Query Headers Body Response Limits",
+	reflect.TypeFor[scope.Grant]():    "Name Endpoint HTTP Git GraphQL MCP GRPC WebSocket Where Query Headers Body Response Limits",
 	reflect.TypeFor[scope.HTTP]():     "Methods Paths",
 	reflect.TypeFor[scope.GraphQL]():  "Path Operations Introspection Limits MaxBytes Query Mutation Types", // limits play no part
 	reflect.TypeFor[graphql.Type]():   "Fields Possible",                                                    // a field is named once
 	reflect.TypeFor[graphql.Field]():  "Type AnyArgs Args",
 	reflect.TypeFor[scope.MCP]():      "Path MaxBytes Revisions Tools Resources Prompts",
+	reflect.TypeFor[scope.GRPC]():     "Methods",
 	reflect.TypeFor[mcp.Tool]():       "Name UnlistedAllow Arguments",
 	reflect.TypeFor[scope.Query]():    "UnlistedAllow Params",
 	reflect.TypeFor[scope.Body]():     "Media MaxBytes UnlistedAllow Fields Parts",

@@ -33,6 +33,8 @@ type Shape struct {
 	Body *body.Body
 	// Upgrade says that the requests ask for another protocol to follow.
 	Upgrade bool
+	// HTTP2 says that the requests come over HTTP/2. All others come over HTTP/1.1.
+	HTTP2 bool
 	// Message is what the messages behind such a request are held to; nil: there
 	// may be none.
 	Message *body.Body
