@@ -65,5 +65,24 @@ func (o *output) write(w io.Writer, answer any, text func(w io.Writer)) error {
 	return nil
 }
 
+// question is one about the manifests in some files.
+type question struct {
+	output
+	files []string
+}
+
+func (q *question) flags(c *cobra.Command) {
+	q.flag(c)
+	c.Flags().StringArrayVarP(&q.files, "filename", "f", nil, "`FILE` with manifests, or - for standard input; may be given many times")
+}
+
+// world reads what the question is about.
+func (q *question) world(c *cobra.Command) (*world, error) {
+	if err := q.validate(); err != nil {
+		return nil, err
+	}
+	return readWorld(c.Context(), q.files, c.InOrStdin())
+}
+
 // line writes a line of text.
 func line(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }

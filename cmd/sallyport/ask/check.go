@@ -21,18 +21,14 @@ nothing. Each finding says what to write instead. The exit status is 1 where
 there is a warning; notes alone are no reason for that.`
 
 func newCheck() *cobra.Command {
-	var o output
-	var files []string
+	var q question
 	c := &cobra.Command{
 		Use:   "check -f FILE...",
 		Short: "Find what the author of a scope may not have meant",
 		Long:  checkHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.validate(); err != nil {
-				return err
-			}
-			w, err := readWorld(c.Context(), files, c.InOrStdin())
+			w, err := q.world(c)
 			if err != nil {
 				return err
 			}
@@ -40,7 +36,7 @@ func newCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := o.write(c.OutOrStdout(), found, func(out io.Writer) { told(out, found) }); err != nil {
+			if err := q.write(c.OutOrStdout(), found, func(out io.Writer) { told(out, found) }); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(found, func(f finding) bool { return f.Severity == lint.Warning }) {
@@ -49,8 +45,7 @@ func newCheck() *cobra.Command {
 			return nil
 		},
 	}
-	o.flag(c)
-	c.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` with manifests, or - for standard input; may be given many times")
+	q.flags(c)
 	return c
 }
 

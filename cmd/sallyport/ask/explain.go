@@ -23,37 +23,33 @@ The judge that runs beside the agent is asked. The exit status is 0 whether the
 request is allowed or not, 2 where the manifests do not compile.`
 
 func newExplain() *cobra.Command {
-	var o output
-	var files, headers []string
+	var q question
+	var headers []string
 	var body string
 	c := &cobra.Command{
 		Use:   "explain -f FILE... REQUEST",
 		Short: "Say which grants decide a request, or what the nearest lack",
 		Long:  explainHelp,
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.validate(); err != nil {
-				return err
-			}
-			q, err := readRequest(args, headers)
+			request, err := readRequest(args, headers)
 			if err != nil {
 				return err
 			}
 			if c.Flags().Changed("data") {
-				q.Body = []byte(body)
+				request.Body = []byte(body)
 			}
-			w, err := readWorld(c.Context(), files, c.InOrStdin())
+			w, err := q.world(c)
 			if err != nil {
 				return err
 			}
-			answers, err := explainAll(w, q)
+			answers, err := explainAll(w, request)
 			if err != nil {
 				return err
 			}
-			return o.write(c.OutOrStdout(), answers, func(out io.Writer) { explained(out, answers) })
+			return q.write(c.OutOrStdout(), answers, func(out io.Writer) { explained(out, answers) })
 		},
 	}
-	o.flag(c)
-	c.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` with manifests, or - for standard input; may be given many times")
+	q.flags(c)
 	c.Flags().StringArrayVarP(&headers, "header", "H", nil, "a `HEADER` of the request, as 'Name: value'; may be given many times")
 	c.Flags().StringVarP(&body, "data", "d", "", "the `BODY` of the request")
 	return c

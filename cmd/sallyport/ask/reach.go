@@ -21,8 +21,7 @@ is reached if some request that a grant allows is one for it, and no other
 operation has a path that says more. Each is shown by a request.`
 
 func newReach() *cobra.Command {
-	var o output
-	var files []string
+	var q question
 	var description, endpoint string
 	c := &cobra.Command{
 		Use:   "reach -f FILE... --openapi DOC",
@@ -30,10 +29,7 @@ func newReach() *cobra.Command {
 		Long:  reachHelp,
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.validate(); err != nil {
-				return err
-			}
-			w, err := readWorld(c.Context(), files, c.InOrStdin())
+			w, err := q.world(c)
 			if err != nil {
 				return err
 			}
@@ -45,11 +41,10 @@ func newReach() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.write(c.OutOrStdout(), reports, func(out io.Writer) { reached(out, reports) })
+			return q.write(c.OutOrStdout(), reports, func(out io.Writer) { reached(out, reports) })
 		},
 	}
-	o.flag(c)
-	c.Flags().StringArrayVarP(&files, "filename", "f", nil, "`FILE` with manifests, or - for standard input; may be given many times")
+	q.flags(c)
 	c.Flags().StringVar(&description, "openapi", "", "the description of the API, `DOC`")
 	c.Flags().StringVar(&endpoint, "endpoint", "", "the `ENDPOINT` that has this API, where there are several")
 	return c
