@@ -106,7 +106,7 @@ func (c *Cluster) startServer(context.Context) error {
 	if c.Config, err = c.env.Start(); err != nil {
 		return fmt.Errorf("starting an API server: %w", err)
 	}
-	c.Config.QPS, c.Config.Burst = -1, -1
+	c.Config.QPS, c.Config.Burst, c.Config.WarningHandler = -1, -1, rest.NoWarnings{}
 	if c.API, err = client.New(c.Config, client.Options{Scheme: fleet.Scheme()}); err != nil {
 		return err
 	}
