@@ -91,6 +91,7 @@ type Broker struct {
 	denied     *denied.Teller
 	documents  documents
 	limits     limits
+	elsewhere  limits // on Events about addresses
 	// frameTimeout bounds the sending of one frame.
 	frameTimeout time.Duration
 
@@ -113,7 +114,7 @@ func New(o Options) (*Broker, error) {
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),
-		limits: limits{perSecond: streamsPerSecond, burst: streamBurst}, frameTimeout: writeTimeout,
+		limits: limits{perSecond: streamsPerSecond, burst: streamBurst}, elsewhere: limits{burst: 1}, frameTimeout: writeTimeout,
 		byPod: map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
 	}, nil
 }

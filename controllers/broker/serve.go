@@ -115,7 +115,7 @@ func (b *Broker) admit(r *http.Request) (id identity.Identity, token, key string
 	if !ok {
 		return id, "", "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "show a certificate of the sidecar's own in the handshake")
 	}
-	return id, token, key, b.vouch(r.Context(), id, key)
+	return id, token, key, b.vouch(r.Context(), id, key, r.RemoteAddr)
 }
 
 // precheck refuses whatever nobody has to be asked about, so that a flood of
@@ -153,7 +153,7 @@ func (b *Broker) identify(ctx context.Context, token string) (identity.Identity,
 
 // vouch refuses unless the pod of id lives, is what injection made of it, and is
 // kept to that key.
-func (b *Broker) vouch(ctx context.Context, id identity.Identity, key string) error {
+func (b *Broker) vouch(ctx context.Context, id identity.Identity, key, remote string) error {
 	pod, err := b.pod(ctx, id)
 	switch {
 	case errors.Is(err, errGone):
@@ -169,7 +169,11 @@ func (b *Broker) vouch(ctx context.Context, id identity.Identity, key string) er
 		b.conditions.want(id.UID, failedAttestation(id, flaw), false)
 		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, flaw.Error())
 	}
-	return b.vouchForKey(ctx, pod, key)
+	if err := b.vouchForKey(ctx, pod, key); err != nil {
+		return err
+	}
+	b.tellElsewhere(pod, remote)
+	return nil
 }
 
 // vouchForKey refuses whoever is not the one that the pod is kept to. That the
