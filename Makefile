@@ -19,7 +19,7 @@ demo: ## Play the story on a real cluster: with and without Sallyport
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Build
 .PHONY: build
@@ -95,6 +95,10 @@ bench-scale: ## Measure how fast changes reach 1,000 sidecars on a real API serv
 .PHONY: load
 load: build ## Run the data plane for ten minutes beside hostile agents: LOADTIME changes the length
 	@go run ./hack/load -length "$(or $(LOADTIME),10m)"
+
+.PHONY: bench-webhook
+bench-webhook: ## Measure what admission of 100 pods/s costs on a real API server
+	@hack/bench-webhook.sh
 
 ##@ Cluster
 .PHONY: up down logs

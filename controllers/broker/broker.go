@@ -92,6 +92,7 @@ type Broker struct {
 	denied     *denied.Teller
 	documents  documents
 	limits     identity.Limits
+	elsewhere  identity.Limits // on Events about addresses
 	// frameTimeout bounds the sending of one frame.
 	frameTimeout time.Duration
 
@@ -114,7 +115,7 @@ func New(o Options) (*Broker, error) {
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),
-		limits: identity.Limits{PerSecond: streamsPerSecond, Burst: streamBurst}, frameTimeout: writeTimeout,
+		limits: identity.Limits{PerSecond: streamsPerSecond, Burst: streamBurst}, elsewhere: identity.Limits{Burst: 1}, frameTimeout: writeTimeout,
 		byPod: map[types.UID]*stream{}, byToken: map[[sha256.Size]byte]*stream{},
 	}
 	b.offers = newOffers(b)

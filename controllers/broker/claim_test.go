@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -149,5 +150,50 @@ func TestClaims(t *testing.T) {
 	}
 	if _, held := claimOf(&corev1.Pod{}); held {
 		t.Error("a pod that nobody has connected for is claimed")
+	}
+}
+
+// TestSourceAddress connects from an address that is none of the pod's: it is
+// served, since addresses are rewritten, and one Event says so.
+func TestSourceAddress(t *testing.T) {
+	for name, tc := range map[string]struct {
+		addresses []string
+		told      bool
+	}{
+		"elsewhere": {[]string{"192.0.2.7", "2001:db8::7"}, true},
+		"its own":   {[]string{"2001:db8::7", "127.0.0.1"}, false},
+		"not known": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.private = t.TempDir()
+			pod := w.pod("a", "agent", nil, "notes")
+			for _, ip := range tc.addresses {
+				pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: ip})
+			}
+			if len(tc.addresses) > 0 {
+				pod.Status.PodIP = tc.addresses[0]
+			}
+			if err := admin.Status().Update(w.ctx, pod); err != nil {
+				t.Fatal(err)
+			}
+			poll(t, "the broker sees the pod's addresses", func() bool {
+				cached := &corev1.Pod{}
+				return w.broker.client.Get(w.ctx, client.ObjectKeyFromObject(pod), cached) == nil && len(cached.Status.PodIPs) == len(tc.addresses)
+			})
+			for range 2 { // as often as it connects
+				s := w.connect(pod)
+				s.awaitServed("notes")
+				s.stop()
+			}
+			recorder := w.broker.conditions.events.(*events.FakeRecorder)
+			var told []string
+			for len(recorder.Events) > 0 {
+				told = append(told, <-recorder.Events)
+			}
+			if (len(told) == 1 && strings.Contains(told[0], "Warning SourceAddress") && strings.Contains(told[0], "127.0.0.1")) != tc.told || len(told) > 1 {
+				t.Errorf("the Events say %q", told)
+			}
+		})
 	}
 }

@@ -114,7 +114,7 @@ func (b *Broker) admit(r *http.Request) (id identity.Identity, token, key string
 	if !ok {
 		return id, "", "", refuse(http.StatusUnauthorized, v1alpha1.ReasonUnauthenticated, "show a certificate of the sidecar's own in the handshake")
 	}
-	return id, token, key, b.vouch(r.Context(), id, key)
+	return id, token, key, b.vouch(r.Context(), id, key, r.RemoteAddr)
 }
 
 // precheck refuses whatever nobody has to be asked about, so that a flood of
@@ -152,7 +152,7 @@ func (b *Broker) identify(ctx context.Context, token string) (identity.Identity,
 
 // vouch refuses unless the pod of id lives, is what injection made of it, and is
 // kept to that key.
-func (b *Broker) vouch(ctx context.Context, id identity.Identity, key string) error {
+func (b *Broker) vouch(ctx context.Context, id identity.Identity, key, remote string) error {
 	pod, err := b.pod(ctx, id)
 	switch {
 	case errors.Is(err, errGone):
@@ -168,7 +168,11 @@ func (b *Broker) vouch(ctx context.Context, id identity.Identity, key string) er
 		b.conditions.want(id.UID, failedAttestation(id, flaw), false)
 		return refuse(http.StatusForbidden, v1alpha1.ReasonAttestationFailed, flaw.Error())
 	}
-	return b.vouchForKey(ctx, pod, key)
+	if err := b.vouchForKey(ctx, pod, key); err != nil {
+		return err
+	}
+	b.tellElsewhere(pod, remote)
+	return nil
 }
 
 // vouchForKey refuses whoever is not the one that the pod is kept to. That the
@@ -261,14 +265,32 @@ func (b *Broker) bucket(ctx context.Context, remote, token string) (string, erro
 
 // lives tells whether host is an address of pod, or of its node.
 func lives(pod *corev1.Pod, host string) bool {
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return false
+	return isIn(pod, host) || slices.ContainsFunc(pod.Status.HostIPs, func(p corev1.HostIP) bool { return sameAddress(p.IP, host) })
+}
+
+// isIn tells whether host is an address of pod.
+func isIn(pod *corev1.Pod, host string) bool {
+	return slices.ContainsFunc(pod.Status.PodIPs, func(p corev1.PodIP) bool { return sameAddress(p.IP, host) })
+}
+
+func sameAddress(a, b string) bool {
+	x, errX := netip.ParseAddr(a)
+	y, errY := netip.ParseAddr(b)
+	return errX == nil && errY == nil && x.Unmap() == y.Unmap()
+}
+
+// reasonElsewhere is that of an Event about a sidecar that connects from
+// elsewhere.
+const reasonElsewhere = "SourceAddress"
+
+// tellElsewhere tells, once for each pod and address, of a sidecar that connects
+// from an address that is none of its pod's. Nothing follows from that: meshes
+// and nodes rewrite addresses.
+func (b *Broker) tellElsewhere(pod *corev1.Pod, remote string) {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil || len(pod.Status.PodIPs) == 0 || isIn(pod, host) || !b.elsewhere.Allow(string(pod.UID)+" "+host) {
+		return
 	}
-	is := func(text string) bool {
-		own, err := netip.ParseAddr(text)
-		return err == nil && own.Unmap() == address.Unmap()
-	}
-	return slices.ContainsFunc(pod.Status.PodIPs, func(p corev1.PodIP) bool { return is(p.IP) }) ||
-		slices.ContainsFunc(pod.Status.HostIPs, func(p corev1.HostIP) bool { return is(p.IP) })
+	b.conditions.events.Eventf(pod, nil, corev1.EventTypeWarning, reasonElsewhere, "Attest",
+		"the sidecar connects from %s, which is not among status.podIPs: a mesh or a node may have translated the address", host)
 }

@@ -139,12 +139,15 @@ func compare(live, made *corev1.Pod, trust Trust) error {
 
 // sameContainer compares every field there is. Only these may differ: what a
 // container may use, which a LimitRange or a resize sets, when its image is
-// pulled and from which registry, since the digest says what it is, and
-// variables that the operator lists.
+// pulled and from which registry, since the digest says what it is, the user
+// where that is the platform's to choose, and variables that the operator lists.
 func sameContainer(live, made *corev1.Container, tolerated []string) error {
 	l, m := live.DeepCopy(), made.DeepCopy()
 	l.Resources, l.ResizePolicy = m.Resources, m.ResizePolicy
 	l.Image, l.ImagePullPolicy = m.Image, m.ImagePullPolicy
+	if platformUser(l, m) != nil {
+		l.SecurityContext.RunAsUser = nil
+	}
 	l.Env = slices.DeleteFunc(l.Env, func(v corev1.EnvVar) bool {
 		return slices.Contains(tolerated, v.Name) && !untouchable(v.Name)
 	})

@@ -152,7 +152,21 @@ func putContainer(spec *corev1.PodSpec, c corev1.Container) {
 		return
 	}
 	keepResources(&c.Resources, spec.InitContainers[i].Resources)
+	if user := platformUser(&spec.InitContainers[i], &c); user != nil {
+		c.SecurityContext.RunAsUser = user
+	}
 	spec.InitContainers[i] = c
+}
+
+// platformUser is the user that a platform has chosen for a sidecar whose user is
+// left to it, as one does that hands each namespace a range; nil: none. It is
+// never root.
+func platformUser(live, made *corev1.Container) *int64 {
+	l, m := live.SecurityContext, made.SecurityContext
+	if l == nil || m == nil || m.RunAsUser != nil || l.RunAsUser == nil || *l.RunAsUser <= 0 {
+		return nil
+	}
+	return l.RunAsUser
 }
 
 // keepResources keeps what a LimitRange added, without which a quota may refuse

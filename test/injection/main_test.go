@@ -48,7 +48,9 @@ var (
 	api       client.Client // speaks to the API server itself, as its administrator
 	developer client.Client // may do everything with pods, and bypass no policy
 	warnings  = &collected{}
-	roots     string
+
+	adminKubeconfig []byte
+	roots           string
 )
 
 func TestMain(m *testing.M) {
@@ -72,6 +74,13 @@ func run(m *testing.M) (code int, err error) {
 	config, err := env.Start()
 	if err != nil {
 		return 1, fmt.Errorf("starting an API server: %w", err)
+	}
+	user, err := env.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		return 1, fmt.Errorf("adding a user: %w", err)
+	}
+	if adminKubeconfig, err = user.KubeConfig(); err != nil {
+		return 1, fmt.Errorf("adding a user: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)

@@ -106,7 +106,7 @@ func (c *Cluster) startServer(context.Context) error {
 	if c.Config, err = c.env.Start(); err != nil {
 		return fmt.Errorf("starting an API server: %w", err)
 	}
-	c.Config.QPS, c.Config.Burst = -1, -1
+	c.Config.QPS, c.Config.Burst, c.Config.WarningHandler = -1, -1, rest.NoWarnings{}
 	if c.API, err = client.New(c.Config, client.Options{Scheme: fleet.Scheme()}); err != nil {
 		return err
 	}
@@ -121,15 +121,20 @@ func (c *Cluster) startServer(context.Context) error {
 	return clientcmd.WriteToFile(*file, c.kubeconfig())
 }
 
-// makeObjects makes what a pod that asks for Credential needs.
-func (c *Cluster) makeObjects(ctx context.Context) error {
-	up := &v1alpha1.UpstreamSecret{ObjectMeta: metav1.ObjectMeta{Namespace: Agents, Name: "upstream"}}
+// Objects are what a pod of a namespace needs to ask for Credential.
+func Objects(namespace string) (*v1alpha1.UpstreamSecret, *v1alpha1.ScopedCredential) {
+	up := &v1alpha1.UpstreamSecret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "upstream"}}
 	up.Spec.Endpoints = []v1alpha1.Endpoint{{Name: "rest", URL: "https://example.com", Inject: v1alpha1.Inject{Bearer: &v1alpha1.BearerInjection{}}}}
 	up.Spec.Source.SecretRef = &v1alpha1.KeyReference{Name: "key", Key: "token"}
-	sc := &v1alpha1.ScopedCredential{ObjectMeta: metav1.ObjectMeta{Namespace: Agents, Name: Credential}}
+	sc := &v1alpha1.ScopedCredential{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: Credential}}
 	sc.Spec.Upstream = v1alpha1.UpstreamReference{Name: "upstream"}
 	sc.Spec.Holders.ServiceAccounts = []string{"agent"}
 	sc.Spec.Grants = []v1alpha1.Grant{{Name: "read", HTTP: &v1alpha1.HTTPGrant{Methods: []v1alpha1.Method{"GET"}, Paths: []string{"/notes"}}}}
+	return up, sc
+}
+
+func (c *Cluster) makeObjects(ctx context.Context) error {
+	up, sc := Objects(Agents)
 	for _, o := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fleet.Namespace}},
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Agents}},

@@ -7,13 +7,18 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/test/fleet"
+)
+
+// What the webhook puts into pods.
+const (
+	sidecarImage = "sidecar@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	broker       = "sallyport-broker." + fleet.Namespace + ".svc:9443"
 )
 
 // probeEvery is how often a replica is asked whether it is ready.
@@ -56,8 +61,7 @@ func (c *Cluster) Replica() (*Replica, error) {
 		return nil, err
 	}
 	host, port, _ := net.SplitHostPort(r.address) // of a listener
-	r.cmd = exec.Command(c.program(), "webhook", "--sidecar-image=sidecar@sha256:"+strings.Repeat("0", 64),
-		"--broker=sallyport-broker."+fleet.Namespace+".svc:9443",
+	r.cmd = exec.Command(c.program(), "webhook", "--sidecar-image="+sidecarImage, "--broker="+broker,
 		"--cert-dir="+c.certDir(), "--host="+host, "--port="+port, "--health-address="+r.health)
 	r.cmd.Env = []string{"KUBECONFIG=" + c.kubeconfig()}
 	r.cmd.Stdout, r.cmd.Stderr = &r.said, &r.said
