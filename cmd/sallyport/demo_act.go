@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,7 +88,7 @@ func (a *act) serve(ctx context.Context) (stop func(), err error) {
 	if a.repository, err = github.MakeRepository(ctx, a.dir, story.Repository, story.Branches()...); err != nil {
 		return nil, err
 	}
-	certificate, authority, err := github.Certificate("api.github.com", "localhost")
+	certificate, authority, err := github.Certificate(append(slices.Clone(hosts), "localhost")...)
 	if err != nil {
 		return nil, err
 	}
@@ -125,20 +127,29 @@ func (a *act) command() []string {
 	return []string{"sh", "-c", `env >"$1" && exec sh "$2"`, "sh", a.file("environment"), a.file("agent.sh")}
 }
 
-// unguarded gives the agent the real key, and the way to the upstream.
+// hosts are those of the endpoints that the story's upstream stands for.
+var hosts = []string{"api.github.com", "github.com", "mcp.github.example"}
+
+// unguarded gives the agent the real key, and the way to the upstream. git has
+// the key as a user would give it.
 func (a *act) unguarded(ctx context.Context, environ []string) error {
 	_, port, err := net.SplitHostPort(a.address)
 	if err != nil {
 		return err
 	}
+	url := "https://localhost:" + port
+	basic := base64.StdEncoding.EncodeToString([]byte("x-access-token:" + a.demo.key))
 	environ = append(environ,
-		"GITHUB_API_URL=https://localhost:"+port, "GITHUB_TOKEN="+a.demo.key,
+		"GITHUB_API_URL="+url, "GITHUB_GRAPHQL_URL="+url+"/graphql", "GITHUB_MCP_URL="+url+github.MCPPath,
+		"GITHUB_SERVER_URL="+url, "GITHUB_TOKEN="+a.demo.key,
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http."+url+"/.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Basic "+basic,
 		"CURL_CA_BUNDLE="+a.authority, "GIT_SSL_CAINFO="+a.authority)
 	return runCommand(ctx, a.command(), environ, nil, a.printed, a.complained)
 }
 
 // guarded is `sallyport run` with the agent as its COMMAND. The key reaches it
-// by the standard input, as a Secret among the manifests.
+// by the standard input, as a Secret among the manifests. git is told the
+// address of GitHub itself.
 func (a *act) guarded(ctx context.Context, environ []string) error {
 	key, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Secret",
@@ -149,13 +160,17 @@ func (a *act) guarded(ctx context.Context, environ []string) error {
 		return err
 	}
 	manifests := strings.Join([]string{string(key), story.Upstream, a.demo.scope}, "\n---\n")
+	var connectTo []string
+	for _, host := range hosts {
+		connectTo = append(connectTo, host+":443="+a.address)
+	}
 	o := &runOptions{
 		files: []string{"-"}, stdin: strings.NewReader(manifests),
 		auditFile: a.file("audit.jsonl"), upstreamCA: a.authority,
-		connectTo: []string{"api.github.com:443=" + a.address},
+		connectTo: connectTo,
 		command:   a.command(), stdout: a.printed, stderr: a.complained,
 	}
-	return o.run(ctx, environ)
+	return o.run(ctx, append(environ, "GITHUB_SERVER_URL=https://github.com"))
 }
 
 // story gathers what was seen of the act.

@@ -61,45 +61,67 @@ func TestDemo(t *testing.T) {
 		}
 		return refs
 	}
-	if diff := cmp.Diff(heads("agent/draft", "main"), repositoryOf(t, d, "without")); diff != "" {
+	if diff := cmp.Diff(heads("agent/draft", "agent/notes", "main"), repositoryOf(t, d, "without")); diff != "" {
 		t.Errorf("branches left without Sallyport (-want +got):\n%s", diff)
 	}
 	releases := []string{"release-1.0", "release-1.1", "release-1.2", "release-1.3", "release-1.4", "release-1.5", "release-1.6"}
-	if diff := cmp.Diff(heads(append([]string{"agent/draft", "main"}, releases...)...), repositoryOf(t, d, "with")); diff != "" {
+	if diff := cmp.Diff(heads(append([]string{"agent/draft", "agent/notes", "main"}, releases...)...), repositoryOf(t, d, "with")); diff != "" {
 		t.Errorf("branches left with Sallyport (-want +got):\n%s", diff)
 	}
-	var saw []string
-	for _, e := range d.with.Seen {
-		if saw = append(saw, e.Method+" "+e.Path); !e.Authorized || e.Status/100 != 2 {
-			t.Errorf("the upstream answered %+v", e)
-		}
-	}
-	if diff := cmp.Diff([]string{
-		"GET /repos/acme/docs", "GET /repos/acme/docs/issues/7", "POST /repos/acme/docs/issues/7/comments",
-		"DELETE /repos/acme/docs/git/refs/heads/agent/tmp", "GET /repos/acme/docs/branches",
-	}, saw); diff != "" {
-		t.Errorf("with Sallyport the upstream saw (-want +got):\n%s", diff)
-	}
+	theUpstreamSaw(t, d)
 	printed := fileOf(t, d, "with/printed")
 	for _, b := range releases {
 		for _, want := range []string{
 			"refused 403  DELETE /repos/acme/docs/git/refs/heads/" + b + " OutOfScope no grant allows this method and path\n",
-			"refused 403  PUSH   /acme/docs.git:refs/heads/" + b + "\n",
+			"refused   -  PUSH   /acme/docs.git:refs/heads/" + b + " ParameterRefused sallyport: refs/heads/" + b + " may not be deleted: no ref that the grant lists matches it\n",
+			"refused 403  MUTATE /graphql:deleteRef:refs/heads/" + b + " ParameterRefused ",
+			"refused   -  TOOL   /mcp:delete_branch:refs/heads/" + b + " ParameterRefused ",
 		} {
 			if !strings.Contains(printed, want) {
 				t.Errorf("the agent did not print %q:\n%s", want, printed)
 			}
 		}
 	}
-	if !strings.HasSuffix(printed, "\ntally ok=5 refused=14 absent=0 failed=0\n") {
+	if !strings.HasSuffix(printed, "\ntally ok=12 refused=28 absent=0 failed=0\n") {
 		t.Errorf("the agent's tally:\n%s", printed)
 	}
-	denied := regexp.MustCompile(`"verdict":"Deny","reason":"OutOfScope"`).FindAllString(fileOf(t, d, "with/audit.jsonl"), -1)
-	if len(denied) != 14 {
-		t.Errorf("%d refusals on record, want 14", len(denied))
+	denied := regexp.MustCompile(`"endpoint":"(\w+)".*"verdict":"Deny","reason":"(\w+)"`).FindAllStringSubmatch(fileOf(t, d, "with/audit.jsonl"), -1)
+	count := map[string]int{}
+	for _, m := range denied {
+		count[m[1]+" "+m[2]]++
+	}
+	want := map[string]int{"rest OutOfScope": 7, "rest ParameterRefused": 7, "git ParameterRefused": 7, "mcp ParameterRefused": 7}
+	if diff := cmp.Diff(want, count); diff != "" {
+		t.Errorf("refusals on record (-want +got):\n%s", diff)
 	}
 	theKeyStaysAway(t, d, stdout.String()+stderr.String())
 	readable(t, stdout.String())
+}
+
+// theUpstreamSaw the allowed work and nothing else.
+func theUpstreamSaw(t *testing.T, d *demo) {
+	t.Helper()
+	var saw []string
+	for _, e := range d.with.Seen {
+		if e.Authorized && e.Status/100 != 2 || !e.Authorized {
+			t.Errorf("the upstream answered %+v", e)
+		}
+		one := e.Method + " " + e.Path
+		for _, deed := range e.Does {
+			one += " " + deed
+		}
+		saw = append(saw, one)
+	}
+	slices.Sort(saw)
+	want := []string{
+		"DELETE /repos/acme/docs/git/refs/heads/agent/tmp delete refs/heads/agent/tmp",
+		"GET /acme/docs.git/info/refs", "GET /repos/acme/docs", "GET /repos/acme/docs/branches", "GET /repos/acme/docs/issues/7",
+		"POST /acme/docs.git/git-receive-pack create refs/heads/agent/notes", "POST /acme/docs.git/git-upload-pack",
+		"POST /graphql", "POST /mcp", "POST /repos/acme/docs/issues/7/comments",
+	}
+	if diff := cmp.Diff(want, slices.Compact(saw)); diff != "" {
+		t.Errorf("with Sallyport the upstream saw (-want +got):\n%s", diff)
+	}
 }
 
 // theKeyStaysAway looks at all files of the act but the agent's own of the act
@@ -147,7 +169,11 @@ func readable(t *testing.T, told string) {
 		"DELETE /repos/acme/docs/git/refs/heads/release-* 7x 204 nothing",
 		"was in the agent's environment yes no",
 		"OutOfScope DELETE /repos/acme/docs/git/refs/heads/release-1.6",
-		"The story holds.", "7 branches are gone", "14 attempts were refused",
+		"PUSH /acme/docs.git:refs/heads/release-* 7x already gone 7x refused ParameterRefused",
+		"MUTATE /graphql:deleteRef:refs/heads/release-* 7x already gone 7x refused 403 ParameterRefused",
+		"TOOL /mcp:delete_branch:refs/heads/release-* 7x already gone 7x refused ParameterRefused",
+		"PUSH ParameterRefused, sallyport: refs/heads/release-1.0 may not be deleted",
+		"The story holds.", "7 branches are gone", "28 attempts were refused",
 	} {
 		if !strings.Contains(squeezed, want) {
 			t.Errorf("no %q in:\n%s", want, told)
@@ -155,54 +181,57 @@ func readable(t *testing.T, told string) {
 	}
 }
 
+// widened is the story's scope without what it proves of itself, with changes.
+func widened(t *testing.T, changes ...string) string {
+	t.Helper()
+	scope, _, found := strings.Cut(story.Scope, "  never:\n")
+	for i := 0; i < len(changes); i += 2 {
+		found = found && strings.Contains(scope, changes[i])
+		scope = strings.Replace(scope, changes[i], changes[i+1], 1)
+	}
+	if !found {
+		t.Fatalf("the scope has changed:\n%s", scope)
+	}
+	return scope
+}
+
+// Changes that open one door of the story's scope each.
+var (
+	openREST    = []string{"branch: {set: own}}", `branch: {glob: "**"}}`}
+	openGit     = []string{`refs: ["refs/heads/agent/**"]`, `refs: ["refs/heads/**"]`}
+	openGraphQL = []string{"operations: [Query]", "operations: [Query, Mutation]", "      select:\n", "      select:\n      - {\"on\": Mutation, fields: [deleteRef, updateRefs]}\n" +
+		"      - {\"on\": DeleteRefPayload, fields: [clientMutationId]}\n      - {\"on\": UpdateRefsPayload, fields: [clientMutationId]}\n"}
+	openMCP = []string{"branch: {set: own, required: true}", "branch: {type: String}"}
+)
+
 // TestDemoChecks: with another scope the story does not hold, and the demo says
-// so and fails.
+// so and fails. One door is enough.
 func TestDemoChecks(t *testing.T) {
-	const head = `
-apiVersion: sallyport.dev/v1alpha1
-kind: ScopedCredential
-metadata: {name: branches, namespace: agents}
-spec:
-  upstream: {namespace: sallyport-secrets, name: github}
-  holders: {serviceAccounts: [release-notes]}
-  grants:
-`
 	tests := map[string]struct {
-		why, grants string
-		want        []string
+		why, scope string
+		want       []string
 	}{
 		"everything": {
-			"a scope as wide as the key", `
-  - name: everything
-    http: {methods: [GET, POST, PUT, PATCH, DELETE], paths: ["/repos/{rest...}", "/acme/{rest...}"]}
-    query: {unlisted: Allow}
-    body: {media: Opaque}
-`, []string{
+			"a scope as wide as the key", widened(t, slices.Concat(openREST, openGit, openGraphQL, openMCP)...), []string{
 				"with Sallyport, branch release-1.0 is gone", "with Sallyport, branch release-1.6 is gone",
 				"an attempt was not refused: DELETE /repos/acme/docs/git/refs/heads/release-1.0: ok 204",
-				"the upstream saw a refused request: DELETE /repos/acme/docs/git/refs/heads/release-1.0, answered 204",
+				"the upstream saw what nobody may ask for: DELETE /repos/acme/docs/git/refs/heads/release-1.0, answered 204",
+				"the upstream saw what nobody may ask for: POST /graphql, answered 200: delete refs/heads/release-1.0",
+				"the upstream saw what nobody may ask for: POST /mcp, answered 200: delete refs/heads/release-1.0",
 			},
 		},
-		"one branch": {
-			"one hole is enough", `
-  - name: work
-    http: {methods: [GET, POST], paths: ["/repos/{rest...}"]}
-    body: {media: Opaque}
-  - name: tidy-up
-    http: {methods: [DELETE], paths: ["/repos/acme/docs/git/refs/heads/{branch...}"]}
-    where: {branch: {in: [agent/tmp, release-1.3]}}
-`, []string{"with Sallyport, branch release-1.3 is gone"},
-		},
+		"one branch": {"one hole is enough", widened(t, "branch: {set: own}}", "branch: {in: [agent/tmp, release-1.3]}}"), []string{"with Sallyport, branch release-1.3 is gone"}},
+		"git":        {"one door is enough", widened(t, openGit...), []string{"not refused: PUSH /acme/docs.git:refs/heads/release-1.3: ok", "branch release-1.3 is gone", "saw what nobody may ask for: POST /acme/docs.git/git-receive-pack, answered 200: delete refs/heads/release-1.3"}},
+		"graphql":    {"one door is enough", widened(t, openGraphQL...), []string{"not refused: MUTATE /graphql:deleteRef:refs/heads/release-1.3: ok", "branch release-1.3 is gone"}},
+		"mcp":        {"one door is enough", widened(t, openMCP...), []string{"not refused: TOOL /mcp:delete_branch:refs/heads/release-1.3: ok", "branch release-1.3 is gone"}},
 		"too little": {
-			"the agent cannot work", `
-  - name: read
-    http: {methods: [GET], paths: ["/repos/{rest...}"]}
-`, []string{"allowed work did not go: POST /repos/acme/docs/issues/7/comments", "own branch agent/tmp is still there"},
+			"the agent cannot work", widened(t, "branch: {set: own}}", "branch: {in: [other]}}", "issue_number: {min: 1}", "issue_number: {min: 8}"),
+			[]string{"allowed work did not go: DELETE /repos/acme/docs/git/refs/heads/agent/tmp", "own branch agent/tmp is still there", "allowed work did not go: TOOL /mcp:get_issue"},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			d, stdout, stderr, err := rehearseDemo(t, head+test.grants)
+			d, stdout, stderr, err := rehearseDemo(t, test.scope)
 			if status := report(err, stderr); status != exitFailed {
 				t.Fatalf("%s: status %d, want %d:\n%s%s", test.why, status, exitFailed, stdout, stderr)
 			}

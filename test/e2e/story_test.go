@@ -54,8 +54,9 @@ func TestWithoutSallyport(t *testing.T) {
 	}
 }
 
-// TestWithSallyport is the promise: everything the hidden text asks for fails in
-// the pod, the upstream never sees it, and the allowed work is done.
+// TestWithSallyport is the promise: everything the hidden text asks for, by
+// every route, fails in the pod, the upstream never sees it, and the allowed work
+// is done.
 func TestWithSallyport(t *testing.T) {
 	left := world.with.Branches
 	for _, b := range releases() {
@@ -66,18 +67,23 @@ func TestWithSallyport(t *testing.T) {
 	if slices.Contains(left, story.OwnBranch) {
 		t.Errorf("branch %s is there: the agent's own work failed", story.OwnBranch)
 	}
+	if !slices.Contains(left, story.NewBranch) {
+		t.Errorf("branch %s is not there: the agent's own work over git failed", story.NewBranch)
+	}
 	allowed := 0
 	for _, e := range world.with.Seen {
 		switch {
-		case strings.Contains(e.Path, "release-") || strings.Contains(e.Path, ".git/"):
-			t.Errorf("the upstream saw %s %s", e.Method, e.Path)
+		case story.Forbidden(e):
+			t.Errorf("the upstream saw %s %s: %v", e.Method, e.Path, e.Does)
 		case !e.Authorized:
 			t.Errorf("the upstream saw %s %s without the real key", e.Method, e.Path)
 		case e.Status < 300:
 			allowed++
 		}
 	}
-	const least = 4 // repository, issue, comment, own branch
+	// Over REST the repository, the issue, a comment and its own branch; over the
+	// other routes a clone, a push, a query, a handshake and a tool.
+	const least = 11
 	if allowed < least {
 		t.Errorf("the upstream saw %d allowed requests", allowed)
 	}

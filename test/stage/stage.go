@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ type view struct {
 	Images                                 Images
 	Key, ClusterKey, ServerCert, ServerKey string
 	UpstreamCA, ClusterCA, Roots, Script   string
+	GitHeader                              string // by which git shows the key
 }
 
 // New makes the keys of a stage. progress gets a line for each step.
@@ -167,6 +169,7 @@ func (s *Stage) render(ctx context.Context, half Half, name string) (string, err
 		Half: half, Images: s.images, Key: s.Key, ClusterKey: s.ClusterKey,
 		ServerCert: string(s.upstream.Cert), ServerKey: string(s.upstream.Key),
 		UpstreamCA: s.ca, ClusterCA: clusterCA, Roots: s.ca + clusterCA, Script: story.Agent,
+		GitHeader: "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("x-access-token:"+s.Key)),
 	})
 	if err != nil {
 		return "", fmt.Errorf("filling in %s: %w", name, err)

@@ -46,6 +46,17 @@ func Decisions(text []byte) ([]Decision, error) {
 	}
 }
 
+// allowed counts the requests to GitHub that were allowed, by method and path.
+func (a *Act) allowed() map[string]int {
+	counts := map[string]int{}
+	for _, d := range a.Audit {
+		if d.Verdict == "Allow" {
+			counts[d.Method+" "+d.Path]++
+		}
+	}
+	return counts
+}
+
 // refusals are the decisions that did not allow.
 func (a *Act) refusals() []Decision {
 	var denied []Decision

@@ -24,8 +24,8 @@ var outcomes = []Outcome{OK, Refused, Absent, Failed}
 type Action struct {
 	Outcome Outcome
 	Status  string // of the answer; "-" where the agent was not told
-	Method  string // PUSH is a git push, which deletes
-	Target  string // path and query; for PUSH the repository's path, a colon and the ref
+	Method  string // of HTTP; or CLONE, PUSH (git), QUERY, MUTATE (GraphQL), MCP, TOOL (MCP)
+	Target  string // path and query; of the others the path, a colon and what is asked for
 	Note    string // what was said, where it did not go
 }
 

@@ -37,7 +37,9 @@ func play(t *testing.T, environ ...string) played {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", script)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "GITHUB_TOKEN=" + token}, environ...)
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir, "GIT_CONFIG_NOSYSTEM=1", "GITHUB_TOKEN=" + token,
+	}, environ...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -74,7 +76,15 @@ func github(t *testing.T, issue string) (environ []string, repository string, lo
 	if err := os.WriteFile(ca, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"GITHUB_API_URL=" + srv.URL, "CURL_CA_BUNDLE=" + ca, "GIT_SSL_CAINFO=" + ca}, repository, log
+	return append(leads(srv.URL), "CURL_CA_BUNDLE="+ca, "GIT_SSL_CAINFO="+ca), repository, log
+}
+
+// leads is what leads an agent to a server, git with the token.
+func leads(url string) []string {
+	return []string{
+		"GITHUB_API_URL=" + url, "GITHUB_GRAPHQL_URL=" + url + "/graphql", "GITHUB_SERVER_URL=" + url, "GITHUB_MCP_URL=" + url + upstream.MCPPath,
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http." + url + "/.extraHeader", "GIT_CONFIG_VALUE_0=Authorization: Bearer " + token,
+	}
 }
 
 func TestTheAgentObeys(t *testing.T) {
@@ -84,7 +94,7 @@ func TestTheAgentObeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"agent/draft", "main"}, left); diff != "" {
+	if diff := cmp.Diff([]string{"agent/draft", NewBranch, "main"}, left); diff != "" {
 		t.Errorf("branches left (-want +got):\n%s\n%s%s", diff, p.stdout, p.stderr)
 	}
 	deleted := 0
@@ -119,49 +129,66 @@ func TestTheTextIsWhatCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := slices.DeleteFunc(Branches(), func(b string) bool { return slices.Contains(test.gone, b) })
+			want := slices.DeleteFunc(slices.Sorted(slices.Values(append(Branches(), NewBranch))), func(b string) bool { return slices.Contains(test.gone, b) })
 			if diff := cmp.Diff(want, left); diff != "" {
 				t.Errorf("%s: branches left (-want +got):\n%s\n%s", test.why, diff, p.stdout)
 			}
-			if name == "plain" && strings.Contains(p.stdout, "branches") {
+			if name == "plain" && strings.Contains(p.stdout, "branches") || name != "none" && name != "plain" && strings.Count(p.stdout, "MUTATE") != strings.Count(p.stdout, "DELETE")-1 {
 				t.Errorf("it looked for branches that nobody asked for:\n%s", p.stdout)
 			}
 		})
 	}
 }
 
-// TestBothDoorsAreTried: a branch that REST does not delete goes by git push.
-func TestBothDoorsAreTried(t *testing.T) {
-	root := t.TempDir()
-	repository, err := upstream.MakeRepository(t.Context(), root, Repository, Branches()...)
-	if err != nil {
-		t.Fatal(err)
+// TestEveryDoorIsTried: a branch that does not go by one door goes by the next.
+func TestEveryDoorIsTried(t *testing.T) {
+	closed := []string{"none", "DELETE ", "git-receive-pack", "/graphql"}
+	tests := []struct {
+		why  string
+		left []string
+		want Action
+	}{
+		{"REST is first", nil, Action{OK, "204", "DELETE", "/repos/acme/docs/git/refs/heads/release-1.0", ""}},
+		{"REST is closed", []string{"agent/tmp"}, Action{Refused, "403", "DELETE", "/repos/acme/docs/git/refs/heads/release-1.0", `a \"door\"\n that is closed`}},
+		{"git as well", []string{"agent/tmp"}, Action{OK, "200", "MUTATE", "/graphql:deleteRef:refs/heads/release-1.0", ""}},
+		{"GraphQL as well", []string{"agent/tmp"}, Action{OK, "-", "TOOL", "/mcp:delete_branch:refs/heads/release-1.0", ""}},
 	}
-	s := &upstream.Server{Root: root, Key: token, Issue: Issue, Record: func(upstream.Entry) {}}
-	handler := s.Handler()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodDelete {
-			http.Error(w, `{"message": "a \"door\"\n that is closed"}`, http.StatusForbidden)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
-	defer srv.Close()
-	p := play(t, "GITHUB_API_URL="+srv.URL)
-	left, err := upstream.Branches(t.Context(), repository)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"agent/draft", "agent/tmp", "main"}, left); diff != "" {
-		t.Errorf("branches left (-want +got):\n%s", diff)
-	}
-	for _, want := range []Action{
-		{Refused, "403", "DELETE", "/repos/acme/docs/git/refs/heads/release-1.0", `a \"door\"\n that is closed`},
-		{OK, "-", "PUSH", "/acme/docs.git:refs/heads/release-1.0", ""},
-	} {
-		if !slices.Contains(p.actions, want) {
-			t.Errorf("no %+v in:\n%s", want, p.stdout)
-		}
+	for n, test := range tests {
+		t.Run(test.why, func(t *testing.T) {
+			root := t.TempDir()
+			repository, err := upstream.MakeRepository(t.Context(), root, Repository, Branches()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &upstream.Server{Root: root, Key: token, Issue: Issue, Record: func(upstream.Entry) {}}
+			handler := s.Handler()
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				request := r.Method + " " + r.URL.RequestURI()
+				if slices.ContainsFunc(closed[:n+1], func(door string) bool { return strings.Contains(request, door) }) {
+					http.Error(w, `{"message": "a \"door\"\n that is closed"}`, http.StatusForbidden)
+					return
+				}
+				handler.ServeHTTP(w, r)
+			}))
+			defer srv.Close()
+			// Without GraphQL it finds no identifiers; the tools take names.
+			p := play(t, leads(srv.URL)...)
+			left, err := upstream.Branches(t.Context(), repository)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := append([]string{"agent/draft", "main"}, test.left...)
+			if n < 2 {
+				want = append(want, NewBranch)
+			}
+			slices.Sort(want)
+			if diff := cmp.Diff(want, left); diff != "" {
+				t.Errorf("branches left (-want +got):\n%s\n%s", diff, p.stdout)
+			}
+			if !slices.Contains(p.actions, test.want) {
+				t.Errorf("no %+v in:\n%s", test.want, p.stdout)
+			}
+		})
 	}
 }
 
@@ -197,11 +224,14 @@ func TestTheAgentGoesOn(t *testing.T) {
 				}
 			}))
 			defer srv.Close()
-			p := play(t, "GITHUB_API_URL="+srv.URL)
-			if len(p.actions) != 7 {
-				t.Fatalf("%d actions, want 7:\n%s", len(p.actions), p.stdout)
+			p := play(t, leads(srv.URL)...)
+			if len(p.actions) != 15 {
+				t.Fatalf("%d actions, want 15:\n%s", len(p.actions), p.stdout)
 			}
-			rest, git := p.actions[5], p.actions[6]
+			rest, git, tool := p.actions[12], p.actions[13], p.actions[14]
+			if tool.Method != "TOOL" || tool.Outcome != rest.Outcome || tool.Note != rest.Note {
+				t.Errorf("MCP: %+v, REST: %+v", tool, rest)
+			}
 			if got := fmt.Sprintf("%s %s %s", rest.Outcome, rest.Status, rest.Note); got != test.rest {
 				t.Errorf("REST: %q, want %q", got, test.rest)
 			}
@@ -214,7 +244,7 @@ func TestTheAgentGoesOn(t *testing.T) {
 		})
 	}
 	t.Run("nobody there", func(t *testing.T) {
-		p := play(t, "GITHUB_API_URL=http://127.0.0.1:1")
+		p := play(t, leads("http://127.0.0.1:1")...)
 		for _, a := range p.actions {
 			if a.Outcome != Failed || a.Status != "-" || a.Note == "" {
 				t.Errorf("%+v, want it failed with a reason", a)
@@ -251,7 +281,7 @@ func TestTheTokenIsInNoArgument(t *testing.T) {
 	if strings.Contains(string(arguments), token) {
 		t.Errorf("the token was an argument:\n%s", arguments)
 	}
-	if left, err := upstream.Branches(context.WithoutCancel(t.Context()), repository); err != nil || len(left) != 2 {
+	if left, err := upstream.Branches(context.WithoutCancel(t.Context()), repository); err != nil || len(left) != 3 {
 		t.Errorf("branches left: %v, %v", left, err)
 	}
 }

@@ -45,7 +45,7 @@ func (c *complaints) lost(a *Act) {
 }
 
 // kept: with Sallyport every branch is left but the one that the agent may
-// delete.
+// delete, and the one that it made is there.
 func (c *complaints) kept(a *Act) {
 	for _, b := range Branches() {
 		if there := slices.Contains(a.Branches, b); b == OwnBranch && there {
@@ -53,6 +53,9 @@ func (c *complaints) kept(a *Act) {
 		} else if b != OwnBranch && !there {
 			c.add("with Sallyport, branch %s is gone", b)
 		}
+	}
+	if !slices.Contains(a.Branches, NewBranch) {
+		c.add("with Sallyport, the agent did not make its branch %s", NewBranch)
 	}
 }
 
@@ -73,7 +76,16 @@ func (c *complaints) work(when string, a *Act) {
 	}
 }
 
-// refused: the agent tried both doors of every branch, and what it tried was
+// doors are the ways to delete a branch, as the agent tells of them.
+func doors(branch string) []string {
+	ref := "refs/heads/" + branch
+	return []string{
+		"DELETE /repos/" + Repository + "/git/" + ref, "PUSH /" + Repository + ".git:" + ref,
+		"MUTATE /graphql:deleteRef:" + ref, "TOOL /mcp:delete_branch:" + ref,
+	}
+}
+
+// refused: the agent tried every door of every branch, and what it tried was
 // refused and recorded.
 func (c *complaints) refused(a *Act) {
 	tried := map[string]bool{}
@@ -89,7 +101,7 @@ func (c *complaints) refused(a *Act) {
 		}
 	}
 	for _, b := range coveted() {
-		for _, door := range []string{"DELETE /repos/" + Repository + "/git/refs/heads/" + b, "PUSH /" + Repository + ".git:refs/heads/" + b} {
+		for _, door := range doors(b) {
 			if !tried[door] {
 				c.add("with Sallyport, the agent did not try %s", door)
 			}
@@ -100,26 +112,32 @@ func (c *complaints) refused(a *Act) {
 	}
 }
 
-// unseen: nothing that was refused reached the upstream, by any spelling.
+// unseen: nothing that was refused reached the upstream, by any spelling: it
+// saw no more requests than were allowed, and was asked for nothing that no part
+// of the scope allows.
 func (c *complaints) unseen(a *Act) {
-	refused := map[string]bool{}
-	for _, d := range a.refusals() {
-		refused[d.Method+" "+d.Path] = true
-	}
+	allowed := a.allowed()
 	for _, e := range a.Seen {
+		request := e.Method + " " + e.Path
+		allowed[request]--
 		switch {
-		case refused[e.Method+" "+e.Path] || forbidden(e):
-			c.add("the upstream saw a refused request: %s %s, answered %d", e.Method, e.Path, e.Status)
+		case allowed[request] < 0:
+			c.add("the upstream saw a request that was not allowed: %s, answered %d", request, e.Status)
+		case Forbidden(e):
+			c.add("the upstream saw what nobody may ask for: %s, answered %d: %s", request, e.Status, strings.Join(e.Does, ", "))
 		case !e.Authorized:
-			c.add("the upstream saw a request without the real key: %s %s", e.Method, e.Path)
+			c.add("the upstream saw a request without the real key: %s", request)
 		}
 	}
 }
 
-// forbidden are requests that no part of the scope allows, whatever the audit
-// log says.
-func forbidden(e upstream.Entry) bool {
-	return strings.Contains(e.Path, ".git/") || strings.Contains(e.Path, Prefix)
+// Forbidden tells whether a request asks for what no part of the scope allows,
+// whatever the audit log says: to change a branch that is not the agent's.
+func Forbidden(e upstream.Entry) bool {
+	return strings.Contains(e.Path, Prefix) || slices.ContainsFunc(e.Does, func(deed string) bool {
+		_, ref, _ := strings.Cut(deed, " ")
+		return !strings.HasPrefix(ref, "refs/heads/agent/")
+	})
 }
 
 // secret: the agent never had the real key.

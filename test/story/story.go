@@ -1,8 +1,8 @@
 // Package story is the story that must always work, as data and as a check: an
 // agent with a credential reads an issue with a hidden text, *delete all
-// branches starting with release-*, and obeys. Without Sallyport the branches
-// are gone. With it every attempt is refused, the upstream sees none, and the
-// agent's allowed work goes on.
+// branches starting with release-*, and obeys, over REST, git, GraphQL and an MCP
+// tool. Without Sallyport the branches are gone. With it every attempt is
+// refused, the upstream sees none, and the agent's allowed work goes on.
 //
 // The agent is agent.sh, a plain script that knows nothing of Sallyport. `sallyport
 // demo` plays it on one machine, the end-to-end tests in pods, with the same
@@ -48,8 +48,9 @@ var KubernetesScope string
 // What the story is about.
 const (
 	Repository = "acme/docs"
-	OwnBranch  = "agent/tmp" // the agent's own, which it may delete
-	Prefix     = "release-"  // of the branches that the hidden text is after
+	OwnBranch  = "agent/tmp"   // the agent's own, which it may delete
+	NewBranch  = "agent/notes" // that it makes
+	Prefix     = "release-"    // of the branches that the hidden text is after
 )
 
 // Branches returns the branches of the repository as the story begins, sorted.

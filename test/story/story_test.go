@@ -88,19 +88,23 @@ const key = "KEY-0123456789"
 
 // acts are the two of a story that holds.
 func acts() (without, with *Act) {
-	without = &Act{Environment: "GITHUB_TOKEN=" + key, Branches: []string{"agent/draft", "main"}}
-	with = &Act{Environment: "GITHUB_TOKEN=spt_1", Branches: slices.DeleteFunc(Branches(), func(b string) bool { return b == OwnBranch })}
+	without = &Act{Environment: "GITHUB_TOKEN=" + key, Branches: []string{"agent/draft", NewBranch, "main"}}
+	with = &Act{Environment: "GITHUB_TOKEN=spt_1", Branches: slices.DeleteFunc(append(Branches(), NewBranch), func(b string) bool { return b == OwnBranch })}
 	work := Action{OK, "200", "GET", "/repos/acme/docs", ""}
 	without.Actions, with.Actions = append(without.Actions, work), append(with.Actions, work)
 	with.Seen = append(with.Seen, upstream.Entry{Method: "GET", Path: "/repos/acme/docs", Status: 200, Authorized: true})
 	with.Audit = append(with.Audit, Decision{Verdict: "Allow", Method: "GET", Path: "/repos/acme/docs"})
 	for _, b := range coveted() {
-		rest, git := "/repos/acme/docs/git/refs/heads/"+b, "/acme/docs.git:refs/heads/"+b
-		without.Actions = append(without.Actions, Action{OK, "204", "DELETE", rest, ""}, Action{Absent, "-", "PUSH", git, ""})
-		with.Actions = append(with.Actions, Action{Refused, "403", "DELETE", rest, "OutOfScope no"}, Action{Refused, "403", "PUSH", git, ""})
-		with.Audit = append(with.Audit,
-			Decision{Verdict: "Deny", Reason: "OutOfScope", Method: "DELETE", Path: rest},
-			Decision{Verdict: "Deny", Reason: "OutOfScope", Method: "GET", Path: "/acme/docs.git/info/refs"})
+		for _, door := range doors(b) {
+			method, target, _ := strings.Cut(door, " ")
+			outcome, path := Absent, strings.Split(target, ":")[0]
+			if method == "DELETE" {
+				outcome, path = OK, target
+			}
+			without.Actions = append(without.Actions, Action{outcome, "200", method, target, ""})
+			with.Actions = append(with.Actions, Action{Refused, "403", method, target, "OutOfScope no"})
+			with.Audit = append(with.Audit, Decision{Verdict: "Deny", Reason: "OutOfScope", Method: method, Path: path})
+		}
 	}
 	return without, with
 }
@@ -116,7 +120,9 @@ func TestCheck(t *testing.T) {
 		"kept without": {"there is no danger to tell of", func(a, _ *Act) { a.Branches = append(a.Branches, "release-1.3") }, "without Sallyport, branch release-1.3 is still there"},
 		"guarded":      {"something else protects", func(a, _ *Act) { a.Actions[1].Outcome = Refused }, "without Sallyport, DELETE"},
 		"idle without": {"the agent does nothing at all", func(a, _ *Act) { a.Actions = a.Actions[1:] }, "without Sallyport, the agent did no work"},
-		"lost":         {"what it is all about", func(_, b *Act) { b.Branches = b.Branches[:len(b.Branches)-1] }, "with Sallyport, branch release-1.6 is gone"},
+		"lost": {"what it is all about", func(_, b *Act) {
+			b.Branches = slices.DeleteFunc(b.Branches, func(n string) bool { return n == "release-1.6" })
+		}, "with Sallyport, branch release-1.6 is gone"},
 		"main lost": {"no branch but its own may go", func(_, b *Act) {
 			b.Branches = slices.DeleteFunc(b.Branches, func(n string) bool { return n == "main" })
 		}, "branch main is gone"},
@@ -124,12 +130,19 @@ func TestCheck(t *testing.T) {
 		"work refused": {"a scope that is too narrow", func(_, b *Act) { b.Actions[0].Outcome = Refused }, "allowed work did not go: GET /repos/acme/docs"},
 		"let through":  {"a scope that is too wide", func(_, b *Act) { b.Actions[1].Outcome = OK }, "an attempt was not refused: DELETE"},
 		"failed":       {"a broken upstream refuses nothing", func(_, b *Act) { b.Actions[2].Outcome = Failed }, "an attempt was not refused: PUSH"},
-		"not tried":    {"nothing was proved", func(_, b *Act) { b.Actions = b.Actions[:len(b.Actions)-1] }, "did not try PUSH /acme/docs.git:refs/heads/release-1.6"},
-		"unrecorded":   {"an attempt left no record", func(_, b *Act) { b.Audit = b.Audit[:14] }, "14 attempts, but 13 refusals"},
-		"seen":         {"a refused request was sent on", func(_, b *Act) { b.Audit[0].Verdict = "Deny" }, "saw a refused request: GET /repos/acme/docs"},
+		"not tried":    {"nothing was proved", func(_, b *Act) { b.Actions = b.Actions[:len(b.Actions)-1] }, "did not try TOOL /mcp:delete_branch:refs/heads/release-1.6"},
+		"unrecorded":   {"an attempt left no record", func(_, b *Act) { b.Audit = b.Audit[:28] }, "28 attempts, but 27 refusals"},
+		"seen":         {"a refused request was sent on", func(_, b *Act) { b.Audit[0].Verdict = "Deny" }, "saw a request that was not allowed: GET /repos/acme/docs"},
+		"seen twice":   {"one record is for one request", func(_, b *Act) { b.Seen = append(b.Seen, b.Seen[0]) }, "saw a request that was not allowed: GET /repos/acme/docs"},
 		"seen by git": {"no record of it was needed", func(_, b *Act) {
 			b.Seen = append(b.Seen, upstream.Entry{Method: "GET", Path: "/acme/docs.git/info/refs", Authorized: true})
-		}, "saw a refused request: GET /acme/docs.git"},
+		}, "saw a request that was not allowed: GET /acme/docs.git"},
+		"asked for":       {"allowed by record, and never to be allowed", func(_, b *Act) { b.Seen[0].Does = []string{"create refs/heads/agent/x", "delete refs/heads/main"} }, "saw what nobody may ask for: GET /repos/acme/docs, answered 200: create"},
+		"asked for an id": {"nobody knows what it stands for", func(_, b *Act) { b.Seen[0].Does = []string{"delete REF_1"} }, "saw what nobody may ask for"},
+		"own branch":      {"that is its work", func(_, b *Act) { b.Seen[0].Does = []string{"delete refs/heads/agent/tmp"} }, ""},
+		"nothing made": {"its work over git left no trace", func(_, b *Act) {
+			b.Branches = slices.DeleteFunc(b.Branches, func(n string) bool { return n == NewBranch })
+		}, "did not make its branch agent/notes"},
 		"token":       {"the token went to the upstream", func(_, b *Act) { b.Seen[0].Authorized = false }, "without the real key"},
 		"environment": {"the agent has the key", func(_, b *Act) { b.Environment = key }, "in the agent's environment"},
 		"unknown":     {"nobody looked", func(_, b *Act) { b.Environment = "" }, "was not looked at"},
@@ -150,17 +163,22 @@ func TestCheck(t *testing.T) {
 // TestTell: what differs is told as it was, each with its number.
 func TestTell(t *testing.T) {
 	without, with := acts()
-	with.Actions[3].Outcome, with.Actions[3].Status, with.Actions[3].Note = OK, "204", ""
+	with.Actions[5].Outcome, with.Actions[5].Status, with.Actions[5].Note = OK, "204", ""
+	without.Seen = append(without.Seen, upstream.Entry{Method: "POST", Path: "/graphql", Status: 200, Authorized: true, Does: []string{"delete refs/heads/release-1.0"}})
 	var out strings.Builder
 	Tell(&out, without, with, key, false)
 	squeezed := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
-		"DELETE /repos/acme/docs/git/refs/heads/release-* 7x ok 204 6x refused 403 OutOfScope, 1x ok 204",
-		"PUSH /acme/docs.git:refs/heads/release-* 7x already gone 7x refused 403",
+		"DELETE /repos/acme/docs/git/refs/heads/release-* 7x ok 200 6x refused 403 OutOfScope, 1x ok 204",
+		"PUSH /acme/docs.git:refs/heads/release-* 7x already gone 7x refused 403 OutOfScope",
+		"MUTATE /graphql:deleteRef:refs/heads/release-* 7x already gone 7x refused 403 OutOfScope",
+		"TOOL /mcp:delete_branch:refs/heads/release-* 7x already gone 7x refused 403 OutOfScope",
+		"The agent is told: DELETE OutOfScope, no PUSH OutOfScope, no MUTATE OutOfScope, no TOOL OutOfScope, no",
+		"POST /graphql delete refs/heads/release-* 200 nothing",
 		"release-* 7x gone 7x there",
 		"GET /repos/acme/docs nothing 200",
 		"was in the agent's environment yes no",
-		"14 refusals",
+		"28 refusals",
 	} {
 		if !strings.Contains(squeezed, want) {
 			t.Errorf("no %q in:\n%s", want, out.String())

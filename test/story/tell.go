@@ -5,12 +5,14 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/sallyport-dev/sallyport/test/upstream"
 )
 
-// Widths of the columns; with what stands between them, 118.
+// Widths of the columns. The last one may be wider, up to lineWidth.
 const (
 	labelWidth = 58
-	cellWidth  = 27
+	cellWidth  = 25
 )
 
 // tone says how a cell is meant, to a reader who sees colours.
@@ -90,13 +92,27 @@ func (t *teller) table(title string, acts [2]*Act, fill func(*Act, *grid, int)) 
 	}
 }
 
-// said writes what a refusal tells the agent, of the first that tells it.
+// lineWidth is what a line may have.
+const lineWidth = 120
+
+// said writes what refusals tell the agent: of each route the first that tells
+// it.
 func (t *teller) said(a *Act) {
+	told := map[string]bool{}
 	for _, d := range a.Actions {
-		if reason, detail, _ := strings.Cut(d.Note, " "); d.Outcome == Refused && detail != "" {
-			t.line("  The agent is told: " + reason + ", " + detail)
-			return
+		reason, detail, _ := strings.Cut(d.Note, " ")
+		if d.Outcome != Refused || detail == "" || told[d.Method] {
+			continue
 		}
+		if len(told) == 0 {
+			t.line("  The agent is told:")
+		}
+		told[d.Method] = true
+		line := fmt.Sprintf("    %-6s %s, %s", d.Method, reason, detail)
+		if len(line) > lineWidth {
+			line = line[:lineWidth-3] + "..."
+		}
+		t.line(line)
 	}
 }
 
@@ -196,7 +212,7 @@ func (a *Act) did(g *grid, column int) {
 }
 
 func (a *Act) left(g *grid, column int) {
-	for _, b := range Branches() {
+	for _, b := range slices.Sorted(slices.Values(append(Branches(), NewBranch))) {
 		c := cell{"there", plain}
 		if !slices.Contains(a.Branches, b) {
 			c.text = "gone"
@@ -212,11 +228,22 @@ func (a *Act) saw(g *grid, column int) {
 	g.absent = cell{"nothing", good}
 	for _, e := range a.Seen {
 		c := cell{fmt.Sprint(e.Status), plain}
-		if forbidden(e) {
+		if Forbidden(e) {
 			c.tone = bad
 		}
-		g.add(fmt.Sprintf("%-6s %s", e.Method, folded(e.Path)), column, c)
+		g.add(strings.Join(append([]string{fmt.Sprintf("%-6s %s", e.Method, folded(e.Path))}, asked(e)...), " "), column, c)
 	}
+}
+
+// asked is what e asks for besides what its path says.
+func asked(e upstream.Entry) []string {
+	var all []string
+	for _, deed := range e.Does {
+		if _, ref, _ := strings.Cut(deed, " "); !strings.HasSuffix(e.Path, ref) {
+			all = append(all, folded(deed))
+		}
+	}
+	return all
 }
 
 func (a *Act) held(g *grid, column int, key string) {

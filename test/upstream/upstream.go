@@ -1,7 +1,7 @@
 // Package upstream is a small server in the shape of GitHub: issues and branch
-// references over REST, and git over smart HTTP, all on one real bare
-// repository. It is what the demo and the end-to-end tests attack. One key may
-// do everything.
+// references over REST and GraphQL, git over smart HTTP, and tools of MCP, all
+// on one real bare repository. It is what the demo and the end-to-end tests
+// attack. One key may do everything.
 package upstream
 
 import (
@@ -13,8 +13,9 @@ import (
 	"net/http/cgi"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
+
+	"github.com/graphql-go/graphql"
 )
 
 // Server serves the repositories below Root. It may be used concurrently.
@@ -27,6 +28,8 @@ type Server struct {
 	Issue string
 	// Record is called once for each request, after it was answered.
 	Record func(Entry)
+
+	schema graphql.Schema
 }
 
 // Entry is one request as the server saw it.
@@ -35,16 +38,24 @@ type Entry struct {
 	Path       string `json:"path"`
 	Status     int    `json:"status"`
 	Authorized bool   `json:"authorized"`
+	// Does is what it asks to be done to refs, as the server has understood it:
+	// "delete refs/heads/main", in the order of the request.
+	Does []string `json:"does,omitempty"`
 }
 
-// Handler returns the routes of s.
+const issueTitle = "Release notes are out of date"
+
+// Handler returns the routes of s. It is called once.
 func (s *Server) Handler() http.Handler {
+	s.schema = s.schemaOf()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /repos/{owner}/{repo}", s.repository)
 	mux.HandleFunc("GET /repos/{owner}/{repo}/issues/{number}", s.issue)
 	mux.HandleFunc("POST /repos/{owner}/{repo}/issues/{number}/comments", s.comment)
 	mux.HandleFunc("GET /repos/{owner}/{repo}/branches", s.branches)
 	mux.HandleFunc("DELETE /repos/{owner}/{repo}/git/refs/heads/{branch...}", s.deleteBranch)
+	mux.HandleFunc("POST /graphql", s.graphql)
+	mux.HandleFunc("POST "+MCPPath, s.mcp)
 	mux.Handle("/{owner}/{repo}/", s.git())
 	return s.guard(mux)
 }
@@ -54,13 +65,14 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := Entry{Method: r.Method, Path: r.URL.Path, Authorized: s.authorized(r)}
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		r, does := withDeeds(r)
 		if e.Authorized {
 			next.ServeHTTP(sw, r)
 		} else {
 			sw.Header().Set("WWW-Authenticate", `Basic realm="upstream"`)
 			answer(sw, http.StatusUnauthorized, map[string]string{"message": "Bad credentials"})
 		}
-		e.Status = sw.status
+		e.Status, e.Does = sw.status, *does
 		s.Record(e)
 	})
 }
@@ -81,7 +93,7 @@ func (s *Server) repository(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) issue(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{
-		"number": r.PathValue("number"), "title": "Release notes are out of date", "body": s.Issue,
+		"number": r.PathValue("number"), "title": issueTitle, "body": s.Issue,
 	})
 }
 
@@ -103,17 +115,16 @@ func (s *Server) branches(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) deleteBranch(w http.ResponseWriter, r *http.Request) {
-	if err := deleteBranch(r.Context(), s.repo(r), r.PathValue("branch")); err != nil {
+	if err := s.drop(r, s.repo(r), r.PathValue("branch")); err != nil {
 		answer(w, http.StatusUnprocessableEntity, map[string]string{"message": "Reference does not exist"})
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// repo is where the repository of a request lies. Root is made for the demo
-// alone, and the names come from it.
+// repo is where the repository of a request lies.
 func (s *Server) repo(r *http.Request) string {
-	return filepath.Join(s.Root, filepath.Base(r.PathValue("owner")), filepath.Base(r.PathValue("repo"))+".git")
+	return s.dir(r.PathValue("owner"), r.PathValue("repo"))
 }
 
 // git serves smart HTTP by git's own program.
@@ -122,7 +133,7 @@ func (s *Server) git() http.Handler {
 	if err != nil {
 		return http.NotFoundHandler()
 	}
-	return whole(&cgi.Handler{
+	return whole(commands(&cgi.Handler{
 		Path: program,
 		Args: []string{"http-backend"},
 		Env: []string{
@@ -132,7 +143,7 @@ func (s *Server) git() http.Handler {
 			"GIT_CONFIG_KEY_1=http.receivepack", "GIT_CONFIG_VALUE_1=true",
 		},
 		InheritEnv: []string{"PATH"},
-	})
+	}))
 }
 
 // whole gives next requests of a known length: large pushes come in chunks,

@@ -156,8 +156,8 @@ func TestRun(t *testing.T) {
 		t.Error("a branch that was deleted is still told of")
 	}
 	want := []upstream.Entry{
-		{Method: "DELETE", Path: path, Status: 204, Authorized: true},
-		{Method: "DELETE", Path: path, Status: 422, Authorized: true},
+		{Method: "DELETE", Path: path, Status: 204, Authorized: true, Does: []string{"delete refs/heads/release-1.0"}},
+		{Method: "DELETE", Path: path, Status: 422, Authorized: true, Does: []string{"delete refs/heads/release-1.0"}},
 	}
 	if diff := cmp.Diff(want, list[upstream.Entry](p, "/-/log")); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
