@@ -95,7 +95,9 @@ type noting struct {
 	note func(string)
 }
 
-func (n noting) Eventf(_, _ runtime.Object, _, reason, _, _ string, _ ...any) { n.note("event " + reason) }
+func (n noting) Eventf(_, _ runtime.Object, _, reason, _, _ string, _ ...any) {
+	n.note("event " + reason)
+}
 
 // queue tells what was added at once, and what by and by.
 type queue struct {

@@ -142,7 +142,7 @@ func (p *plan) changes(ctx context.Context, c *crowd, m *process, out io.Writer)
 
 // edits makes one edit after another, and undoes what it took away.
 func (p *plan) edits(ctx context.Context, c *crowd, m *process, name string, edit func(*v1alpha1.ScopedCredentialSpec, int), out io.Writer) error {
-	var p50s, p99s, most []time.Duration
+	var first, p50s, p99s, most []time.Duration
 	var spent []cpu
 	for round := range p.rounds {
 		if err := pause(ctx, p.rest); err != nil {
@@ -152,7 +152,8 @@ func (p *plan) edits(ctx context.Context, c *crowd, m *process, name string, edi
 		if err != nil {
 			return err
 		}
-		p50s, p99s, most = append(p50s, at(times, 50)), append(p99s, at(times, 99)), append(most, times[len(times)-1])
+		first, p50s = append(first, times[0]), append(p50s, at(times, 50))
+		p99s, most = append(p99s, at(times, 99)), append(most, times[len(times)-1])
 		spent = append(spent, used)
 		sc, _, err := c.change(ctx, func(s *v1alpha1.ScopedCredentialSpec) { s.Suspend = false })
 		if err != nil {
@@ -162,8 +163,8 @@ func (p *plan) edits(ctx context.Context, c *crowd, m *process, name string, edi
 			return err
 		}
 	}
-	line(out, "%s enforced, median of %d rounds: p50 %s, p99 %s, last %s (p50 of each: %v, p99: %v)",
-		name, p.rounds, median(p50s), median(p99s), median(most), p50s, p99s)
+	line(out, "%s enforced, median of %d rounds: first %s, p50 %s, p99 %s, last %s (p50 of each: %v, p99: %v)",
+		name, p.rounds, median(first), median(p50s), median(p99s), median(most), p50s, p99s)
 	line(out, "  processor time until then, for each sidecar: %s", middle(spent).each(p.sidecars))
 	return nil
 }
