@@ -209,10 +209,11 @@ func (b *Broker) now() time.Time { return b.clock.Now() }
 
 // pod returns the live pod that id was made for, or errGone. A cache that
 // trails is helped by one live read, and so is one that lost sight of the pod,
-// since it selects by our label.
+// since it selects by our label. The pod is shared with the cache, and is not to
+// be changed: to copy one takes longer than to judge it.
 func (b *Broker) pod(ctx context.Context, id identity.Identity) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
-	err := b.client.Get(ctx, id.Pod, pod)
+	err := b.client.Get(ctx, id.Pod, pod, client.UnsafeDisableDeepCopy)
 	if apierrors.IsNotFound(err) || (err == nil && (pod.UID != id.UID || pod.Spec.NodeName != id.Node)) {
 		pod = &corev1.Pod{}
 		err = b.apiReader.Get(ctx, id.Pod, pod)

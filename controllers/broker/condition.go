@@ -149,6 +149,12 @@ func (r *report) condition() (corev1.PodCondition, bool) {
 	return c, true
 }
 
+// same tells whether r and o are made of the same, which is soon found out.
+func (r *report) same(o *report) bool {
+	return r.attestation == o.attestation && r.sent.Digest == o.sent.Digest && r.acked.Digest == o.acked.Digest &&
+		slices.Equal(r.refusals, o.refusals)
+}
+
 // equal tells whether r and o say the same to a pod's reader.
 func (r *report) equal(o report) bool {
 	a, aOK := r.condition()
@@ -189,6 +195,9 @@ func (s *stream) tell(change func(*report)) {
 	defer s.mu.Unlock()
 	before := s.report
 	change(&s.report)
+	if s.report.same(&before) {
+		return
+	}
 	if condition, ok := s.report.condition(); ok && !s.report.equal(before) {
 		s.b.conditions.want(s.id.UID, s.wanted(condition), condition.Status != corev1.ConditionTrue)
 	}

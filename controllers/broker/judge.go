@@ -99,13 +99,7 @@ func (b *Broker) fill(ctx context.Context, d *dependencies, name types.Namespace
 	}
 	o.lifetime = compile.Lifetime(o.accepted)
 	o.document.ExpiresAt = sooner(o.live.Spec.ExpiresAt, o.accepted.Spec.ExpiresAt)
-	if err := b.fillSecret(d, up, &o.document); err != nil {
-		return err
-	}
-	if o.encoded, err = b.offers.encode(&o.document); err != nil {
-		return withdraw(scope.NotReady, "it is too large for one document: use fewer or smaller grants")
-	}
-	return nil
+	return b.fillSecret(d, up, &o.document)
 }
 
 // credential returns the live ScopedCredential.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // offer is what one credential gives to whoever may hold it. It is judged once
@@ -25,7 +26,7 @@ type offer struct {
 	err error
 
 	document bundle.Credential // without token and lease
-	encoded  *bundle.Encoded   // the same
+	encoded  *bundle.Encoded   // the same; nil before it is published
 	lifetime time.Duration     // of its tokens
 }
 
@@ -252,6 +253,12 @@ func (f *offering) narrow(live *v1alpha1.ScopedCredential, missing error) {
 func (f *offering) publish(next *offer) {
 	if f.current.Load().same(next) {
 		return
+	}
+	if next.err == nil && next.encoded == nil {
+		var err error
+		if next.encoded, err = f.offers.encode(&next.document); err != nil {
+			next.withdraw(withdraw(scope.NotReady, "it is too large for one document: use fewer or smaller grants"))
+		}
 	}
 	f.current.Store(next)
 	f.offers.index.changed(key{kindOffer, f.name})

@@ -27,7 +27,7 @@ import (
 const (
 	settle        = 100 * time.Millisecond
 	patience      = 2 * time.Second // with an acknowledgement
-	yieldFor      = 10 * time.Millisecond
+	yieldFor      = 50 * time.Millisecond
 	yieldAtMost   = 2 * time.Second
 	writesSecond  = 20
 	writeBurst    = 50

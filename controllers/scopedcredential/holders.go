@@ -38,9 +38,10 @@ type holder struct {
 // wanted is the generation to be enforced by those entitled; 0 is none.
 func holders(sc *v1alpha1.ScopedCredential, o observation, wanted int64) []holder {
 	var all []holder
+	var r reader
 	for i := range o.pods {
 		pod := &o.pods[i]
-		h := read(pod, sc.Name)
+		h := r.read(pod, sc.Name)
 		h.entitled = entitled(sc, o, pod)
 		switch {
 		case pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed:
@@ -59,12 +60,22 @@ func holders(sc *v1alpha1.ScopedCredential, o observation, wanted int64) []holde
 	return all
 }
 
+// reader remembers what it read last: most pods of a credential show the same.
+type reader struct {
+	message     string
+	enforcement broker.Enforcement
+	readable    bool
+}
+
 // read returns what the broker wrote about pod and one of its credentials. It
 // is settled where it can be read at all.
-func read(pod *corev1.Pod, credential string) holder {
+func (r *reader) read(pod *corev1.Pod, credential string) holder {
 	c, known := enforcement(pod)
-	e, readable := broker.ParseEnforcement(c.Message)
-	h := holder{pod: pod.Name, enforces: e.Credentials[credential], settled: known && readable, reason: c.Reason}
+	if !r.readable || r.message != c.Message {
+		r.message = c.Message
+		r.enforcement, r.readable = broker.ParseEnforcement(c.Message)
+	}
+	h := holder{pod: pod.Name, enforces: r.enforcement.Credentials[credential], settled: known && r.readable, reason: c.Reason}
 	if h.reason != v1alpha1.ReasonSidecarRefused && h.reason != v1alpha1.ReasonAttestationFailed {
 		h.reason = v1alpha1.ReasonPending
 	}

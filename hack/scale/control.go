@@ -130,6 +130,7 @@ func (p *plan) control(ctx context.Context, size int, out io.Writer) error {
 		return fmt.Errorf("finding ourselves: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, self, "-fan", address)
+	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting the control: %w", err)
 	}
@@ -155,12 +156,16 @@ func (p *plan) control(ctx context.Context, size int, out io.Writer) error {
 	return e.measure(ctx, p, append(bytes.Repeat([]byte("x"), size-1), '\n'), out)
 }
 
+// open opens n streams, some at a time.
 func (e *ears) open(ctx context.Context, n int) error {
 	opened := make(chan error, n)
-	for range n {
-		go e.listen(ctx, func(err error) { opened <- err })
-	}
-	for range n {
+	for i := range n + creators {
+		if i < n {
+			go e.listen(ctx, func(err error) { opened <- err })
+		}
+		if i < creators {
+			continue
+		}
 		if err := <-opened; err != nil {
 			return fmt.Errorf("opening a stream of the control: %w", err)
 		}

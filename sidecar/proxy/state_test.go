@@ -556,3 +556,35 @@ func TestAgentsThatLeave(t *testing.T) {
 		t.Errorf("%d connections are open", f.server.connections())
 	}
 }
+
+// TestRuleIsKept: to a change of the scope alone no table for masking is made
+// anew, and to one of the key or its place all are.
+func TestRuleIsKept(t *testing.T) {
+	f := newFixture(t, echo)
+	rule := func(change func(*bundle.Credential)) any {
+		t.Helper()
+		c := document()
+		change(c)
+		if errs := f.server.Apply(state(c)); len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		for _, h := range f.server.holders {
+			return h.listeners[0].view.Load().swap
+		}
+		return nil
+	}
+	first := rule(func(*bundle.Credential) {})
+	if rule(func(c *bundle.Credential) { c.Generation, c.Grants = c.Generation+1, c.Grants[:0] }) != first {
+		t.Error("a change of the scope made another rule")
+	}
+	if rule(func(c *bundle.Credential) { c.Generation, c.Secret = c.Generation+1, secret.New("another-key") }) == first {
+		t.Error("another key is swapped by the rule of the one before")
+	}
+	first = rule(func(c *bundle.Credential) { c.Generation++ })
+	if rule(func(c *bundle.Credential) {
+		c.Generation++
+		c.Endpoints[0].Inject = bundle.Inject{Header: &bundle.HeaderInjection{Name: "X-Key"}}
+	}) == first {
+		t.Error("another place is filled by the rule of the one before")
+	}
+}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
@@ -114,6 +116,7 @@ type view struct {
 	grants   [4][]scope.Grant // behind them
 	profile  scope.Profile
 	swap     *credential.Swap
+	swapped  swapKey // of swap
 	tokens   *credential.Tokens
 	target   *dial.Target
 	key      targetKey     // of target
@@ -165,7 +168,8 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 		}
 		v.expires = sooner(v.expires, older.ExpiresAt)
 	}
-	if v.swap, err = credential.New(e.Inject, c.Secret); err != nil {
+	v.swapped = swapKey{e.Inject, c.Secret}
+	if v.swap, err = v.swapped.swap(l); err != nil {
 		return nil, err
 	}
 	if v.target, err = s.target(l, e, c.Limits.HeaderBytes); err != nil {
@@ -176,6 +180,21 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	v.hosts = [...]string{l.authority, v.target.Host, v.target.Authority}
 	return v, nil
+}
+
+// swapKey is what makes two rules the same.
+type swapKey struct {
+	inject bundle.Inject
+	secret secret.Value
+}
+
+// swap keeps the rule of l while it is the same one: to look for all spellings
+// of a key takes tables that are longer in the making than all the rest.
+func (k swapKey) swap(l *listener) (*credential.Swap, error) {
+	if v := l.view.Load(); v != nil && v.swap != nil && reflect.DeepEqual(v.swapped.inject, k.inject) && v.swapped.secret.Equal(k.secret) {
+		return v.swap, nil
+	}
+	return credential.New(k.inject, k.secret)
 }
 
 // target keeps the place of l, with its connections, while it is the same one.

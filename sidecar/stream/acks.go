@@ -2,17 +2,24 @@ package stream
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 )
 
+// ackSpread is how long an acknowledgement is put off at most, at random: after
+// an edit all sidecars have one to send, while the broker still has others to
+// serve.
+const ackSpread = 250 * time.Millisecond
+
 // acks sends acknowledgements beside the stream, so that no revocation waits
 // for the broker's answer to the ack before it. Each speaks of all that is in
 // force: only the newest matters.
 type acks struct {
-	wake chan struct{} // has room for one
+	wake  chan struct{} // has room for one
+	hurry chan struct{} // has room for one: nothing is put off from now on
 
 	mu     sync.Mutex
 	next   *bundle.Ack
@@ -22,7 +29,7 @@ type acks struct {
 }
 
 func newAcks() *acks {
-	a := &acks{wake: make(chan struct{}, 1)}
+	a := &acks{wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	a.sent.L = &a.mu
 	return a
 }
@@ -67,6 +74,9 @@ func (a *acks) run(ctx context.Context, post func(bundle.Ack) error) error {
 			return nil
 		case <-a.wake:
 		}
+		if !a.putOff(ctx) {
+			return nil
+		}
 		whole, ack := a.take()
 		if ack == nil {
 			continue
@@ -83,6 +93,21 @@ func (a *acks) run(ctx context.Context, post func(bundle.Ack) error) error {
 	}
 }
 
+// putOff lets some time pass, unless somebody waits. It tells whether ctx still
+// lasts.
+func (a *acks) putOff(ctx context.Context) bool {
+	timer := time.NewTimer(rand.N(ackSpread))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-a.hurry:
+		a.hurry <- struct{}{} // the stream is about to end
+	case <-timer.C:
+	}
+	return true
+}
+
 func (a *acks) finish() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -90,8 +115,9 @@ func (a *acks) finish() {
 	a.sent.Broadcast()
 }
 
-// flush waits until everything is sent, at most for within.
+// flush waits until everything is sent, at most for within. It is called once.
 func (a *acks) flush(within time.Duration) {
+	a.hurry <- struct{}{}
 	late := false
 	timer := time.AfterFunc(within, func() {
 		a.mu.Lock()
