@@ -81,7 +81,7 @@ func newConn(s *Server, l *listener, agent net.Conn) *conn {
 		server: s, listener: l, agent: agent,
 		reader: http1.NewReader(agent, limit), writer: http1.NewWriter(agent),
 	}
-	c.life = life{agent: agent}
+	c.life = life{agent: agent, gone: c.reader.Gone}
 	c.life.rest(time.Now())
 	return c
 }
