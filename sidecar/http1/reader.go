@@ -88,6 +88,11 @@ func (r *Reader) HasPrefix(prefix string) (bool, error) {
 	}
 }
 
+// Gone tells whether the peer has closed its side of the connection, and has
+// sent nothing before that is unread. Where there is no socket it cannot tell,
+// and says no. Unlike all else it may be asked while the Reader is in use.
+func (r *Reader) Gone() bool { return r.sock != nil && r.sock.gone() }
+
 // Reusable tells whether another request may be sent on an idle connection to
 // an upstream: the last answer was read to its end, the peer has not closed,
 // and it has sent nothing unasked. Only a connection with a socket below is

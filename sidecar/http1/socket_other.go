@@ -12,3 +12,5 @@ func newSocket(any) *socket { return nil }
 func (*socket) fill(int) (buf []byte, n int, err error) { return nil, 0, io.ErrUnexpectedEOF }
 
 func (*socket) quiet() bool { return false }
+
+func (*socket) gone() bool { return false }

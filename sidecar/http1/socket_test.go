@@ -236,3 +236,49 @@ func TestHasPrefix(t *testing.T) {
 		t.Errorf("cut off: %v", err)
 	}
 }
+
+// Who has closed is gone, and who has merely sent something is not.
+func TestGone(t *testing.T) {
+	for name, test := range map[string]struct {
+		why  string
+		then func(c *net.TCPConn) error
+		want bool
+	}{
+		"quiet":       {"it is there", func(*net.TCPConn) error { return nil }, false},
+		"speaks":      {"it is there", func(c *net.TCPConn) error { _, err := io.WriteString(c, "GET"); return err }, false},
+		"closed":      {"nothing is read any more", (*net.TCPConn).Close, true},
+		"half closed": {"nothing more is said", (*net.TCPConn).CloseWrite, true},
+		"reset":       {"nothing is read any more", func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, client := pair(t)
+			r := NewReader(server, testLimit)
+			if r.Gone() {
+				t.Error("it is gone before anything has happened")
+			}
+			if err := test.then(client); err != nil {
+				t.Fatal(err)
+			}
+			if name != "quiet" {
+				arrived(t, r)
+			}
+			if got := r.Gone(); got != test.want {
+				t.Errorf("%s: gone is %t", test.why, got)
+			}
+			if name == "speaks" {
+				if b, err := r.src.(*net.TCPConn).Read(make([]byte, 8)); b != 3 || err != nil {
+					t.Errorf("%d bytes are left to read, %v", b, err)
+				}
+			}
+		})
+	}
+	server, _ := pair(t)
+	r := NewReader(server, testLimit)
+	_ = server.Close() // our own
+	if !r.Gone() {
+		t.Error("a connection that we have closed is there")
+	}
+	if NewReader(strings.NewReader(""), testLimit).Gone() {
+		t.Error("what is no socket is gone")
+	}
+}

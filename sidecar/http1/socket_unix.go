@@ -89,6 +89,23 @@ func (s *socket) peek(fd uintptr) {
 	s.calm = errors.Is(err, syscall.EAGAIN)
 }
 
+// gone tells whether the peer has closed its side, with nothing unread before
+// that. It reads nothing and waits for nothing, so that it may be asked while
+// others use the socket.
+func (s *socket) gone() bool {
+	var b [1]byte
+	n, err := 0, error(nil)
+	closed := s.raw.Control(func(fd uintptr) {
+		for {
+			if n, _, err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT); !errors.Is(err, syscall.EINTR) {
+				return
+			}
+		}
+	}) != nil
+	waits := errors.Is(err, syscall.EAGAIN)
+	return closed || err != nil && !waits || err == nil && n == 0
+}
+
 func readFD(fd uintptr, b []byte) (int, error) {
 	for {
 		n, err := syscall.Read(int(fd), b)

@@ -84,8 +84,10 @@ func (x *Exchange) admitTo() (a Admission, detail string) {
 	named := x.header.Session != ""
 	switch {
 	case x.message.IsHandshake() && x.post:
-	case named && !x.session.Speaks(mcp.Of(x.header.Version)):
-		return Refused, "the session has agreed on another revision of the protocol: name that in " + mcp.VersionHeader
+	case named && x.session.Revision() == "":
+		return Refused, "the session has agreed on no revision of the protocol: initialize another"
+	case named && x.header.Version == "" && !mcp.MayBeUnnamed(x.session.Revision()):
+		return Refused, "name the revision that the session has agreed on in " + mcp.VersionHeader
 	case x.post && !x.asked():
 		return Refused, "the server has not asked for this, or was answered already"
 	case x.header.Event != "" && !x.session.Passed(x.header.Event):

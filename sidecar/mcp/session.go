@@ -103,14 +103,14 @@ func (s *Session) Agree(revision string) {
 	s.revision = revision
 }
 
-// Speaks reports whether this revision is the one agreed on.
-func (s *Session) Speaks(revision string) bool {
+// Revision returns the one agreed on, nothing before.
+func (s *Session) Revision() string {
 	if s == nil {
-		return false
+		return ""
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return revision != "" && s.revision == revision
+	return s.revision
 }
 
 // Ask takes note of a request of the server.

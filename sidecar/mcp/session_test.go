@@ -3,6 +3,8 @@ package mcp
 import (
 	"strconv"
 	"testing"
+
+	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // A session is known where a server has opened it, and there alone.
@@ -18,7 +20,7 @@ func TestSessions(t *testing.T) {
 	if all.Find("/other", "s") != nil || all.Find("/mcp", "S") != nil {
 		t.Error("a session is of one server, and names have letter case")
 	}
-	if s.Speaks("") || s.Speaks("2025-11-25") {
+	if s.Revision() != "" {
 		t.Error("nothing was agreed on")
 	}
 	all.End(s)
@@ -65,7 +67,37 @@ func TestNoSession(t *testing.T) {
 	none.Ask("1")
 	none.Pass("1")
 	none.Agree("2025-11-25")
-	if none.Answer("1") || none.Passed("1") || none.Speaks("2025-11-25") || none.ID() != "" {
+	if none.Answer("1") || none.Passed("1") || none.Revision() != "" || none.ID() != "" {
 		t.Error("something is known")
+	}
+}
+
+// In a session, a request names a revision that is granted, which the judge
+// sees to, or none where the one that was agreed on asks for none.
+func TestRevisionOfSession(t *testing.T) {
+	for name, test := range map[string]struct {
+		why, agreed, named string
+		want               Admission
+	}{
+		"agreed on":        {"the usual", "2025-11-25", "2025-11-25", Admitted},
+		"another":          {"it is judged alike", "2025-11-25", "2025-03-26", Admitted},
+		"none":             {"the revision asks for the header", "2025-11-25", "", Refused},
+		"none, the first":  {"it had no such header", "2025-03-26", "", Admitted},
+		"no agreement yet": {"the handshake has not ended, or not well", "", "2025-11-25", Refused},
+		"nothing at all":   {"likewise", "", "", Refused},
+	} {
+		var all Sessions
+		all.Open("/mcp", "s").Agree(test.agreed)
+		fields := []scope.Field{{Name: "Mcp-Session-Id", Value: "s"}}
+		if test.named != "" {
+			fields = append(fields, scope.Field{Name: "MCP-Protocol-Version", Value: test.named})
+		}
+		for method, text := range map[string]string{"POST": `{"jsonrpc":"2.0","id":1,"method":"ping"}`, "GET": "", "DELETE": ""} {
+			var x Exchange
+			x.Read(method, fields, []byte(text))
+			if got, detail := x.Admit(&all, "/mcp"); got != test.want || (got == Admitted) != (detail == "") {
+				t.Errorf("%s %s: %s: got %d %s", method, name, test.why, got, detail)
+			}
+		}
 	}
 }

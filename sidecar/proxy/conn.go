@@ -88,7 +88,7 @@ type conn struct {
 func newConn(s *Server, l *listener, agent net.Conn) *conn {
 	c := &conn{server: s, listener: l, agent: agent}
 	c.reader, c.writer = http1.NewReader(agent, c.headerBytes()), http1.NewWriter(agent)
-	c.life = life{agent: agent}
+	c.life = life{agent: agent, gone: c.reader.Gone}
 	c.life.rest(time.Now())
 	return c
 }

@@ -19,6 +19,7 @@ const (
 const (
 	alive    scope.Reason = ""
 	timeIsUp scope.Reason = "timeIsUp"
+	left     scope.Reason = "left"    // the agent has, during a stream
 	stopped  scope.Reason = "stopped" // the server is
 )
 
@@ -36,6 +37,9 @@ type life struct {
 	busy  bool       // an exchange is under way: up belongs to it
 	until time.Time
 	since time.Time // idle, or reading a request
+
+	streaming bool        // events are passed on, of which there may be none for long
+	gone      func() bool // tells whether the agent has closed its side
 
 	admitted bool  // the exchange counts against the limit of concurrent ones
 	held     *view // what allowed the exchange, whose request stays as it is; nil: none is held
@@ -105,6 +109,14 @@ func (l *life) extend(until time.Time) bool {
 	return l.ended == alive
 }
 
+// stream says that what is under way may be silent for long. An agent that
+// leaves is found by looking then: nothing is read from it, nor written to it.
+func (l *life) stream() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streaming = true
+}
+
 // bind lets the exchange use up, or none.
 func (l *life) bind(up *dial.Conn) {
 	l.mu.Lock()
@@ -124,7 +136,7 @@ func (l *life) reusable(up *dial.Conn) bool {
 func (l *life) rest(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy, l.admitted, l.since, l.until = false, false, now, now.Add(idleTimeout)
+	l.busy, l.admitted, l.streaming, l.since, l.until = false, false, false, now, now.Add(idleTimeout)
 	return l.ended == alive
 }
 
@@ -218,7 +230,8 @@ func (l *life) dial(ctx context.Context, open func(context.Context) (*dial.Conn,
 	return up, err
 }
 
-// look ends the connection where its time is up, and returns the upstream
+// look ends the connection where its time is up or its agent has left a stream,
+// and returns the upstream
 // connection of an agent that is silent. One whose deadline was passed to end a
 // life is of no use to others: it is closed with that.
 func (l *life) look(now time.Time) *dial.Conn {
@@ -226,6 +239,9 @@ func (l *life) look(now time.Time) *dial.Conn {
 	defer l.mu.Unlock()
 	if now.After(l.until) && l.calls == 0 {
 		l.endLocked(timeIsUp)
+	}
+	if l.streaming && l.ended == alive && l.gone() {
+		l.endLocked(left)
 	}
 	if l.busy || l.up == nil || l.ended != alive || now.Sub(l.since) < pinTimeout {
 		return nil

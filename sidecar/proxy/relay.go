@@ -28,6 +28,9 @@ func (c *conn) relay(up *dial.Conn) bool {
 	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
 		return c.broken(os.ErrDeadlineExceeded)
 	}
+	if mcp.MediaOf(a.Fields) == mcp.Stream {
+		c.life.stream()
+	}
 	closing := c.closing()
 	if err := c.pass(up, closing); err != nil {
 		return c.broken(err)
@@ -299,6 +302,8 @@ func (c *conn) blame(err error) refusal {
 	ended := c.life.why()
 	switch ended {
 	case alive, timeIsUp:
+	case left:
+		return refusal{}
 	case stopped:
 		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
 	default:

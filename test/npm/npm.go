@@ -1,4 +1,4 @@
-// Package npm finds the data that tests read from npm packages. Make installs
+// Package npm finds what tests read and run of npm packages. Make installs
 // it, by version and digest; nothing here or in a test asks the network.
 package npm
 
@@ -15,28 +15,48 @@ import (
 // @octokit/openapi, of the version that hack/npm/package-lock.json pins. An
 // error says how to install it.
 func Read(name, file string) ([]byte, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("finding the cache: %w", err)
-	}
-	_, here, _, _ := runtime.Caller(0)
-	return read(filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), name, file)
-}
-
-func read(installed, pinned, name, file string) ([]byte, error) {
-	want, err := version(pinned, name)
+	path, err := Path(name, file)
 	if err != nil {
 		return nil, err
 	}
-	// Make writes this copy of the list last: what it names is whole.
-	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
-		return nil, errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
-	}
-	text, err := os.ReadFile(filepath.Join(installed, "node_modules", filepath.FromSlash(name), filepath.FromSlash(file)))
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading test data: %w", err)
 	}
 	return text, nil
+}
+
+// Path returns where a file of a package lies, of the version that is pinned.
+func Path(name, file string) (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the cache: %w", err)
+	}
+	_, here, _, _ := runtime.Caller(0)
+	return path(filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), name, file)
+}
+
+// Node returns the path of the Node.js that programs of packages are run with:
+// the host's may be older than they need.
+func Node() (string, error) {
+	names := map[string]string{"amd64": "x64"}
+	arch := runtime.GOARCH
+	if name, found := names[arch]; found {
+		arch = name
+	}
+	return Path("node-"+runtime.GOOS+"-"+arch, filepath.Join("bin", "node"))
+}
+
+func path(installed, pinned, name, file string) (string, error) {
+	want, err := version(pinned, name)
+	if err != nil {
+		return "", err
+	}
+	// Make writes this copy of the list last: what it names is whole.
+	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
+		return "", errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
+	}
+	return filepath.Join(installed, "node_modules", filepath.FromSlash(name), filepath.FromSlash(file)), nil
 }
 
 // version is that of a package and its digest, as a list of packages has them.

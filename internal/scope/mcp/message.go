@@ -60,7 +60,10 @@ func (m *Message) Read(root json.Value) {
 	}
 	seen := m.members(root)
 	m.settle(seen)
-	m.arguments, m.meta = m.params.Member("arguments"), m.params.Member("_meta")
+	m.meta = m.params.Member("_meta")
+	if m.arguments = m.params.Member("arguments"); m.arguments.Kind() == json.Null {
+		m.arguments = json.Value{} // there are none
+	}
 }
 
 // members of a message, as a set.

@@ -36,6 +36,8 @@ type member struct {
 	kind     json.Kind // None: any
 	required bool
 	eras     eras // 0: all of the method
+	// orNull: null stands for its absence. A nil map of a client in Go is sent so.
+	orNull bool
 }
 
 var (
@@ -47,7 +49,7 @@ var (
 		{name: "requestState", kind: json.String, eras: stateless},
 	}
 	named = append([]member{
-		{name: "name", kind: json.String, required: true}, {name: "arguments", kind: json.Object},
+		{name: "name", kind: json.String, required: true}, {name: "arguments", kind: json.Object, orNull: true},
 	}, retry...)
 )
 
@@ -115,7 +117,7 @@ func (is *method) members(m *Message, era eras) string {
 		if one == nil {
 			return "the method has no such parameter as the message gives it: send those of the protocol alone"
 		}
-		if one.kind != json.None && v.Kind() != one.kind {
+		if !one.takes(v.Kind()) {
 			return "the parameter " + one.name + " has the wrong type"
 		}
 		if one.required {
@@ -126,6 +128,11 @@ func (is *method) members(m *Message, era eras) string {
 		return "a parameter of the method is missing"
 	}
 	return ""
+}
+
+// takes reports whether a value of this kind may stand there.
+func (one *member) takes(kind json.Kind) bool {
+	return one.kind == json.None || kind == one.kind || kind == json.Null && one.orNull
 }
 
 // required counts the parameters that must be there.

@@ -98,13 +98,8 @@ func (j *Judge) Agrees(revision string) bool {
 	return eraOf(revision) == sessions && slices.Contains(j.revisions, revision)
 }
 
-// Of returns the revision that a request with this version header speaks.
-func Of(version string) string {
-	if version == "" {
-		return unnamed
-	}
-	return version
-}
+// MayBeUnnamed reports whether requests of this revision need not name it.
+func MayBeUnnamed(revision string) bool { return revision == unnamed }
 
 // Revisions returns those that the grant names.
 func (j *Judge) Revisions() []string { return j.revisions }
