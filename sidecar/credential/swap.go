@@ -30,7 +30,7 @@ var (
 	ErrAmbiguous = errors.New("the place where the credential goes is filled twice")
 
 	errSignatureFields = fmt.Errorf("%w: X-Amz-Date, X-Amz-Content-Sha256 and X-Amz-Security-Token occur once at most, in this spelling", ErrAmbiguous)
-	errSignatureQuery  = fmt.Errorf("%w: sign in the Authorization header, not in the query", ErrAmbiguous)
+	errSignatureQuery  = fmt.Errorf("%w: sign in the Authorization header, not in the query, which takes no X-Amz-...", ErrAmbiguous)
 )
 
 // Swap is the rule of one endpoint, with the credential in it. It is an

@@ -245,6 +245,8 @@ func TestSignsNot(t *testing.T) {
 		"in the query":        {"it could be passed on", "GET /bucket/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" + theHandle + "%2F20200101%2Feu-central-1%2Fs3%2Faws4_request&X-Amz-Signature=0 HTTP/1.1\r\nHost: example.com\r\n\r\n", 400, "not in the query"},
 		"in both":             {"which one?", signedBy("GET", "/bucket/a?x-amz-credential=x", "s3", end), 400, "not in the query"},
 		"token in the query":  {"it is nobody's", signedBy("GET", "/bucket/a?X-Amz-Security-Token=x", "s3", end), 400, "not in the query"},
+		"header in the query": {"it would count as one", signedBy("PUT", "/bucket/a?X-Amz-Acl=public-read", "s3", ofLength("x")), 400, "not in the query"},
+		"spelled so":          {"as above", signedBy("PUT", "/bucket/a?x_amz-acl=public-read", "s3", ofLength("x")), 400, "not in the query"},
 		"the version before":  {"another identity", signedBy("GET", "/bucket/a?AWSAccessKeyId=x&Signature=y&Expires=1", "s3", end), 400, "not in the query"},
 		"signed parts":        {"each part has a signature", signedBy("PUT", "/bucket/a", "s3", "X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\nContent-Encoding: aws-chunked\r\nX-Amz-Decoded-Content-Length: 1\r\n"+ofLength("x")), 415, "aws-chunked"},
 		"trailer":             {"it is not forwarded", signedBy("PUT", "/bucket/a", "s3", "X-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nX-Amz-Trailer: x-amz-checksum-crc32\r\n"+ofLength("x")), 415, "aws-chunked"},

@@ -92,19 +92,14 @@ func inParts(fields []scope.Field) bool {
 	return false
 }
 
-// inQuery are the parameters of signatures that stand in a query: of version 4,
-// and of the one before.
-var inQuery = []string{
-	"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "X-Amz-Signature",
-	"X-Amz-Security-Token", "AWSAccessKeyId",
-}
-
-// InQuery tells whether a signature, or a part of one, is in the query of req,
-// which is not to be used then. It is never taken from there: who holds such a
-// link would hold the token.
+// InQuery tells whether there is something of a signature in the query of req: a
+// parameter of AWS's own, or the id of the version before. A token is never taken
+// from there, since who is given such a link would have it; and headers that
+// stand there instead count for some services, though no grant would see one.
 func InQuery(req *scope.Request) bool {
-	for _, name := range inQuery {
-		if _, n := req.TakeQuery(name); n > 0 {
+	const own, older = "X-Amz-", "AWSAccessKeyId"
+	for _, q := range req.Query() {
+		if len(q.Name) >= len(own) && text.EqualName(q.Name[:len(own)], own) || text.EqualFold(q.Name, older) {
 			return true
 		}
 	}

@@ -83,6 +83,9 @@ func isPrintable(s string) bool {
 	return true
 }
 
+// Service is what s signs for.
+func (s *Signer) Service() string { return s.service }
+
 // Secrets are what must not come back in an answer.
 func (s *Signer) Secrets() []string {
 	all := []string{s.keys.AccessKeyID.Reveal(), s.keys.SecretAccessKey.Reveal()}
