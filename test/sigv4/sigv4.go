@@ -12,7 +12,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -320,4 +323,26 @@ func mac(key []byte, text string) []byte {
 	sum := hmac.New(sha256.New, key)
 	sum.Write([]byte(text))
 	return sum.Sum(nil)
+}
+
+// Of reads a request that net/http has read, and gives it its body back. The
+// target is the one that was sent; fields of one name are in their order.
+func Of(r *http.Request) (*Request, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	out := &Request{Method: r.Method, Target: r.RequestURI, Body: body, Fields: [][2]string{{"Host", r.Host}}}
+	if r.ContentLength > 0 {
+		out.Fields = append(out.Fields, [2]string{"Content-Length", strconv.FormatInt(r.ContentLength, 10)})
+	}
+	for name, values := range r.Header {
+		for _, value := range values {
+			if name != "Content-Length" {
+				out.Fields = append(out.Fields, [2]string{name, value})
+			}
+		}
+	}
+	return out, nil
 }
