@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -66,19 +69,20 @@ func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstrea
 	if out.refused = w.complain(o, load.Compiler(w.objects, up).Upstream(up)); out.refused {
 		return out
 	}
-	ref := up.Spec.Source.SecretRef
-	data, found := secretData(w.secrets[up.Namespace+"/"+ref.Name], ref.Key)
-	if !found {
-		w.complaints = append(w.complaints, o.ErrorAt("spec.source.secretRef", fmt.Sprintf(
-			"the files hold no Secret %s/%s with the key %s: add it to one of them", up.Namespace, ref.Name, ref.Key)))
-		return out
+	key, err := source.Read(up, func(r source.Reference) ([]byte, error) {
+		data, found := secretData(w.secrets[up.Namespace+"/"+r.Name], r.Key)
+		if !found {
+			return nil, &source.Problem{Reference: r, Err: fmt.Errorf(
+				"the files hold no Secret %s/%s with the key %s: add it to one of them", up.Namespace, r.Name, r.Key)}
+		}
+		return data, nil
+	}, time.Now())
+	if p := (*source.Problem)(nil); errors.As(err, &p) {
+		w.complaints = append(w.complaints, o.ErrorAt("spec.source."+p.Field, err.Error()))
+	} else if err != nil {
+		w.complaints = append(w.complaints, o.ErrorAt("spec.source", err.Error()))
 	}
-	key, err := compile.Key(data)
-	if err != nil {
-		w.complaints = append(w.complaints, o.ErrorAt("spec.source.secretRef", err.Error()))
-		return out
-	}
-	out.key = key
+	out.key = key.Value // zero with an error
 	return out
 }
 

@@ -157,13 +157,10 @@ func notShared(up types.NamespacedName) error {
 
 // fillSecret puts the key of the upstream into c.
 func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bundle.Credential) error {
-	ref := up.Spec.Source.SecretRef
-	if ref == nil {
-		return withdraw(scope.NotReady, "UpstreamSecret %s/%s names no Secret", up.Namespace, up.Name)
+	for _, name := range secretwatch.Names(up) {
+		d.on(kindSecret, name)
 	}
-	name := types.NamespacedName{Namespace: up.Namespace, Name: ref.Name}
-	d.on(kindSecret, name)
-	value, err := b.secrets.Key(name, ref.Key)
+	key, err := b.secrets.Key(up, b.now())
 	switch {
 	case errors.Is(err, secretwatch.ErrPending):
 		return err
@@ -177,20 +174,14 @@ func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bun
 	if err != nil {
 		return fmt.Errorf("reading token keys: %w", err)
 	}
-	c.Secret, c.SecretVersion = value, keys.SecretVersion(string(up.UID), value)
+	c.Secret, c.SecretVersion = key.Value, keys.SecretVersion(string(up.UID), key.Value)
 	return nil
 }
 
 // refer has the Secrets of an UpstreamSecret watched, those of both versions:
 // the accepted one is used, the newest one may be next.
 func (b *Broker) refer(versions ...*v1alpha1.UpstreamSecret) {
-	var names []types.NamespacedName
-	for _, up := range versions {
-		if ref := up.Spec.Source.SecretRef; ref != nil {
-			names = append(names, types.NamespacedName{Namespace: up.Namespace, Name: ref.Name})
-		}
-	}
-	b.secrets.Refer(owner(versions[0].Namespace, versions[0].Name), names...)
+	b.secrets.Refer(owner(versions[0].Namespace, versions[0].Name), secretwatch.Names(versions...)...)
 }
 
 func owner(namespace, name string) string { return "broker/" + namespace + "/" + name }

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
@@ -72,23 +75,45 @@ func (w *Watcher) Get(name types.NamespacedName) (Secret, error) {
 	return *e.secret, nil
 }
 
-// Key returns the key of an upstream that stands under key, as
-// [compile.Key] reads it. Besides the errors of [Watcher.Get] there is
-// ErrInvalid, which says what to change.
-func (w *Watcher) Key(name types.NamespacedName, key string) (secret.Value, error) {
+// Key returns the key of up at now, as [source.Read] reads it from the Secrets
+// beside up. Besides the errors of [Watcher.Get] there is ErrInvalid, which says
+// what to change.
+func (w *Watcher) Key(up *v1alpha1.UpstreamSecret, now time.Time) (source.Key, error) {
+	key, err := source.Read(up, func(r source.Reference) ([]byte, error) {
+		return w.part(types.NamespacedName{Namespace: up.Namespace, Name: r.Name}, r.Key)
+	}, now)
+	if p := (*source.Problem)(nil); errors.As(err, &p) {
+		return source.Key{}, fmt.Errorf("reading Secret %s/%s: key %q: %w: %w", up.Namespace, p.Name, p.Key, ErrInvalid, err)
+	}
+	return key, err
+}
+
+// part returns the bytes that stand under key.
+func (w *Watcher) part(name types.NamespacedName, key string) ([]byte, error) {
 	s, err := w.Get(name)
 	if err != nil {
-		return secret.Value{}, err
+		return nil, err
 	}
 	data, ok := s.Bytes(key)
 	if !ok {
-		return secret.Value{}, fmt.Errorf("reading Secret %s: key %q: %w: add it", name, key, ErrNotFound)
+		return nil, fmt.Errorf("reading Secret %s: key %q: %w: add it", name, key, ErrNotFound)
 	}
-	value, err := compile.Key(data)
-	if err != nil {
-		return secret.Value{}, fmt.Errorf("reading Secret %s: key %q: %w: %w", name, key, ErrInvalid, err)
+	return data, nil
+}
+
+// Names are the Secrets that the sources of these versions of an UpstreamSecret
+// refer to, each once. A nil version refers to none.
+func Names(versions ...*v1alpha1.UpstreamSecret) []types.NamespacedName {
+	var names []types.NamespacedName
+	for _, up := range versions {
+		for _, r := range source.References(up) {
+			name := types.NamespacedName{Namespace: up.Namespace, Name: r.Name}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
 	}
-	return value, nil
+	return names
 }
 
 // remedy is what a platform engineer does about a missing permission.

@@ -17,6 +17,9 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/test/envtest"
 )
 
@@ -131,12 +134,19 @@ func await(t *testing.T, changes <-chan string, wanted func() bool, what string)
 	}
 }
 
+// ask asks for the key of an UpstreamSecret that names this Secret.
+func ask(w *Watcher, name types.NamespacedName, key string) (source.Key, error) {
+	up := &v1alpha1.UpstreamSecret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace}}
+	up.Spec.Source.SecretRef = &v1alpha1.KeyReference{Name: name.Name, Key: key}
+	return w.Key(up, time.Now())
+}
+
 func key(w *Watcher, name types.NamespacedName) string {
-	v, err := w.Key(name, "token")
+	k, err := ask(w, name, "token")
 	if err != nil {
 		return ""
 	}
-	return v.Reveal()
+	return k.Value.Reveal()
 }
 
 func TestFollowsOneSecret(t *testing.T) {
@@ -144,7 +154,7 @@ func TestFollowsOneSecret(t *testing.T) {
 	name := types.NamespacedName{Namespace: "follow", Name: "key"}
 	put(t, types.NamespacedName{Namespace: "follow", Name: "other"}, "unasked")
 	w, changes := start(t)
-	if _, err := w.Key(name, "token"); !errors.Is(err, ErrPending) {
+	if _, err := ask(w, name, "token"); !errors.Is(err, ErrPending) {
 		t.Errorf("before anybody refers to it: %v, want ErrPending", err)
 	}
 	w.Refer("a", name)
@@ -153,11 +163,11 @@ func TestFollowsOneSecret(t *testing.T) {
 	await(t, changes, func() bool { return key(w, name) == "first" }, "the Secret that was created")
 	put(t, name, "second")
 	await(t, changes, func() bool { return key(w, name) == "second" }, "the Secret that was changed")
-	if _, err := w.Key(name, "absent"); !errors.Is(err, ErrNotFound) {
+	if _, err := ask(w, name, "absent"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("absent key: %v, want ErrNotFound", err)
 	}
 	put(t, name, "two\nlines")
-	await(t, changes, func() bool { _, err := w.Key(name, "token"); return errors.Is(err, ErrInvalid) }, "invalid")
+	await(t, changes, func() bool { _, err := ask(w, name, "token"); return errors.Is(err, ErrInvalid) }, "invalid")
 	if err := admin.CoreV1().Secrets("follow").Delete(context.Background(), "key", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +231,48 @@ func TestReferences(t *testing.T) {
 	w.Refer("a")
 	w.Refer("a", one)
 	await(t, changes, func() bool { return key(w, one) == "1" }, "a Secret that is referred to again")
+}
+
+// TestSeveralSecrets reads one key from several Secrets: all of them count, and
+// losing one loses the key.
+func TestSeveralSecrets(t *testing.T) {
+	namespace(t, "several", true)
+	up := &v1alpha1.UpstreamSecret{ObjectMeta: metav1.ObjectMeta{Namespace: "several"}}
+	ref := func(name string) v1alpha1.KeyReference { return v1alpha1.KeyReference{Name: name, Key: "token"} }
+	session := ref("session")
+	up.Spec.Source.AWSKeys = &v1alpha1.AWSKeys{AccessKeyIDRef: ref("id"), SecretAccessKeyRef: ref("secret"), SessionTokenRef: &session}
+	names := Names(up, up, nil)
+	if len(names) != 3 {
+		t.Fatalf("it refers to %v", names)
+	}
+	for _, name := range names {
+		put(t, name, "AKID-"+name.Name)
+	}
+	w, changes := start(t)
+	w.Refer("a", names...)
+	secretKey := func() string {
+		k, err := w.Key(up, time.Now())
+		if err != nil {
+			return ""
+		}
+		keys, err := bundle.AWSKeysOf(k.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys.SecretAccessKey.Reveal()
+	}
+	await(t, changes, func() bool { return secretKey() == "AKID-secret" }, "the keys")
+	put(t, types.NamespacedName{Namespace: "several", Name: "secret"}, "rotated")
+	await(t, changes, func() bool { return secretKey() == "rotated" }, "the key that was changed")
+	if err := admin.CoreV1().Secrets("several").Delete(t.Context(), "session", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, changes, func() bool { _, err := w.Key(up, time.Now()); return errors.Is(err, ErrNotFound) }, "a part that was deleted")
+	put(t, types.NamespacedName{Namespace: "several", Name: "session"}, "two\nlines")
+	await(t, changes, func() bool { _, err := w.Key(up, time.Now()); return errors.Is(err, ErrInvalid) }, "a part that is no key")
+	if _, err := w.Key(up, time.Now()); !strings.Contains(err.Error(), `several/session: key "token"`) {
+		t.Errorf("the error blames another part: %v", err)
+	}
 }
 
 func TestNothingIsPrinted(t *testing.T) {

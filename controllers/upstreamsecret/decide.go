@@ -2,18 +2,21 @@ package upstreamsecret
 
 import (
 	"errors"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 )
 
 // observation is all that a decision is made from.
 type observation struct {
 	refused   *compile.Refused         // why the spec is not accepted; nil: it is
 	inForce   *v1alpha1.UpstreamSecret // what is served; nil: nothing
-	secret    error                    // of the Secret that the spec names; nil: its key can be read
+	secret    error                    // of the Secrets that the spec names; nil: its key can be read
+	ends      time.Time                // when that key is good no longer; zero: nothing says so
 	version   string                   // of the key in use
 	keyless   bool                     // the manager has no keys of its own yet
 	consumers int32
@@ -42,7 +45,7 @@ func accepted(o observation) condition.Outcome {
 
 func resolved(up *v1alpha1.UpstreamSecret, o observation) condition.Outcome {
 	switch {
-	case up.Spec.Source.SecretRef == nil:
+	case len(source.References(up)) == 0:
 		return condition.Pending("not looked at, since the spec is not accepted")
 	case errors.Is(o.secret, secretwatch.ErrNotFound):
 		return condition.Failed(v1alpha1.ReasonNotFound, o.secret.Error())

@@ -3,6 +3,7 @@ package upstreamsecret
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,7 +45,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, s
 		Client: c, Secrets: secrets, Keys: keys,
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
-		Events:  mgr.GetEventRecorder("sallyport"),
+		Events:  mgr.GetEventRecorder("sallyport"), Now: time.Now,
 	}
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
@@ -73,13 +74,13 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}); err != nil {
 		return fmt.Errorf("indexing ScopedCredentials: %w", err)
 	}
-	if err := indexer.IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) []string {
+	if err := indexer.IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) (names []string) {
 		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
-			if name, ok := secretOf(up); ok {
-				return []string{name.String()}
+			for _, name := range secretwatch.Names(up) {
+				names = append(names, name.String())
 			}
 		}
-		return nil
+		return names
 	}); err != nil {
 		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -19,6 +20,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 )
 
 // Reconciler writes the status of UpstreamSecrets. It runs in the leader.
@@ -29,6 +31,7 @@ type Reconciler struct {
 	Records *record.Writer
 	InForce *record.Store
 	Events  events.EventRecorder
+	Now     func() time.Time
 }
 
 // Reconcile judges up and records what it accepts. The broker serves the
@@ -56,7 +59,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 	if wrote {
 		condition.Announce(r.Events, up, before.Status.Conditions, up.Status.Conditions)
 	}
-	return ctrl.Result{}, err
+	return ctrl.Result{RequeueAfter: r.untilEnd(o)}, err
+}
+
+// untilEnd is when to look again, since time alone ends a key; 0: no need.
+func (r *Reconciler) untilEnd(o observation) time.Duration {
+	if o.ends.IsZero() {
+		return 0
+	}
+	return max(o.ends.Sub(r.Now()), time.Second)
 }
 
 // accept records up, which compiles.
@@ -83,15 +94,11 @@ func (r *Reconciler) gatherRefused(ctx context.Context, up *v1alpha1.UpstreamSec
 
 // gather reads the Secrets and the consumers.
 func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
-	var names []types.NamespacedName
-	for _, version := range []*v1alpha1.UpstreamSecret{up, o.inForce} {
-		if name, ok := secretOf(version); ok {
-			names = append(names, name)
-		}
-	}
-	r.Secrets.Refer(owner(client.ObjectKeyFromObject(up)), names...)
-	if name, ok := secretOf(up); ok {
-		_, o.secret = r.Secrets.Key(name, up.Spec.Source.SecretRef.Key)
+	r.Secrets.Refer(owner(client.ObjectKeyFromObject(up)), secretwatch.Names(up, o.inForce)...)
+	if len(source.References(up)) > 0 {
+		var key source.Key
+		key, o.secret = r.Secrets.Key(up, r.Now())
+		o.ends = key.Ends
 	}
 	if err := r.version(o); err != nil {
 		return err
@@ -111,11 +118,10 @@ func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o 
 // version tells versions of the key apart that is in use: the one of what is in
 // force.
 func (r *Reconciler) version(o *observation) error {
-	name, ok := secretOf(o.inForce)
-	if !ok {
+	if o.inForce == nil {
 		return nil
 	}
-	value, err := r.Secrets.Key(name, o.inForce.Spec.Source.SecretRef.Key)
+	key, err := r.Secrets.Key(o.inForce, r.Now())
 	if err != nil {
 		return nil //nolint:nilerr // no key, no version: the conditions say why
 	}
@@ -127,16 +133,8 @@ func (r *Reconciler) version(o *observation) error {
 	if err != nil {
 		return err
 	}
-	o.version = keys.SecretVersion(string(o.inForce.UID), value)
+	o.version = keys.SecretVersion(string(o.inForce.UID), key.Value)
 	return nil
-}
-
-// secretOf is the Secret that up names. A nil up names none.
-func secretOf(up *v1alpha1.UpstreamSecret) (types.NamespacedName, bool) {
-	if up == nil || up.Spec.Source.SecretRef == nil {
-		return types.NamespacedName{}, false
-	}
-	return types.NamespacedName{Namespace: up.Namespace, Name: up.Spec.Source.SecretRef.Name}, true
 }
 
 func owner(name types.NamespacedName) string { return "upstreamsecret/" + name.String() }

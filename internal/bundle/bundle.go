@@ -56,7 +56,9 @@ type Credential struct {
 	Ceiling   *Ceiling      `json:"ceiling,omitempty"` // nil: the UpstreamSecret sets none
 	ScopeHash string        `json:"scopeHash"`
 
-	Secret        secret.Value  `json:"-"` // written by [Encode] alone
+	// Secret is what is injected; where that has several parts, they are joined
+	// as [AWSKeys] and [CertificateSecret] say. It is written by [Encode] alone.
+	Secret        secret.Value  `json:"-"`
 	SecretVersion string        `json:"secretVersion"`
 	Token         string        `json:"token"` // compact JWS for the agent
 	MaxOffline    time.Duration `json:"maxOffline"`
@@ -102,6 +104,11 @@ type Inject struct {
 	Header *HeaderInjection `json:"header,omitempty"`
 	Basic  *BasicInjection  `json:"basic,omitempty"`
 	Query  *QueryInjection  `json:"query,omitempty"`
+	// AWSSigV4 takes the token as the access key id of a signature.
+	AWSSigV4 *SignatureInjection `json:"awsSigV4,omitempty"`
+	// ClientCertificate takes the token as Bearer does: the credential is not in
+	// the request.
+	ClientCertificate *struct{} `json:"clientCertificate,omitempty"`
 }
 
 // HeaderInjection puts the credential into a header by a template that holds
@@ -119,6 +126,12 @@ type BasicInjection struct {
 // QueryInjection puts the credential into a query parameter.
 type QueryInjection struct {
 	Name string `json:"name"`
+}
+
+// SignatureInjection signs requests for one service in one region of AWS.
+type SignatureInjection struct {
+	Region  string `json:"region"`
+	Service string `json:"service"`
 }
 
 // Limits are the bounds of one exchange; every one is set.

@@ -99,7 +99,7 @@ func (w *wireState) state() (*State, error) {
 }
 
 func (i *Inject) isOne() bool {
-	return isOne(i.Bearer != nil, i.Header != nil, i.Basic != nil, i.Query != nil)
+	return isOne(i.Bearer != nil, i.Header != nil, i.Basic != nil, i.Query != nil, i.AWSSigV4 != nil, i.ClientCertificate != nil)
 }
 
 func isOne(set ...bool) bool {

@@ -242,8 +242,8 @@ func TestUpstreamRefuses(t *testing.T) {
 	tests := map[string]struct{ why, from, to, reason, want string }{
 		"other profile":    {"its rules are missing", "profile: github-rest", "profile: later", v1alpha1.ReasonUnsupported, `spec.endpoints[0].profile: "later": `},
 		"no schema":        {"nobody looked for it", "profile: github-rest", "graphql: {schemaRef: {name: a, key: b}}", v1alpha1.ReasonUnsupported, `spec.endpoints[0].graphql.schemaRef: `},
-		"SigV4":            {"not enforced yet", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.awsSigV4: "},
-		"certificate":      {"not enforced yet", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonUnsupported, "spec.endpoints[0].inject.clientCertificate: "},
+		"SigV4 alone":      {"a token signs nothing", "{bearer: {}}", "{awsSigV4: {region: a, service: b}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: source.awsKeys"},
+		"certificate":      {"a token is none", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: source.clientCertificate"},
 		"no injection":     {"where the key goes must be said", "{bearer: {}}", "{}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},
 		"two injections":   {"two places, one checked", "{bearer: {}}", "{bearer: {}, query: {name: k}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},
 		"app":              {"not enforced yet", "secretRef: {name: key, key: token}", "githubApp: {appID: 1}", v1alpha1.ReasonUnsupported, "spec.source.githubApp: "},

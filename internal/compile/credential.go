@@ -169,12 +169,24 @@ func Variables(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) []bun
 	}
 	for i := range up.Spec.Endpoints {
 		e := &up.Spec.Endpoints[i]
-		known, _ := profile.Lookup(string(e.Profile))
-		for _, v := range known.Env {
-			if fits(v, &e.Inject) {
-				add(bundle.EnvVar{Name: v.Name, Value: preset(v.Value, e)})
-			}
+		for _, v := range presets(e) {
+			add(bundle.EnvVar{Name: preset(v.Name, e), Value: preset(v.Value, e)})
 		}
+	}
+	return out
+}
+
+// presets are the client variables that an endpoint brings.
+func presets(e *v1alpha1.Endpoint) []profile.EnvVar {
+	var out []profile.EnvVar
+	known, _ := profile.Lookup(string(e.Profile))
+	for _, v := range known.Env {
+		if fits(v, &e.Inject) {
+			out = append(out, v)
+		}
+	}
+	if e.Inject.AWSSigV4 != nil {
+		out = append(out, profile.Signed()...)
 	}
 	return out
 }
@@ -208,14 +220,18 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 	return true
 }
 
-// preset is a value of a profile for an endpoint. What stands behind the
+// preset is a name or a value of a profile for an endpoint. What stands behind the
 // address is left out where it is part of the url: paths are relative to that.
 func preset(value string, e *v1alpha1.Endpoint) string {
 	const address = "{url:ENDPOINT}"
 	if base, found := strings.CutPrefix(value, address); found && strings.HasSuffix(e.URL, base) {
 		value = address
 	}
-	return strings.NewReplacer(address, "{url:"+e.Name+"}", "{upstream}", e.URL).Replace(value)
+	pairs := []string{address, "{url:" + e.Name + "}", "{upstream}", e.URL}
+	if s := e.Inject.AWSSigV4; s != nil {
+		pairs = append(pairs, "{SERVICE}", strings.ToUpper(strings.ReplaceAll(s.Service, "-", "_")), "{region}", s.Region)
+	}
+	return strings.NewReplacer(pairs...).Replace(value)
 }
 
 // checkVariable refuses a value that names no endpoint: the agent would get

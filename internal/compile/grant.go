@@ -69,6 +69,9 @@ func (g *grants) grant(path *field.Path, in *v1alpha1.Grant) (out scope.Grant, o
 	out.Body = g.body(path.Child("body"), in.Body)
 	out.Response = keep(in.Response)
 	out.Limits = grantLimits(in.Limits)
+	if endpoint >= 0 {
+		g.signed(path, &g.endpoints[endpoint], in)
+	}
 	if g.p.Len() > before {
 		return out, false
 	}
@@ -142,6 +145,15 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 	return out
 }
 
+// signed refuses what cannot be signed: requests are, connections and streams
+// are not.
+func (g *grants) signed(path *field.Path, e *bundle.Endpoint, in *v1alpha1.Grant) {
+	is := e.Inject.AWSSigV4 != nil
+	g.p.Unsupported(is && in.Git != nil, path.Child("git"), "")
+	g.p.Unsupported(is && in.WebSocket != nil, path.Child("websocket"), "")
+	g.p.Unsupported(is && in.GRPC != nil, path.Child("grpc"), "")
+}
+
 // endpoint returns the index of the endpoint that a grant means, or -1.
 func (g *grants) endpoint(path *field.Path, name string) int {
 	var names []string
@@ -177,7 +189,7 @@ func (g *grants) headers(path *field.Path, in map[string]v1alpha1.Matcher, endpo
 	fixed := g.endpoints[endpoint].Headers
 	out := make(map[string]scope.Matcher, len(in))
 	for _, name := range sortedKeys(in) {
-		canonical := headerName(g.p, path.Key(name), name, injectedHeader(&at.Inject))
+		canonical := headerName(g.p, path.Key(name), name, injectedHeaders(&at.Inject)...)
 		if _, again := out[canonical]; again {
 			g.p.Invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
 		}

@@ -158,29 +158,6 @@ func FuzzCredential(f *testing.F) {
 	})
 }
 
-func TestKey(t *testing.T) {
-	tests := map[string]struct{ why, data, want string }{
-		"plain":          {"as it is", "key", "key"},
-		"line end":       {"files end in one", "key\n", "key"},
-		"other line end": {"and on Windows in another", "key\r\n", "key"},
-		"spaces":         {"they may be part of it", " k ", " k "},
-		"two line ends":  {"a header would end early", "key\n\n", ""},
-		"inside":         {"a header would end early", "a\r\nX-Evil: 1", ""},
-		"zero":           {"some servers end text there", "a\x00", ""},
-		"not text":       {"no header holds it", "\xff", ""},
-		"empty":          {"the upstream would be asked without a key", "\n", ""},
-		"long":           {"no header holds it", strings.Repeat("k", maxKey+1), ""},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := Key([]byte(test.data))
-			if got.Reveal() != test.want || (err == nil) != (test.want != "") {
-				t.Errorf("%s: %q, %v", test.why, got.Reveal(), err)
-			}
-		})
-	}
-}
-
 // TestCredentialLimits: of two bounds of the same, both hold.
 func TestCredentialLimits(t *testing.T) {
 	for text, want := range map[string]int{"": 256, "  limits: {concurrency: 8}\n": 8, "  limits: {concurrency: 1000}\n": 256} {

@@ -24,15 +24,15 @@ var ownHeaders = []string{
 }
 
 // headerName returns the canonical spelling of a header that a manifest names.
-// injected is the canonical name of the header that holds the key, if any.
-func headerName(p *problem.List, path *field.Path, name, injected string) string {
+// injected are the canonical names of headers that show the key, if any.
+func headerName(p *problem.List, path *field.Path, name string, injected ...string) string {
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	switch {
 	case !isToken(name):
 		p.Invalid(path, name, "write a header name: letters, digits and hyphens")
 	case strings.Contains(name, "_"):
 		p.Invalid(path, name, "write - for _: many servers take the two for one")
-	case canonical == injected:
+	case slices.Contains(injected, canonical):
 		p.Invalid(path, name, "this header holds the key: remove it")
 	}
 	return canonical
@@ -44,13 +44,16 @@ func isToken(name string) bool {
 	return name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
-// injectedHeader is the canonical name of the header that an endpoint puts the
-// key into, or empty.
-func injectedHeader(in *v1alpha1.Inject) string {
-	if in.Header != nil {
-		return textproto.CanonicalMIMEHeaderKey(in.Header.Name)
+// injectedHeaders are the canonical names of the headers by which an endpoint
+// shows the key, besides those that are nobody's to list.
+func injectedHeaders(in *v1alpha1.Inject) []string {
+	switch {
+	case in.Header != nil:
+		return []string{textproto.CanonicalMIMEHeaderKey(in.Header.Name)}
+	case in.AWSSigV4 != nil:
+		return []string{"X-Amz-Date", "X-Amz-Content-Sha256", "X-Amz-Security-Token"}
 	}
-	return ""
+	return nil
 }
 
 func fixedHeaders(p *problem.List, path *field.Path, e *v1alpha1.Endpoint) map[string]string {
@@ -60,7 +63,7 @@ func fixedHeaders(p *problem.List, path *field.Path, e *v1alpha1.Endpoint) map[s
 	fixed := map[string]string{}
 	for _, name := range sortedKeys(e.Headers) {
 		at := path.Key(name)
-		canonical := headerName(p, at, name, injectedHeader(&e.Inject))
+		canonical := headerName(p, at, name, injectedHeaders(&e.Inject)...)
 		if slices.Contains(ownHeaders, canonical) {
 			p.Invalid(at, name, "this header belongs to the message or would change what was judged: remove it")
 		}

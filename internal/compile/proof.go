@@ -209,7 +209,7 @@ func (g *grants) neverBody(path *field.Path, in *v1alpha1.NeverBody) *region.Nev
 func (g *grants) neverHeaders(path *field.Path, in map[string]v1alpha1.Matcher) map[string]scope.Matcher {
 	out := map[string]scope.Matcher{}
 	for _, name := range sortedKeys(in) {
-		canonical := headerName(g.p, path.Key(name), name, "")
+		canonical := headerName(g.p, path.Key(name), name)
 		if _, again := out[canonical]; again {
 			g.p.Invalid(path.Key(name), name, "this header is listed twice, in two spellings: remove one")
 		}

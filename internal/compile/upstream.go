@@ -1,9 +1,7 @@
 package compile
 
 import (
-	"bytes"
 	"encoding/pem"
-	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -17,8 +15,8 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/internal/profile"
-	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 // UpstreamNotFound is what is said where an UpstreamSecret is missing. One
@@ -47,14 +45,7 @@ func (c Compiler) Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problem.List
 	spec := field.NewPath("spec")
 	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
-	source := spec.Child("source")
-	p.Unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
-	p.Unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
-	p.Unsupported(up.Spec.Source.AWSKeys != nil, source.Child("awsKeys"), "")
-	p.Unsupported(up.Spec.Source.ClientCertificate != nil, source.Child("clientCertificate"), "")
-	if up.Spec.Source == (v1alpha1.Source{}) {
-		p.Invalid(source, "", "set secretRef: without a source there is no key to use")
-	}
+	source.Check(&p, spec, up)
 	c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.Err()
 }
@@ -79,6 +70,7 @@ func (c Compiler) endpoints(p *problem.List, path *field.Path, up *v1alpha1.Upst
 		p.Unsupported(!supported, at.Child("profile"), string(e.Profile))
 		c.Schemas.check(p, at.Child("graphql", "schemaRef"), e)
 		checkURL(p, at.Child("url"), e.URL, up.Spec.Plaintext)
+		source.CheckInjection(p, at, e)
 		compiled := bundle.Endpoint{
 			Name:      e.Name,
 			URL:       e.URL,
@@ -156,8 +148,6 @@ func tunedTLS(p *problem.List, path *field.Path, tls *v1alpha1.TLS, compiled *bu
 }
 
 func inject(p *problem.List, path *field.Path, in *v1alpha1.Inject) bundle.Inject {
-	p.Unsupported(in.AWSSigV4 != nil, path.Child("awsSigV4"), "")
-	p.Unsupported(in.ClientCertificate != nil, path.Child("clientCertificate"), "")
 	var out bundle.Inject
 	set := 0
 	if in.Bearer != nil {
@@ -179,8 +169,16 @@ func inject(p *problem.List, path *field.Path, in *v1alpha1.Inject) bundle.Injec
 		out.Query = &bundle.QueryInjection{Name: in.Query.Name}
 		set++
 	}
-	if set != 1 && in.AWSSigV4 == nil && in.ClientCertificate == nil {
-		p.Invalid(path, "", "set exactly one of bearer, header, basic or query")
+	if in.AWSSigV4 != nil {
+		out.AWSSigV4 = &bundle.SignatureInjection{Region: in.AWSSigV4.Region, Service: in.AWSSigV4.Service}
+		set++
+	}
+	if in.ClientCertificate != nil {
+		out.ClientCertificate = &struct{}{}
+		set++
+	}
+	if set != 1 {
+		p.Invalid(path, "", "set exactly one of bearer, header, basic, query, awsSigV4 or clientCertificate")
 	}
 	return out
 }
@@ -222,28 +220,4 @@ func orDuration(value *metav1.Duration, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return value.Duration
-}
-
-// maxKey bounds a key, in bytes. It has to fit into a header.
-const maxKey = 16 << 10
-
-// Key reads the key of an upstream out of the bytes of a Secret. One line end
-// after it is dropped, since files end in one; it refuses other control
-// characters, which would end a header early, bytes that are no text, and a
-// key that is empty or longer than 16 KiB. No error holds the key.
-func Key(data []byte) (secret.Value, error) {
-	data = bytes.TrimSuffix(data, []byte("\n"))
-	data = bytes.TrimSuffix(data, []byte("\r"))
-	switch {
-	case len(data) == 0:
-		return secret.Value{}, errors.New("the key is empty: write it into the Secret")
-	case len(data) > maxKey:
-		return secret.Value{}, errors.New("the key is longer than 16 KiB: no header could hold it")
-	}
-	for _, c := range data {
-		if c < ' ' || c > '~' {
-			return secret.Value{}, errors.New("the key holds a control character or a byte that is not ASCII: write it without line ends inside")
-		}
-	}
-	return secret.New(string(data)), nil
 }

@@ -85,6 +85,9 @@ type EnvVar struct {
 //go:embed data/*.json
 var data embed.FS
 
+//go:embed signed.json
+var signedText []byte
+
 // profiles are read once, when the program starts; a mistake in the data is a
 // mistake in the program.
 var profiles = mustRead(data)
@@ -98,6 +101,26 @@ func Lookup(name string) (Profile, bool) {
 	p, ok := profiles[name]
 	return p, ok
 }
+
+// signed is read once, as profiles are.
+var signed = func() Profile {
+	p, err := read(signedText)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}()
+
+// Signed are the client variables of an endpoint whose requests are signed for
+// AWS, whatever its profile is. Their names and values hold, besides what those
+// of a profile do, {SERVICE} and {region} of the signature.
+//
+// Clients read AWS_ENDPOINT_URL_<SERVICE> before AWS_ENDPOINT_URL, which is there
+// for services that are signed for under another name than they are configured
+// by. The key is none: a signature of it is replaced. Checksums that nobody asked
+// for are left out, since they come in headers that no grant lists, or in a
+// trailer (AWS SDKs and Tools Reference Guide).
+func Signed() []EnvVar { return signed.Env }
 
 // Names returns the names that Lookup knows, sorted.
 func Names() []string {

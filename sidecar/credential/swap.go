@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/sidecar/credential/sigv4"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/mask"
 )
@@ -27,6 +28,9 @@ var (
 	// ErrAmbiguous is a request that fills the place twice, or in a spelling
 	// that some servers take for it.
 	ErrAmbiguous = errors.New("the place where the credential goes is filled twice")
+
+	errSignatureFields = fmt.Errorf("%w: X-Amz-Date, X-Amz-Content-Sha256 and X-Amz-Security-Token occur once at most, in this spelling", ErrAmbiguous)
+	errSignatureQuery  = fmt.Errorf("%w: sign in the Authorization header, not in the query, which takes no X-Amz-...", ErrAmbiguous)
 )
 
 // Swap is the rule of one endpoint, with the credential in it. It is an
@@ -37,7 +41,8 @@ type Swap struct {
 	basic     bool
 	prefix    string // of the value of the field, before what is secret
 	suffix    string
-	rendered  secret.Value // the whole value of the field, or the escaped one of the parameter
+	rendered  secret.Value  // the whole value of the field, or the escaped one of the parameter; zero: nothing is put there
+	signer    *sigv4.Signer // nil: the credential is put there as it is
 	challenge string
 	mask      mask.Mask
 }
@@ -47,17 +52,31 @@ const authorization = "Authorization"
 // New returns the rule that puts s where in says. One line end behind the
 // secret's text is dropped, since files end in one; any other control
 // character is refused, as is a secret that is too short to be masked. Errors never quote the secret.
+//
+// A certificate is for the connection: with one, nothing is put into a request.
 func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	w, err := place(in)
+	switch {
+	case err != nil:
+	case in.AWSSigV4 != nil:
+		err = w.sign(in.AWSSigV4, s)
+	case in.ClientCertificate == nil:
+		err = w.render(in, s)
+	}
 	if err != nil {
 		return nil, err
 	}
+	return w, nil
+}
+
+// render writes the secret as it is put into its place.
+func (w *Swap) render(in bundle.Inject, s secret.Value) error {
 	value := strings.TrimSuffix(strings.TrimSuffix(s.Reveal(), "\n"), "\r")
 	if err := check(value); err != nil {
-		return nil, err
+		return err
 	}
-	if w.mask, err = mask.New(value); err != nil {
-		return nil, fmt.Errorf("reading the secret: %w", err)
+	if err := w.hide(value); err != nil {
+		return err
 	}
 	switch {
 	case w.query != "":
@@ -68,7 +87,24 @@ func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	default:
 		w.rendered = secret.New(w.prefix + value + w.suffix)
 	}
-	return w, nil
+	return nil
+}
+
+// sign has requests signed with the secret.
+func (w *Swap) sign(in *bundle.SignatureInjection, s secret.Value) error {
+	var err error
+	if w.signer, err = sigv4.New(in, s); err != nil {
+		return err
+	}
+	return w.hide(w.signer.Secrets()...)
+}
+
+// hide masks these secrets in answers.
+func (w *Swap) hide(secrets ...string) (err error) {
+	if w.mask, err = mask.New(secrets...); err != nil {
+		return fmt.Errorf("reading the secret: %w", err)
+	}
+	return nil
 }
 
 // place reads where the credential goes; exactly one place must be given.
@@ -94,8 +130,14 @@ func place(in bundle.Inject) (*Swap, error) {
 		}
 		found = append(found, &Swap{query: in.Query.Name})
 	}
+	if in.AWSSigV4 != nil {
+		found = append(found, &Swap{header: authorization, prefix: sigv4.Prefix})
+	}
+	if in.ClientCertificate != nil {
+		found = append(found, &Swap{header: authorization, prefix: "Bearer ", challenge: "Bearer"})
+	}
 	if len(found) != 1 {
-		return nil, errors.New("reading inject: exactly one of bearer, header, basic and query must be given")
+		return nil, errors.New("reading inject: exactly one of bearer, header, basic, query, awsSigV4 and clientCertificate must be given")
 	}
 	return found[0], err
 }
@@ -137,9 +179,18 @@ func check(value string) error {
 // the query. fields are all fields that came with it. The error is
 // [ErrMissing] or [ErrAmbiguous].
 func (w *Swap) Take(fields []scope.Field, req *scope.Request) (string, error) {
-	if w.query != "" {
+	switch {
+	case w.query != "":
 		return fromQuery(req.TakeQuery(w.query))
+	case w.signer != nil && sigv4.Ambiguous(fields):
+		return "", errSignatureFields
+	case w.signer != nil && sigv4.InQuery(req):
+		return "", errSignatureQuery
 	}
+	return w.fromFields(fields)
+}
+
+func (w *Swap) fromFields(fields []scope.Field) (string, error) {
 	value, found := "", false
 	for i := range fields {
 		name := fields[i].Name
@@ -175,7 +226,10 @@ func (w *Swap) unwrap(value string) (string, error) {
 		return "", ErrMissing
 	}
 	token := value[len(w.prefix) : len(value)-len(w.suffix)]
-	if !w.basic {
+	switch {
+	case w.signer != nil:
+		return fromSignature(value)
+	case !w.basic:
 		return token, nil
 	}
 	pair, err := base64.StdEncoding.Strict().DecodeString(token)
@@ -189,9 +243,23 @@ func (w *Swap) unwrap(value string) (string, error) {
 	return password, nil
 }
 
+// fromSignature takes the token out of a signature. Its algorithm has one
+// spelling, other than a scheme of HTTP.
+func fromSignature(value string) (string, error) {
+	parameters, ok := strings.CutPrefix(value, sigv4.Prefix)
+	token, is := sigv4.Token(parameters)
+	if !ok || !is {
+		return "", ErrMissing
+	}
+	return token, nil
+}
+
 // Drops tells whether a field of the agent stays behind whatever a grant says:
 // the place of the credential, and every other that authenticates.
 func (w *Swap) Drops(name string) bool {
+	if w.signer != nil && sigv4.IsOwn(name) {
+		return true
+	}
 	switch len(name) {
 	case len(w.header):
 		if text.EqualFold(name, w.header) {
@@ -218,12 +286,16 @@ func (w *Swap) AppendQuery(target []byte, hasQuery bool) []byte {
 	return append(append(target, '='), w.rendered.Reveal()...)
 }
 
+// Signer signs requests with the credential; nil: it does not sign. Nothing is
+// written of it by other methods.
+func (w *Swap) Signer() *sigv4.Signer { return w.signer }
+
 // Fields takes the fields of a request.
 type Fields interface{ Field(name, value string) }
 
 // Write adds the credential to a request, where it goes into a field.
 func (w *Swap) Write(to Fields) {
-	if w.header != "" {
+	if w.header != "" && !w.rendered.IsZero() {
 		to.Field(w.header, w.rendered.Reveal())
 	}
 }

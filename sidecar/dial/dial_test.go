@@ -70,7 +70,7 @@ func open(t *testing.T, o Options, e bundle.Endpoint) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := d.Target(&e, 1<<15)
+	target, err := d.Target(&e, 1<<15, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,16 +184,16 @@ func TestTargetRefuses(t *testing.T) {
 		"https://x/base/":      "paths would have two slashes",
 		"https://x\r\nHost: y": "two lines",
 	} {
-		if _, err := d.Target(&bundle.Endpoint{URL: url}, 1); err == nil {
+		if _, err := d.Target(&bundle.Endpoint{URL: url}, 1, nil); err == nil {
 			t.Errorf("%q passes: %s", url, why)
 		} else if strings.Contains(err.Error(), "u:p") {
 			t.Errorf("the error quotes the URL: %v", err)
 		}
 	}
-	if _, err := d.Target(&bundle.Endpoint{URL: "https://x", MinTLS: "1.1"}, 1); err == nil {
+	if _, err := d.Target(&bundle.Endpoint{URL: "https://x", MinTLS: "1.1"}, 1, nil); err == nil {
 		t.Error("TLS 1.1 passes")
 	}
-	if _, err := d.Target(&bundle.Endpoint{URL: "https://x", CABundle: "none"}, 1); err == nil {
+	if _, err := d.Target(&bundle.Endpoint{URL: "https://x", CABundle: "none"}, 1, nil); err == nil {
 		t.Error("a CA bundle without a certificate passes")
 	}
 }
@@ -207,7 +207,7 @@ func TestIdle(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := func() *Target {
-		one, err := d.Target(&bundle.Endpoint{URL: "https://example.com", CABundle: ca}, 1<<15)
+		one, err := d.Target(&bundle.Endpoint{URL: "https://example.com", CABundle: ca}, 1<<15, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,8 @@ package dial
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
@@ -29,6 +31,8 @@ type Target struct {
 	// BasePath stands before every forwarded path: empty, or begins with a
 	// slash and does not end in one.
 	BasePath string
+	// TLS says that connections are secured.
+	TLS bool
 
 	dialer *Dialer
 	place  *place
@@ -54,10 +58,18 @@ type Conn struct {
 }
 
 // Target returns the place of e. headerBytes bounds the headers of answers.
-// Nothing is looked up or connected to yet.
-func (d *Dialer) Target(e *bundle.Endpoint, headerBytes int) (*Target, error) {
+// certificate is shown to it, and to no other; nil: none is. Nothing is looked
+// up or connected to yet.
+//
+// What was secured with one certificate is never used with another: a Target has
+// its own connections, and its own TLS sessions, which a server may resume
+// without asking for a certificate again.
+func (d *Dialer) Target(e *bundle.Endpoint, headerBytes int, certificate *tls.Certificate) (*Target, error) {
 	p, u, err := d.place(e)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.show(e, certificate); err != nil {
 		return nil, err
 	}
 	base := u.EscapedPath()
@@ -66,8 +78,24 @@ func (d *Dialer) Target(e *bundle.Endpoint, headerBytes int) (*Target, error) {
 	}
 	return &Target{
 		Host: u.Host, Authority: net.JoinHostPort(p.host, p.port), BasePath: base,
-		dialer: d, place: p, limit: headerBytes,
+		TLS: p.tls != nil, dialer: d, place: p, limit: headerBytes,
 	}, nil
+}
+
+// show has connections to p made with a certificate, exactly where e is one that
+// takes the credential so. It is shown whatever authorities the server names:
+// those of a chain that ends in another are its own affair.
+func (p *place) show(e *bundle.Endpoint, certificate *tls.Certificate) error {
+	switch wanted := e.Inject.ClientCertificate != nil; {
+	case !wanted && certificate == nil:
+		return nil
+	case !wanted || certificate == nil:
+		return errors.New("reading inject: a certificate is there exactly where clientCertificate is")
+	case p.tls == nil:
+		return errors.New("reading URL: its scheme must be https where connections are made with a certificate")
+	}
+	p.tls.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+	return nil
 }
 
 // Get returns an idle connection that may carry a request, or a new one. The

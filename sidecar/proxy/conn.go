@@ -55,6 +55,8 @@ type conn struct {
 	jti      string
 	path     []byte
 	target   []byte
+	signed   []scope.Field // as they go up, where the request is signed
+	digest   string        // of the body, where it is
 	answer   http1.ResponseHead
 	problem  []byte
 	returned bool // a part of the answer may have been sent

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
+	"github.com/sallyport-dev/sallyport/sidecar/credential/sigv4"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/websocket"
@@ -87,7 +88,9 @@ func (c *conn) mayRepeat(up *dial.Conn, err error) bool {
 // send writes the request, and reads the head of the answer to it. An error of
 // the agent's body is a [bodyError].
 func (c *conn) send(up *dial.Conn, d *scope.Decision) error {
-	c.writeHead(up.Writer, d)
+	if err := c.writeHead(up.Writer, d); err != nil {
+		return err
+	}
 	framing := c.framing()
 	if framing.Kind == http1.Chunked || framing.Length > aside {
 		return c.sendLong(up)
@@ -144,20 +147,25 @@ func (c *conn) until(t time.Time) time.Time {
 }
 
 // writeHead writes what was judged, and the credential last.
-func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) {
+func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) error {
 	v := c.view
 	w.Request(c.head.Method, c.aim(d), v.target.Host)
+	c.signed = c.signed[:0]
 	c.writeFields(w, d)
 	if c.speaksMCP() {
-		c.mcp.Mirror(w.Field)
+		c.mcp.Mirror(func(name, value string) { c.writeField(w, name, value) })
 	}
 	if c.head.Upgrade != "" {
 		w.Upgrade(websocket.Protocol)
 	}
 	// No coding: what comes back has to be read for the secret.
-	w.Field("Accept-Encoding", "identity")
+	c.writeField(w, "Accept-Encoding", "identity")
 	v.swap.Write(w)
+	if err := c.sign(w); err != nil {
+		return err
+	}
 	w.Body(c.framing())
+	return nil
 }
 
 // aim returns the target that was judged, with the credential where it goes there.
@@ -165,6 +173,7 @@ func (c *conn) aim(d *scope.Decision) string {
 	v := c.view
 	c.target = scope.AppendTarget(c.target[:0], v.target.BasePath, &c.request, d)
 	c.target = v.swap.AppendQuery(c.target, len(c.request.Query()) > 0)
+	c.spell()
 	return string(c.target)
 }
 
@@ -175,11 +184,11 @@ func (c *conn) writeFields(w credential.Fields, d *scope.Decision) {
 	for i := range c.head.Fields {
 		f := &c.head.Fields[i]
 		if c.forwards(d, f.Name) && !(cuts && isRange(f.Name)) {
-			w.Field(f.Name, f.Value)
+			c.writeField(w, f.Name, f.Value)
 		}
 	}
 	for i := range c.view.headers {
-		w.Field(c.view.headers[i].Name, c.view.headers[i].Value)
+		c.writeField(w, c.view.headers[i].Name, c.view.headers[i].Value)
 	}
 }
 
@@ -267,4 +276,78 @@ func (c *conn) sendLong(up *dial.Conn) error {
 	}
 	c.life.resume()
 	return c.reconcile(sent, err)
+}
+
+// signable refuses a request that shows its token in a signature which cannot
+// be replaced.
+func (c *conn) signable() refusal {
+	signer := c.view.swap.Signer()
+	if signer == nil {
+		return refusal{}
+	}
+	if r := signer.Refuses(c.head.Fields); r != nil {
+		return refusal{reason: scope.ParameterRefused, status: r.Status, detail: r.Detail}
+	}
+	return refusal{}
+}
+
+// unsigned leaves an allowed request undecided while its body is still to be
+// read, where the digest of that is signed: the length that is allowed is the
+// shorter one of the grant's and of bodies that are read.
+func (c *conn) unsigned(d scope.Decision) scope.Decision {
+	signer := c.view.swap.Signer()
+	if signer == nil || d.Verdict != scope.Allow || c.whole || c.head.Framing.Empty() || !signer.Whole(c.view.target.TLS) {
+		return d
+	}
+	most := min(d.Body.MaxBytes, c.view.limits.BodyBytes)
+	return scope.Decision{Verdict: scope.Undecided, Protocol: d.Protocol, Read: most, Most: most}
+}
+
+// digestBody notes what is signed of the body, and refuses one of which the
+// agent says what is not true.
+func (c *conn) digestBody() refusal {
+	signer := c.view.swap.Signer()
+	if signer == nil {
+		return refusal{}
+	}
+	whole, ok := c.whole || c.head.Framing.Empty(), false
+	if !whole && signer.Whole(c.view.target.TLS) {
+		return refusal{reason: scope.ParameterRefused, detail: "a body that is not read whole cannot be signed for this service", close: true}
+	}
+	if c.digest, ok = signer.Digest(c.head.Fields, c.body, whole); !ok {
+		return refusal{reason: scope.Malformed, detail: "X-Amz-Content-Sha256 is not the digest of the body", close: true}
+	}
+	return refusal{}
+}
+
+// writeField writes a field, and keeps it where it is to be signed.
+func (c *conn) writeField(w credential.Fields, name, value string) {
+	w.Field(name, value)
+	if c.view.swap.Signer() != nil {
+		c.signed = append(c.signed, scope.Field{Name: name, Value: value})
+	}
+}
+
+// spell writes the target as it is signed, if it is.
+func (c *conn) spell() {
+	if c.view.swap.Signer() != nil {
+		c.target = sigv4.Spell(nil, c.target)
+	}
+}
+
+// sign signs what was written of the request, if that is how the credential is
+// shown.
+func (c *conn) sign(w *http1.Writer) error {
+	signer := c.view.swap.Signer()
+	if signer == nil {
+		return nil
+	}
+	r := sigv4.Request{
+		Method: c.head.Method, Target: string(c.target), Host: c.view.target.Host,
+		Fields: c.signed, Digest: c.digest,
+	}
+	if f := c.framing(); f.Kind == http1.Sized {
+		r.Length = f.Length
+	}
+	return signer.Sign(c.server.context, &r, c.server.now(), w.Field)
 }

@@ -31,6 +31,9 @@ func (c *conn) exchange() bool {
 	c.life.admit()
 	defer c.forget()
 	if d, why = c.judgeWhole(d); !why.is() {
+		why = c.digestBody()
+	}
+	if !why.is() {
 		why = c.admit(&d)
 	}
 	if !why.is() {
@@ -77,6 +80,7 @@ func (c *conn) judge() (scope.Decision, refusal) {
 		func() refusal { return unparsed(unread) },
 		c.addressed,
 		func() refusal { return c.authenticate(now) },
+		c.signable,
 	} {
 		if why := refuse(); why.is() {
 			return scope.Decision{}, why
@@ -172,7 +176,7 @@ func (c *conn) decide() (scope.Decision, refusal) {
 		return d, why
 	}
 	d.Body = shorter(d.Body, older.Body)
-	d = both(d, &older)
+	d = c.unsigned(both(d, &older))
 	if c.head.Framing.Empty() {
 		return d, refusal{}
 	}
@@ -352,16 +356,6 @@ func (c *conn) charge(d *scope.Decision) refusal {
 		}
 	}
 	return refusal{}
-}
-
-// cuts tells whether something may be missing from the answer.
-func (c *conn) cuts() bool {
-	for _, keeps := range c.keeps {
-		if len(keeps) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // reasonOf is the reason of a denial; one without a reason is out of scope.

@@ -173,6 +173,16 @@ func (c *conn) passText(text []byte) error {
 	return c.writer.End()
 }
 
+// cuts tells whether something may be missing from the answer.
+func (c *conn) cuts() bool {
+	for _, keeps := range c.keeps {
+		if len(keeps) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // cutAnswer reads the answer's body and returns what is kept of it, and
 // whether it could be cut.
 func (c *conn) cutAnswer(up *dial.Conn, coding answer.Coding) (kept []byte, ok bool, err error) {

@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"reflect"
@@ -134,10 +137,27 @@ type targetKey struct {
 	url, caBundle, minTLS string
 	private, plaintext    bool
 	headerBytes           int
+	certificate           [sha256.Size]byte
 }
 
-func keyOf(e *bundle.Endpoint, headerBytes int) targetKey {
-	return targetKey{e.URL, e.CABundle, e.MinTLS, e.Private, e.Plaintext, headerBytes}
+func keyOf(e *bundle.Endpoint, headerBytes int, certificate *tls.Certificate) targetKey {
+	k := targetKey{url: e.URL, caBundle: e.CABundle, minTLS: e.MinTLS, private: e.Private, plaintext: e.Plaintext, headerBytes: headerBytes}
+	if certificate != nil {
+		k.certificate = sha256.Sum256(bytes.Join(certificate.Certificate, nil))
+	}
+	return k
+}
+
+// certificateOf is what connections to e are made with; nil: nothing.
+func certificateOf(e *bundle.Endpoint, c *bundle.Credential) (*tls.Certificate, error) {
+	if e.Inject.ClientCertificate == nil {
+		return nil, nil //nolint:nilnil // none is wanted
+	}
+	certificate, err := bundle.CertificateOf(c.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
+	}
+	return certificate, nil
 }
 
 // build makes the view of l from c, which is held, and older, which is an
@@ -153,7 +173,7 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	v := &view{
 		profile: e.Profile, headers: fixed(e), limits: c.Limits, response: c.Response,
 		calls:   slices.ContainsFunc(of(e, c.Grants), func(g scope.Grant) bool { return g.GRPC != nil }),
-		expires: c.ExpiresAt, leased: !s.options.WithoutLeases, key: keyOf(e, c.Limits.HeaderBytes),
+		expires: c.ExpiresAt, leased: !s.options.WithoutLeases,
 		tokens: &credential.Tokens{
 			Handle: l.holder.handle, Verifier: verifier, PodUID: s.options.PodUID, CredentialUID: c.UID,
 		},
@@ -172,7 +192,7 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	if v.swap, err = v.swapped.swap(l); err != nil {
 		return nil, err
 	}
-	if v.target, err = s.target(l, e, c.Limits.HeaderBytes); err != nil {
+	if err := s.aim(v, l, e, c); err != nil {
 		return nil, err
 	}
 	if v.base, err = answer.NewBase(e.URL, "http://"+l.authority); err != nil {
@@ -197,16 +217,26 @@ func (k swapKey) swap(l *listener) (*credential.Swap, error) {
 	return credential.New(k.inject, k.secret)
 }
 
-// target keeps the place of l, with its connections, while it is the same one.
-func (s *Server) target(l *listener, e *bundle.Endpoint, headerBytes int) (*dial.Target, error) {
-	if v := l.view.Load(); v != nil && v.target != nil && v.key == keyOf(e, headerBytes) {
-		return v.target, nil
-	}
-	t, err := s.options.Dialer.Target(e, headerBytes)
+// aim says where v sends requests. The place of l is kept, with its connections,
+// while it is the same one and is shown the same certificate. With the time of a
+// certificate that of the credential ends.
+func (s *Server) aim(v *view, l *listener, e *bundle.Endpoint, c *bundle.Credential) error {
+	certificate, err := certificateOf(e, c)
 	if err != nil {
-		return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
+		return err
 	}
-	return t, nil
+	if certificate != nil {
+		v.expires = sooner(v.expires, certificate.Leaf.NotAfter)
+	}
+	v.key = keyOf(e, c.Limits.HeaderBytes, certificate)
+	if old := l.view.Load(); old != nil && old.target != nil && old.key == v.key {
+		v.target = old.target
+		return nil
+	}
+	if v.target, err = s.options.Dialer.Target(e, c.Limits.HeaderBytes, certificate); err != nil {
+		return fmt.Errorf("endpoint %s: %w", e.Name, err)
+	}
+	return nil
 }
 
 func endpoint(c *bundle.Credential, name string) *bundle.Endpoint {

@@ -17,6 +17,8 @@ const module = "github.com/sallyport-dev/sallyport"
 // sidecarMay lists the modules that cmd/sidecar may link, and the record that
 // argues for each.
 var sidecarMay = map[string]string{
+	"github.com/aws/aws-sdk-go-v2":   "adr/0012: AWS's own signer, and nothing else of the SDK",
+	"github.com/aws/smithy-go":       "adr/0012: what that signer is built on",
 	"github.com/go-jose/go-jose/v4":  "adr/0002: one JOSE library, EdDSA only",
 	"github.com/vektah/gqlparser/v2": "adr/0005: GraphQL is not parsed by hand",
 }

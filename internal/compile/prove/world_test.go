@@ -69,7 +69,7 @@ func (c chance) request(target string) ask {
 // content gives h a body.
 func (h *ask) content(c chance) {
 	h.HasBody = true
-	h.contentAs(c, pickOf(c, []string{"", "application/json", "application/json", "application/json", "application/x-www-form-urlencoded", "application/x-www-form-urlencoded", "multipart/form-data;boundary=b", "a/x+json"}))
+	h.contentAs(c, pickOf(c, []string{"", "application/json", "application/json", "application/json", "application/x-www-form-urlencoded", "application/x-www-form-urlencoded", "multipart/form-data;boundary=b", "a/x+json", "application/x-amz-json-1.1"}))
 }
 
 func (h *ask) contentOf(c chance, m scope.Media) {

@@ -233,7 +233,7 @@ func (s *Space) mediaTypes(m scope.Media, listed bool) *lang.Set {
 	if listed {
 		parameters = `(?:` + more + `)*`
 		if m == scope.JSON {
-			name = `(?:` + name + `|` + token + `/` + token[:len(token)-1] + `*(?i:\+json))`
+			name = `(?:` + name + `|` + token + `/` + token[:len(token)-1] + `*(?i:\+json)|(?i:application/x-amz-json-1\.[01]))`
 		}
 	}
 	key := fmt.Sprintf("media %s %t", m, listed)

@@ -24,11 +24,17 @@ type Type struct {
 func (t Type) Is(name string) bool { return text.EqualFold(t.Name, name) }
 
 // IsJSON reports whether t is a type of JSON texts: application/json, and with
-// suffixed any that ends in +json.
+// suffixed any that ends in +json, or is one of those of AWS.
 func (t Type) IsJSON(suffixed bool) bool {
 	const suffix = "+json"
 	n := len(t.Name) - len(suffix)
-	return t.Is("application/json") || suffixed && n > 0 && text.EqualFold(t.Name[n:], suffix)
+	return t.Is("application/json") || suffixed && (n > 0 && text.EqualFold(t.Name[n:], suffix) || t.isAmazon())
+}
+
+// isAmazon tells the types that AWS's services give JSON texts ("AWS JSON 1.0
+// and 1.1 protocols" of Smithy).
+func (t Type) isAmazon() bool {
+	return t.Is("application/x-amz-json-1.0") || t.Is("application/x-amz-json-1.1")
 }
 
 // IsUTF8 reports whether t names no other character set than UTF-8.

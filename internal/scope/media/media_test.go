@@ -37,6 +37,7 @@ func TestParse(t *testing.T) {
 func TestIsJSON(t *testing.T) {
 	for name, want := range map[string][2]bool{
 		"application/json": {true, true}, "APPLICATION/JSON": {true, true}, "application/vnd.api+json": {false, true}, "a/b+JSON": {false, true},
+		"application/x-amz-json-1.0": {false, true}, "application/X-AMZ-JSON-1.1": {false, true}, "application/x-amz-json-1.2": {false, false}, "text/x-amz-json-1.0": {false, false},
 		"text/json": {false, false}, "application/jsonx": {false, false}, "application/json5": {false, false}, "a/json+xml": {false, false},
 	} {
 		typ := media.Type{Name: name}
