@@ -146,7 +146,8 @@ func startGuarded(t *testing.T, g *guarded, o Options) *fixture {
 	return f
 }
 
-func (f *fixture) apply(c *bundle.Credential) {
+// put serves this document.
+func (f *fixture) put(c *bundle.Credential) {
 	f.t.Helper()
 	if errs := f.server.Apply(state(c)); len(errs) > 0 {
 		f.t.Fatal(errs)
@@ -179,7 +180,7 @@ func TestClientCertificate(t *testing.T) {
 		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 			g := newGuarded(t, ca, version)
 			f := startGuarded(t, g, Options{})
-			f.apply(certified(pair))
+			f.put(certified(pair))
 			if got := f.agent().ask(); got.StatusCode != 200 || got.body != "agent" {
 				t.Errorf("%s, %x: %d %s", name, version, got.StatusCode, got.body)
 			}
@@ -196,7 +197,7 @@ func TestClientCertificateIsNotEnough(t *testing.T) {
 	ca := newAuthority(t)
 	g := newGuarded(t, ca, 0)
 	f := startGuarded(t, g, Options{})
-	f.apply(certified(ca.client("agent")))
+	f.put(certified(ca.client("agent")))
 	for name, test := range map[string]struct {
 		fields string
 		status int
@@ -222,7 +223,7 @@ func TestClientCertificateOfAnother(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		g := newGuarded(t, newAuthority(t), version)
 		f := startGuarded(t, g, Options{})
-		f.apply(certified(newAuthority(t).client("stranger")))
+		f.put(certified(newAuthority(t).client("stranger")))
 		if got := f.agent().ask(); got.StatusCode != 502 || got.reason() != "UpstreamUnreachable" {
 			t.Errorf("%x: %d %s", version, got.StatusCode, got.body)
 		}
@@ -237,7 +238,7 @@ func TestRotatedCertificate(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		g := newGuarded(t, ca, version)
 		f := startGuarded(t, g, Options{})
-		f.apply(certified(ca.client("first")))
+		f.put(certified(ca.client("first")))
 		pinned, pooled := f.agent(), f.agent()
 		if a, b := pinned.ask(), pooled.ask(); a.body != "first" || b.body != "first" {
 			t.Fatalf("%s, %s", a.body, b.body)
@@ -246,14 +247,14 @@ func TestRotatedCertificate(t *testing.T) {
 		_ = pooled.Close() // its connection goes to the pool
 		same := certified(f.server.applied.state.Credentials[0].Secret)
 		same.Generation++
-		f.apply(same)
+		f.put(same)
 		if got := pinned.ask(); got.body != "first" || g.connections.Load() != 2 {
 			t.Errorf("the same certificate: %s, on connection %d", got.body, g.connections.Load())
 		}
 		next := certified(ca.client("second"))
 		next.Generation = same.Generation
 		next.Upstream.Generation++
-		f.apply(next)
+		f.put(next)
 		for _, a := range []*agent{pinned, f.agent(), f.agent()} {
 			if got := a.ask(); got.body != "second" {
 				t.Errorf("after the rotation: %d %s", got.StatusCode, got.body)
@@ -269,7 +270,7 @@ func TestRevokedCertificate(t *testing.T) {
 	g := newGuarded(t, ca, 0)
 	f := startGuarded(t, g, Options{})
 	c := certified(ca.client("agent"))
-	f.apply(c)
+	f.put(c)
 	a := f.agent()
 	if got := a.ask(); got.StatusCode != 200 {
 		t.Fatal(got.body)
@@ -279,7 +280,7 @@ func TestRevokedCertificate(t *testing.T) {
 	if got := a.ask(); got.StatusCode != 403 {
 		t.Errorf("revoked: %d %s", got.StatusCode, got.body)
 	}
-	f.apply(c)
+	f.put(c)
 	if got := a.ask(); got.StatusCode != 200 || g.connections.Load() != 2 {
 		t.Errorf("back: %d, on connection %d", got.StatusCode, g.connections.Load())
 	}
@@ -297,7 +298,7 @@ func TestExpiredCertificate(t *testing.T) {
 	var ahead atomic.Int64
 	f := startGuarded(t, g, Options{Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
 	c := certified(ca.pair("agent", key, time.Now().Add(30*time.Minute)))
-	f.apply(c)
+	f.put(c)
 	a := f.agent()
 	if got := a.ask(); got.StatusCode != 200 {
 		t.Fatal(got.body)
@@ -306,7 +307,7 @@ func TestExpiredCertificate(t *testing.T) {
 	if got := a.ask(); got.StatusCode != 403 || got.reason() != "Expired" {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
-	f.apply(certified(ca.client("next")))
+	f.put(certified(ca.client("next")))
 	if got := a.ask(); got.body != "next" {
 		t.Errorf("renewed: %d %s", got.StatusCode, got.body)
 	}
@@ -319,7 +320,7 @@ func TestCertificateIsForOneEndpoint(t *testing.T) {
 	f := startGuarded(t, g, Options{})
 	c := document() // a bearer of its own
 	c.Secret = secret.New(theSecret)
-	f.apply(c)
+	f.put(c)
 	if got := f.agent().ask(); got.StatusCode != 502 || g.seen.Load() != nil {
 		t.Errorf("%d %s", got.StatusCode, got.body)
 	}

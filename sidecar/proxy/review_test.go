@@ -22,9 +22,7 @@ func (f *fixture) apply(changes ...func(*bundle.Credential)) {
 	for _, change := range changes {
 		change(c)
 	}
-	if errs := f.server.Apply(state(c)); len(errs) > 0 {
-		f.t.Fatal(errs)
-	}
+	f.put(c)
 }
 
 // ceiling allows these paths to GET, and everything else to POST.
