@@ -120,20 +120,12 @@ func (p Place) Fit(target string) Fit {
 	return Beside
 }
 
-// decoded undoes percent-encoding, as often as there is some. What is no triplet
-// stays.
+// decoded undoes percent-encoding, once: what is encoded twice is refused by
+// whoever judges it. What is no triplet stays.
 func decoded(path string) string {
-	for strings.Contains(path, "%") {
-		next := once(path)
-		if next == path {
-			break
-		}
-		path = next
+	if !strings.Contains(path, "%") {
+		return path
 	}
-	return path
-}
-
-func once(path string) string {
 	var b strings.Builder
 	for i := 0; i < len(path); i++ {
 		if path[i] == '%' && i+2 < len(path) {
