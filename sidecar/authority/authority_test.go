@@ -432,3 +432,29 @@ func TestRenewal(t *testing.T) {
 		t.Error("a certificate was issued that nobody can verify")
 	}
 }
+
+func TestPublic(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	one := public(t)
+	if got, err := Public(filepath.Join(dir, "none"), write("some", "# comment\n"+one+"\ntext\n"+one)); err != nil || got != one+one {
+		t.Errorf("got %q, %v", got, err)
+	}
+	key := string(pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: []byte("x")}))
+	for name, text := range map[string]string{"a key": one + key, "empty": "", "text": "certificates", "broken": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
+		if got, err := Public(write(name, text)); err == nil {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	// This system's own, which the bundle of agents is made of.
+	system, err := Public()
+	if err != nil || !x509.NewCertPool().AppendCertsFromPEM([]byte(system)) {
+		t.Errorf("the system's: %v", err)
+	}
+}

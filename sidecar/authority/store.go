@@ -67,10 +67,19 @@ func decode(text []byte) (*issuer, []byte) {
 	if err != nil || !certificate.IsCA || !certificate.PermittedDNSDomainsCritical {
 		return nil, nil
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(second.Bytes)
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if err != nil || !ok || !key.PublicKey.Equal(certificate.PublicKey) {
+	key := keyOf(second.Bytes, certificate)
+	if key == nil {
 		return nil, nil
 	}
 	return &issuer{certificate, key}, rest
+}
+
+// keyOf reads the key of a certificate; nil: it is none.
+func keyOf(text []byte, certificate *x509.Certificate) *ecdsa.PrivateKey {
+	parsed, err := x509.ParsePKCS8PrivateKey(text)
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if err != nil || !ok || !key.PublicKey.Equal(certificate.PublicKey) {
+		return nil
+	}
+	return key
 }

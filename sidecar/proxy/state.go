@@ -271,21 +271,7 @@ func (s *Server) route() (errs []bundle.ApplyError) {
 	if s.applied == nil || s.options.Authorities == nil {
 		return nil
 	}
-	leads := routes{}
-	var hosts, names []string
-	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
-		h := s.holders[name]
-		if !h.carried {
-			continue
-		}
-		names = append(names, name)
-		for _, l := range h.listeners {
-			leads[l.place.Origin] = append(leads[l.place.Origin], l)
-			if l.place.Secure() {
-				hosts = append(hosts, l.place.Host)
-			}
-		}
-	}
+	leads, hosts, names := s.leads()
 	if err := s.options.Authorities.Cover(hosts); err != nil {
 		for _, name := range names {
 			errs = append(errs, bundle.ApplyError{Credential: name, Reason: bundle.SidecarRefused, Detail: err.Error()})
@@ -299,6 +285,26 @@ func (s *Server) route() (errs []bundle.ApplyError) {
 		}
 	}
 	return nil
+}
+
+// leads are the listeners of those credentials that are carried, the hosts that
+// certificates are needed for, and their names.
+func (s *Server) leads() (to routes, hosts, names []string) {
+	to = routes{}
+	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
+		h := s.holders[name]
+		if !h.carried {
+			continue
+		}
+		names = append(names, name)
+		for _, l := range h.listeners {
+			to[l.place.Origin] = append(to[l.place.Origin], l)
+			if l.place.Secure() {
+				hosts = append(hosts, l.place.Host)
+			}
+		}
+	}
+	return to, hosts, names
 }
 
 // at returns the endpoints at an origin, of which there is one at least.

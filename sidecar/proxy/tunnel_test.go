@@ -239,16 +239,16 @@ func TestTunnelWithoutTLS(t *testing.T) {
 	p := newProxied(t, echo, func(c *bundle.Credential) {
 		c.Endpoints = append(c.Endpoints, bundle.Endpoint{Name: "b", URL: "https://b.example.com", Inject: bundle.Inject{Bearer: &struct{}{}}})
 	})
-	client := func(c tls.Config) func(a *agent) error {
+	client := func(c *tls.Config) func(a *agent) error {
 		c.RootCAs = p.pool()
-		return func(a *agent) error { return tls.Client(a.Conn, &c).Handshake() }
+		return func(a *agent) error { return tls.Client(a.Conn, c).Handshake() }
 	}
 	for name, do := range map[string]func(a *agent) error{
 		"plain HTTP":            func(a *agent) error { a.send(request("GET", "/notes") + "\r\n"); return io.EOF },
-		"another host of ours":  client(tls.Config{ServerName: "b.example.com"}),
-		"another host":          client(tls.Config{ServerName: "example.org"}),
-		"no host":               client(tls.Config{InsecureSkipVerify: true}),
-		"HTTP/2 alone":          client(tls.Config{ServerName: "example.com", NextProtos: []string{"h2"}}),
+		"another host of ours":  client(&tls.Config{ServerName: "b.example.com"}),
+		"another host":          client(&tls.Config{ServerName: "example.org"}),
+		"no host":               client(&tls.Config{InsecureSkipVerify: true}),
+		"HTTP/2 alone":          client(&tls.Config{ServerName: "example.com", NextProtos: []string{"h2"}}),
 		"who does not trust us": func(a *agent) error { return tls.Client(a.Conn, &tls.Config{ServerName: "example.com"}).Handshake() },
 		"who goes away":         func(a *agent) error { a.send("\x16\x03\x01"); a.Close(); return io.EOF },
 	} {

@@ -143,7 +143,7 @@ func two(change func(a, b *bundle.Endpoint)) *bundle.Credential {
 }
 
 func TestMerge(t *testing.T) {
-	c := two(func(a, b *bundle.Endpoint) {
+	c := two(func(_, b *bundle.Endpoint) {
 		b.Profile = scope.Profile{SlashInTail: true, ReserveQuery: []string{"key"}}
 	})
 	got, err := Merge(c)
