@@ -1,5 +1,5 @@
-// Package npm finds the data that tests read from npm packages. Make installs
-// it, by version and digest; nothing here or in a test asks the network.
+// Package npm finds what tests read and run of npm packages. Make installs it,
+// by version and digest; nothing here or in a test asks the network.
 package npm
 
 import (
@@ -15,28 +15,59 @@ import (
 // @octokit/openapi, of the version that hack/npm/package-lock.json pins. An
 // error says how to install it.
 func Read(name, file string) ([]byte, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("finding the cache: %w", err)
-	}
-	_, here, _, _ := runtime.Caller(0)
-	return read(filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), name, file)
-}
-
-func read(installed, pinned, name, file string) ([]byte, error) {
-	want, err := version(pinned, name)
+	installed, pinned, err := places()
 	if err != nil {
 		return nil, err
 	}
-	// Make writes this copy of the list last: what it names is whole.
-	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
-		return nil, errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
+	return read(installed, pinned, name, file)
+}
+
+// Node returns the path of Node's program for this machine.
+func Node() (string, error) {
+	installed, pinned, err := places()
+	if err != nil {
+		return "", err
 	}
-	text, err := os.ReadFile(filepath.Join(installed, "node_modules", filepath.FromSlash(name), filepath.FromSlash(file)))
+	arch := map[string]string{"amd64": "x64"}[runtime.GOARCH]
+	if arch == "" {
+		arch = runtime.GOARCH
+	}
+	return find(installed, pinned, "node-"+runtime.GOOS+"-"+arch, "bin/node")
+}
+
+// places are where packages are installed, and the list that pins them.
+func places() (installed, pinned string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", "", fmt.Errorf("finding the cache: %w", err)
+	}
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), nil
+}
+
+func read(installed, pinned, name, file string) ([]byte, error) {
+	path, err := find(installed, pinned, name, file)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading test data: %w", err)
 	}
 	return text, nil
+}
+
+// find returns the path of a file of a package that is installed as it is pinned.
+func find(installed, pinned, name, file string) (string, error) {
+	want, err := version(pinned, name)
+	if err != nil {
+		return "", err
+	}
+	// Make writes this copy of the list last: what it names is whole.
+	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
+		return "", errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
+	}
+	return filepath.Join(installed, "node_modules", filepath.FromSlash(name), filepath.FromSlash(file)), nil
 }
 
 // version is that of a package and its digest, as a list of packages has them.
