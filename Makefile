@@ -110,11 +110,13 @@ logs: ## List its logs; make logs C=kubelet prints one
 	@$(CLUSTER) logs $(C)
 
 # The race detector needs a C compiler, the demo's agent curl and git, the data
-# of tests npm; all else is built. Packages are installed where a command is missing.
+# of tests npm, tests of certificates openssl, those of clients Python's requests;
+# all else is built. Packages are installed where a command is missing.
 .PHONY: host
 host:
-	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm; do \
+	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm openssl:openssl; do \
 	  command -v "$${p%:*}" >/dev/null || missing+=("$${p#*:}"); done; \
+	/usr/bin/python3 -c 'import requests' 2>/dev/null || missing+=(python3-requests); \
 	[ $${#missing[@]} -eq 0 ] || { echo "== installing $${missing[*]}"; apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$${missing[@]}" >/dev/null; }
 

@@ -165,7 +165,8 @@ func (a *act) guarded(ctx context.Context, environ []string) error {
 		connectTo = append(connectTo, host+":443="+a.address)
 	}
 	o := &runOptions{
-		files: []string{"-"}, stdin: strings.NewReader(manifests),
+		client: clientBaseURL,
+		files:  []string{"-"}, stdin: strings.NewReader(manifests),
 		auditFile: a.file("audit.jsonl"), upstreamCA: a.authority,
 		connectTo: connectTo,
 		command:   a.command(), stdout: a.printed, stderr: a.complained,

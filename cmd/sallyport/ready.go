@@ -11,6 +11,15 @@ import (
 // again when a token or a listener is new.
 type readyFile struct {
 	Credentials []readyCredential `json:"credentials"`
+	Proxy       *readyProxy       `json:"proxy,omitempty"` // in proxy mode
+}
+
+// readyProxy is what a client needs besides a token: whom to ask, and whom to
+// trust.
+type readyProxy struct {
+	URL    string `json:"url"`
+	CA     string `json:"ca"`     // file of the authorities
+	Bundle string `json:"bundle"` // file of these and the public ones
 }
 
 type readyCredential struct {

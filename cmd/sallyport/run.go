@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport-dev/sallyport/internal/inject"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 )
 
@@ -21,6 +22,7 @@ type runOptions struct {
 	readyFile  string
 	auditFile  string
 	watch      bool
+	client     string
 	connectTo  []string
 	upstreamCA string
 	resolver   string
@@ -30,6 +32,12 @@ type runOptions struct {
 	stdout  io.Writer
 	stderr  io.Writer
 }
+
+// The ways in which clients are led, as the annotation of a pod has them.
+const (
+	clientBaseURL = inject.ClientBaseURL
+	clientProxy   = inject.ClientProxy
+)
 
 const runHelp = `Run the data plane on this machine, for the ScopedCredentials of the FILEs.
 
@@ -43,6 +51,10 @@ FILEs are YAML with UpstreamSecret, ScopedCredential and v1 Secret objects, many
 documents each; "-f -" reads standard input to its end. A manifest that does not compile
 ends the command with status 2, and a line for each error: file:line: field:
 what is wrong and what to do about it.
+
+With --client proxy, there is one listener for all: a proxy that leads to the
+endpoints' own addresses and nowhere else. The COMMAND trusts an authority that
+this process makes, which can vouch for these hosts alone.
 
 With a COMMAND, it runs with the client variables of the credentials in place
 of inherited ones, and its exit status is passed on. Without one, the listeners
@@ -68,6 +80,7 @@ func newRunCommand() *cobra.Command {
 	f.StringVar(&o.readyFile, "ready-file", "", "write addresses and tokens to `PATH` when every listener accepts")
 	f.StringVar(&o.auditFile, "audit-file", "", "append audit records to `PATH` (default: standard error)")
 	f.BoolVar(&o.watch, "watch", false, "apply changed FILEs at once; a change that does not compile is reported and leaves the last scope in force")
+	f.StringVar(&o.client, "client", clientBaseURL, "how the COMMAND is led: base-url, or proxy: by proxy variables, and a certificate authority of this process")
 	f.StringArrayVar(&o.connectTo, "connect-to", nil, "for tests and rehearsals: connect to `HOST:PORT=ADDR:PORT` instead, private or not")
 	f.StringVar(&o.upstreamCA, "upstream-ca", "", "for tests and rehearsals: trust the authorities in `FILE` (PEM) as well")
 	f.StringVar(&o.resolver, "resolver", "", "for tests and rehearsals: ask the DNS server at `ADDR:PORT`")
@@ -87,6 +100,8 @@ func (o *runOptions) validate() error {
 		return errors.New("name at least one file with -f")
 	case stdin > 1:
 		return errors.New("give -f - once: standard input can be read only once")
+	case o.client != clientBaseURL && o.client != clientProxy:
+		return errors.New("set --client to base-url or proxy")
 	case stdin == len(o.files) && o.watch:
 		return errors.New("use a file instead of -f - with --watch: standard input does not change")
 	}

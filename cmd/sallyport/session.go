@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
-	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
@@ -28,6 +27,7 @@ type session struct {
 	stdin     []byte                       // what -f - reads
 	directory string                       // of token files
 	urls      map[string]map[string]string // of listeners, by credential and endpoint
+	proxy     *proxyMode                   // nil: each endpoint has a listener
 }
 
 // run serves until ctx ends or the COMMAND does.
@@ -91,6 +91,10 @@ func (s *session) start(ctx context.Context) (stop func(), err error) {
 		return stop, fmt.Errorf("making the folder of token files: %w", err)
 	}
 	closers = append(closers, func() { _ = os.RemoveAll(s.directory) })
+	if s.proxy, err = s.o.openProxy(s.directory); err != nil {
+		return stop, err
+	}
+	closers = append(closers, s.proxy.close)
 	if s.server, err = s.newServer(log, connections); err != nil {
 		return stop, err
 	}
@@ -132,6 +136,9 @@ func (s *session) apply(ctx context.Context) error {
 // listen opens the listeners that are missing. One stays until the end: where
 // its credential goes away, it refuses.
 func (s *session) listen(ctx context.Context) error {
+	if s.proxy != nil {
+		return s.listenProxy(ctx)
+	}
 	for _, key := range s.ledger.order {
 		if s.urls[key] == nil {
 			s.urls[key] = map[string]string{}
@@ -153,7 +160,7 @@ func (s *session) listen(ctx context.Context) error {
 
 // announce writes the token files, then the ready file.
 func (s *session) announce() error {
-	var ready readyFile
+	ready := readyFile{Proxy: s.proxy.ready()}
 	for _, key := range s.ledger.order {
 		h := s.ledger.held[key]
 		r := readyCredential{
@@ -236,7 +243,7 @@ func (s *session) command(ctx context.Context, environ []string) <-chan error {
 	if len(s.o.command) == 0 {
 		return ended
 	}
-	var client []bundle.EnvVar
+	client := s.proxy.variables()
 	for _, key := range s.ledger.order {
 		h := s.ledger.held[key]
 		client = append(client, fillEnv(h.accepted.Env, s.urls[key], h.handle)...)
@@ -275,6 +282,7 @@ func (s *session) newServer(log io.Writer, connections dial.Options) (*proxy.Ser
 		Pod:           s.ledger.pod.Name,
 		PodUID:        s.ledger.pod.UID,
 		WithoutLeases: true,
+		Authorities:   s.proxy.authorities(),
 		Log:           slog.New(slog.NewTextHandler(s.o.stderr, nil)),
 	}), nil
 }

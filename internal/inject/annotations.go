@@ -29,6 +29,9 @@ const LabelInjected = Domain + "injected"
 // ClientBaseURL leads clients by variables that hold the loopback address.
 const ClientBaseURL = "base-url"
 
+// ClientProxy leads them by proxy variables, to upstreams by their own addresses.
+const ClientProxy = "proxy"
+
 // Bounds of the lists in annotations.
 const (
 	MaxCredentials = 16

@@ -32,8 +32,9 @@
 //   - A request line with other than single spaces, without a version, with a
 //     method that is no token, or with a target beyond visible ASCII (3).
 //   - Requests of any version but HTTP/1.1 (2.3), with 505. HTTP/1.0 has other
-//     rules for Host, framing and persistence, and no client needs it. Answers
-//     of HTTP/1.0 are read; their connection is not used again.
+//     rules for Host, framing and persistence, and no client needs it, but for
+//     CONNECT, to which none of them matters: Python's http.client sends it so
+//     before 3.12. Answers of HTTP/1.0 are read; their connection is not used again.
 //   - Field names that are no token, white space before the colon (5.1).
 //   - Other than one Host, or one with userinfo, escapes or lists (3.2).
 //   - Content-Length beside Transfer-Encoding, twice, equal or not, as a list,

@@ -15,7 +15,8 @@ type RequestHead struct {
 	Method string
 	// Target is visible ASCII without spaces and is not judged further here.
 	Target string
-	// Host is the one Host field: letters, digits and any of `-._:[]`.
+	// Host is the one Host field: letters, digits and any of `-._:[]`. Of a
+	// CONNECT of HTTP/1.0 without one it is the target.
 	Host string
 	// Fields has the fields that are meant for the upstream, in their order.
 	// Those of this hop are not among them: Host, Content-Length,
@@ -71,6 +72,9 @@ func (h *RequestHead) parse(r *Reader, text string) *Error {
 	if h.Fields, err = r.fields(h.Fields, text, &own); err != nil {
 		return err
 	}
+	if r.request.old && own.count[ownHost] == 0 {
+		own.count[ownHost], own.value[ownHost] = 1, h.Target // HTTP/1.0 has no Host
+	}
 	if own.count[ownHost] != 1 || !only(own.value[ownHost], hostByte) {
 		return errHost
 	}
@@ -121,8 +125,11 @@ func isProtocol(s string) bool {
 	return only(name, tokenByte) && (!versioned || only(version, tokenByte))
 }
 
-// requestLine is where the parts of a request line end.
-type requestLine struct{ method, target int }
+// requestLine is where the parts of a request line end; old: of HTTP/1.0.
+type requestLine struct {
+	method, target int
+	old            bool
+}
 
 func (l *requestLine) readLine(line []byte) *Error {
 	method, rest, ok := bytes.Cut(line, []byte(" "))
@@ -137,8 +144,8 @@ func (l *requestLine) readLine(line []byte) *Error {
 		return errRequestLine
 	case !only(target, targetByte):
 		return errTarget
-	case string(version) == "HTTP/1.1":
-		*l = requestLine{method: len(method), target: len(method) + 1 + len(target)}
+	case string(version) == "HTTP/1.1", string(version) == "HTTP/1.0" && string(method) == "CONNECT":
+		*l = requestLine{len(method), len(method) + 1 + len(target), string(version) == "HTTP/1.0"}
 		return nil
 	case isVersion(version):
 		return errVersion

@@ -110,6 +110,11 @@ var goodRequests = map[string]struct {
 		"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n",
 		[]request{{RequestHead: RequestHead{Method: "CONNECT", Target: "[::1]:443", Host: "[::1]:443"}}},
 	},
+	"tunnel of HTTP/1.0": {
+		"Python before 3.12 sends no Host",
+		"CONNECT x:443 HTTP/1.0\r\n\r\nCONNECT x:443 HTTP/1.0\r\nHost: y\r\n\r\n",
+		[]request{{RequestHead: RequestHead{Method: "CONNECT", Target: "x:443", Host: "x:443"}}, {RequestHead: RequestHead{Method: "CONNECT", Target: "x:443", Host: "y"}}},
+	},
 }
 
 func TestReadRequest(t *testing.T) {
@@ -152,6 +157,8 @@ var refusedRequests = map[*Error][]string{
 	},
 	errVersion: {
 		"GET / HTTP/1.0\r\nHost: x\r\n\r\n",
+		"connect x:1 HTTP/1.0\r\nHost: x\r\n\r\n",
+		"CONNECT x:1 HTTP/0.9\r\nHost: x\r\n\r\n",
 		"POST / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
 		"GET / HTTP/1.2\r\nHost: x\r\n\r\n",
@@ -206,6 +213,9 @@ var refusedRequests = map[*Error][]string{
 		"GET / HTTP/1.1\r\nHost: x/\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: x%41\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n",
+		"CONNECT x:1 HTTP/1.1\r\n\r\n",
+		"CONNECT u@x:1 HTTP/1.0\r\n\r\n",
+		"CONNECT x:1 HTTP/1.0\r\nHost: x:1\r\nHost: x:1\r\n\r\n",
 	},
 	errConnection: {
 		"GET / HTTP/1.1\r\nHost: x\r\nConnection: close, X-Tenant\r\n\r\n",
@@ -254,6 +264,8 @@ var refusedRequests = map[*Error][]string{
 	errConnectBody: {
 		"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\nContent-Length: 1\r\n\r\na",
 		"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"CONNECT x:443 HTTP/1.0\r\nContent-Length: 1\r\n\r\na",
+		"CONNECT x:443 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	},
 	errHeadCut: {
 		"G", "GET / HTTP/1.1\r", "GET / HTTP/1.1\r\nHost: x\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r",

@@ -28,14 +28,14 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 )
 
-// authority signs the certificates of clients.
-type authority struct {
+// clientCA signs the certificates of clients.
+type clientCA struct {
 	t    *testing.T
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-func newAuthority(t *testing.T) *authority {
+func newClientCA(t *testing.T) *clientCA {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -53,11 +53,11 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authority{t, key, cert}
+	return &clientCA{t, key, cert}
 }
 
 // pair is a certificate for a client of this name, with its key, as a Secret.
-func (a *authority) pair(name string, key crypto.Signer, until time.Time) secret.Value {
+func (a *clientCA) pair(name string, key crypto.Signer, until time.Time) secret.Value {
 	a.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
@@ -77,7 +77,7 @@ func (a *authority) pair(name string, key crypto.Signer, until time.Time) secret
 	return bundle.CertificateSecret(block("CERTIFICATE", der), block("PRIVATE KEY", pkcs8))
 }
 
-func (a *authority) client(name string) secret.Value {
+func (a *clientCA) client(name string) secret.Value {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		a.t.Fatal(err)
@@ -93,7 +93,7 @@ type guarded struct {
 	seen        atomic.Pointer[http.Header]
 }
 
-func newGuarded(t *testing.T, a *authority, version uint16) *guarded {
+func newGuarded(t *testing.T, a *clientCA, version uint16) *guarded {
 	t.Helper()
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
@@ -164,7 +164,7 @@ func (a *agent) ask() reply {
 // TestClientCertificate shows the certificate to an upstream that wants one, for
 // every kind of key, and nothing of the token.
 func TestClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	old, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func TestClientCertificate(t *testing.T) {
 // TestClientCertificateIsNotEnough wants the agent's token all the same: where
 // Bearer has it, once.
 func TestClientCertificateIsNotEnough(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	g := newGuarded(t, ca, 0)
 	f := startGuarded(t, g, Options{})
 	f.put(certified(ca.client("agent")))
@@ -221,9 +221,9 @@ func TestClientCertificateIsNotEnough(t *testing.T) {
 // TestClientCertificateOfAnother is refused by the upstream, and told as such.
 func TestClientCertificateOfAnother(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		g := newGuarded(t, newAuthority(t), version)
+		g := newGuarded(t, newClientCA(t), version)
 		f := startGuarded(t, g, Options{})
-		f.put(certified(newAuthority(t).client("stranger")))
+		f.put(certified(newClientCA(t).client("stranger")))
 		if got := f.agent().ask(); got.StatusCode != 502 || got.reason() != "UpstreamUnreachable" {
 			t.Errorf("%x: %d %s", version, got.StatusCode, got.body)
 		}
@@ -234,7 +234,7 @@ func TestClientCertificateOfAnother(t *testing.T) {
 // TLS session of the one before is used again, not even by an agent that has kept
 // one.
 func TestRotatedCertificate(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		g := newGuarded(t, ca, version)
 		f := startGuarded(t, g, Options{})
@@ -266,7 +266,7 @@ func TestRotatedCertificate(t *testing.T) {
 // TestRevokedCertificate is shown no more, and what was connected with it is not
 // used when the credential comes back with the same one.
 func TestRevokedCertificate(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	g := newGuarded(t, ca, 0)
 	f := startGuarded(t, g, Options{})
 	c := certified(ca.client("agent"))
@@ -289,7 +289,7 @@ func TestRevokedCertificate(t *testing.T) {
 // TestExpiredCertificate ends the credential with its own time, also while it is
 // served.
 func TestExpiredCertificate(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestExpiredCertificate(t *testing.T) {
 
 // TestCertificateIsForOneEndpoint shows it to no other upstream that asks.
 func TestCertificateIsForOneEndpoint(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	g := newGuarded(t, ca, 0)
 	f := startGuarded(t, g, Options{})
 	c := document() // a bearer of its own
@@ -328,7 +328,7 @@ func TestCertificateIsForOneEndpoint(t *testing.T) {
 
 // TestCertificatesThatDoNotFit are not served; no error quotes them.
 func TestCertificatesThatDoNotFit(t *testing.T) {
-	ca := newAuthority(t)
+	ca := newClientCA(t)
 	good, _ := secret.Split(ca.client("a"), 2)
 	other, _ := secret.Split(ca.client("b"), 2)
 	for name, test := range map[string]struct {

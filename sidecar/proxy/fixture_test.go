@@ -238,7 +238,7 @@ func startFixture(t testing.TB, do exchangeFunc, o Options) *fixture {
 	f := &fixture{t: t, records: &ledger{}, upstream: newUpstream(t, do)}
 	d, err := dial.New(dial.Options{
 		Roots:     []*x509.Certificate{f.upstream.cert},
-		ConnectTo: map[string]string{"example.com:443": f.upstream.Addr().String()},
+		ConnectTo: map[string]string{"example.com:443": f.upstream.Addr().String(), "b.example.com:443": f.upstream.Addr().String()},
 	})
 	if err != nil {
 		t.Fatal(err)

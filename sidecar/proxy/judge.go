@@ -8,17 +8,13 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
-	"github.com/sallyport-dev/sallyport/sidecar/http1"
 )
 
 // exchange reads one request, judges it, and lets it be forwarded or refused.
 // It tells whether another may follow.
 func (c *conn) exchange() bool {
-	if !c.begin() {
-		return false
-	}
-	if err := c.readHead(); err != nil {
-		return c.unread(err)
+	if ready, again := c.next(); !ready {
+		return again
 	}
 	d, why := c.judge()
 	if why.is() {
@@ -49,16 +45,6 @@ func (c *conn) exchange() bool {
 	again := c.forward(&d)
 	c.stats().Duration.Observe(time.Since(c.began))
 	return again
-}
-
-// unread refuses what is no request. A connection that failed before anything
-// of a request came is closed without a word.
-func (c *conn) unread(err error) bool {
-	e := (*http1.Error)(nil)
-	if !errors.As(err, &e) {
-		return false
-	}
-	return c.refuse(nil, malformed(err))
 }
 
 // refuseUnrecorded refuses an allowed request whose record failed; it is not

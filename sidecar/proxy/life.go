@@ -15,6 +15,12 @@ const (
 	pinTimeout  = 5 * time.Second // until another agent may use its upstream connection
 )
 
+// Patience with what an agent sends behind its last answer.
+const (
+	lingerTimeout = 2 * time.Second
+	lingerBytes   = 4 << 20
+)
+
 // Why a life ended, besides the reasons of credentials that were withdrawn.
 const (
 	alive    scope.Reason = ""
@@ -288,5 +294,25 @@ func (l *life) sever() {
 	defer l.mu.Unlock()
 	if l.up != nil {
 		_ = l.up.SetDeadline(longAgo)
+	}
+}
+
+// revive lets a connection whose life has ended say so.
+func (c *conn) revive() { _ = c.agent.SetDeadline(time.Now().Add(lingerTimeout)) }
+
+// linger lets the agent read the answer before the connection is reset for
+// what it sent besides.
+func (c *conn) linger() {
+	half, ok := c.agent.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.agent.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	var scratch [4 << 10]byte
+	for left := lingerBytes; left > 0; {
+		n, err := c.agent.Read(scratch[:])
+		if err != nil {
+			return
+		}
+		left -= n
 	}
 }

@@ -93,6 +93,16 @@ func malformed(err error) refusal {
 	return r
 }
 
+// unread refuses what is no request. A connection that failed before anything
+// of a request came is closed without a word.
+func (c *conn) unread(err error) bool {
+	e := (*http1.Error)(nil)
+	if !errors.As(err, &e) {
+		return false
+	}
+	return c.refuse(nil, malformed(err))
+}
+
 // drainable is how much of a refused request's body is read, so that the
 // connection can be used again and a malformed body is told as such; and
 // drainablePack how much where the client reads no answer before it has sent

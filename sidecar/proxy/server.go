@@ -16,10 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,11 +24,12 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/authority"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
-	"github.com/sallyport-dev/sallyport/sidecar/metrics"
+	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
 // Options are what a Server is made of. Dialer and Audit are required.
@@ -46,6 +44,8 @@ type Options struct {
 	// WithoutLeases serves without news from a broker for any time, where
 	// there is none to have it from. ExpiresAt holds all the same.
 	WithoutLeases bool
+	// Authorities issue the certificates of tunnels; nil: there are none.
+	Authorities *authority.Set
 	// Log gets what an operator can act on; nil: nothing is logged.
 	Log *slog.Logger
 	// Now is the clock of leases and tokens; nil: time.Now.
@@ -70,6 +70,9 @@ type Server struct {
 	holders   map[string]*holder
 	listeners []*listener
 	applied   *applied
+
+	routes atomic.Pointer[routes] // of proxy-mode listeners; nil: nothing is applied yet
+	nobody holder                 // of requests through them that are for no credential
 }
 
 // applied is the state that listeners are served from.
@@ -78,12 +81,14 @@ type applied struct {
 	received time.Time
 }
 
-// listener is one endpoint of one credential.
+// listener is one endpoint of one credential. In proxy mode it has no socket:
+// the one that has it stands for no endpoint, and lends its connections out.
 type listener struct {
 	holder    *holder
 	endpoint  string
-	net       net.Listener
+	net       net.Listener // nil: reached through another
 	authority string
+	place     tunnel.Place // of one that is reached through another
 	sessions  mcp.Sessions // of MCP servers
 
 	view  atomic.Pointer[view]
@@ -123,11 +128,7 @@ func New(o Options) *Server {
 func (s *Server) Listen(name, endpoint string, l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.holders[name]
-	if h == nil {
-		h = &holder{name: name, handle: s.options.Handles[name]}
-		s.holders[name] = h
-	}
+	h := s.holder(name)
 	one := &listener{
 		holder: h, endpoint: endpoint, net: l, authority: l.Addr().String(),
 		conns: map[*conn]struct{}{},
@@ -138,6 +139,14 @@ func (s *Server) Listen(name, endpoint string, l net.Listener) {
 		_ = s.install(h, s.applied) // what cannot be served was reported by Apply
 	}
 	s.serving.Go(func() { s.accept(one) })
+}
+
+// holder returns that of a credential, perhaps a new one.
+func (s *Server) holder(name string) *holder {
+	if s.holders[name] == nil {
+		s.holders[name] = &holder{name: name, handle: s.options.Handles[name]}
+	}
+	return s.holders[name]
 }
 
 // Ready reports whether every listener has a document to judge by, or a reason
@@ -159,9 +168,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closing.Store(true)
 	var failures []error
 	for _, l := range s.listening() {
-		if err := l.net.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			failures = append(failures, fmt.Errorf("closing listener %s: %w", l.authority, err))
-		}
+		failures = append(failures, l.close())
 		l.each(func(c *conn) { c.drain(ctx) })
 	}
 	done := make(chan struct{})
@@ -250,7 +257,7 @@ func (s *Server) serve(l *listener, agent net.Conn) {
 	c := newConn(s, l, agent)
 	l.add(c)
 	s.serving.Go(func() {
-		defer l.remove(c)
+		defer func() { c.listener.remove(c) }()
 		c.serve()
 	})
 }
@@ -261,17 +268,18 @@ func (s *Server) serve(l *listener, agent net.Conn) {
 func (s *Server) makeRoom() bool {
 	var oldest *conn
 	var since time.Time
+	var at *listener
 	for _, l := range s.listening() {
 		l.each(func(c *conn) {
 			if t, ok := c.life.waiting(); ok && (oldest == nil || t.Before(since)) {
-				oldest, since = c, t
+				oldest, since, at = c, t, l
 			}
 		})
 	}
 	if oldest == nil || !oldest.life.evict() {
 		return false
 	}
-	oldest.listener.remove(oldest)
+	at.remove(oldest)
 	return true
 }
 
@@ -325,6 +333,16 @@ func (l *listener) expire(now time.Time) {
 	l.over = why != ""
 }
 
+func (l *listener) close() error {
+	if l.net == nil {
+		return nil
+	}
+	if err := l.net.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("closing listener %s: %w", l.authority, err)
+	}
+	return nil
+}
+
 func (l *listener) each(do func(*conn)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -349,49 +367,4 @@ func (l *listener) connections() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.conns)
-}
-
-// Metrics adds what the server has counted to t.
-func (s *Server) Metrics(t *metrics.Text) {
-	var list []metrics.Holder
-	for _, h := range s.sorted() {
-		list = append(list, s.shown(h))
-	}
-	t.Holders(list)
-	t.Family("sallyport_connections", "gauge", "Connections of agents, and calls over HTTP/2 on them.")
-	t.Sample("sallyport_connections", float64(s.connections()))
-	t.Family("sallyport_connections_limit", "gauge", "How many of them may be open.")
-	t.Sample("sallyport_connections_limit", maxConnections)
-}
-
-// shown is a credential as metrics have it.
-func (s *Server) shown(h *holder) metrics.Holder {
-	out := metrics.Holder{Credential: &h.stats, InFlight: h.inFlight.Load()}
-	out.Namespace, out.Name, _ = strings.Cut(h.name, "/")
-	if l := h.lease.Load(); l != nil {
-		out.LeaseEnds = max(0, l.shown.Unix())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h.held != nil {
-		out.Limit, out.Generation, out.Applied = h.held.Limits.Concurrency, h.held.Generation, h.at.Unix()
-	}
-	return out
-}
-
-// Seen counts what was denied since it was called before. It is not to be
-// called concurrently.
-func (s *Server) Seen() (all []bundle.Seen) {
-	for _, h := range s.sorted() {
-		h.stats.News(func(r scope.Reason, n uint64) {
-			all = append(all, bundle.Seen{Credential: h.name, Reason: r, Count: n})
-		})
-	}
-	return all
-}
-
-func (s *Server) sorted() []*holder {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Values(s.holders), func(a, b *holder) int { return strings.Compare(a.name, b.name) })
 }

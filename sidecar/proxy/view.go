@@ -32,6 +32,7 @@ type holder struct {
 	name      string // namespace/name
 	handle    credential.Handle
 	listeners []*listener
+	carried   bool // its listeners are reached through proxy-mode ones
 
 	inFlight atomic.Int64
 	counter  limit.Counter
@@ -195,8 +196,10 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	if err := s.aim(v, l, e, c); err != nil {
 		return nil, err
 	}
-	if v.base, err = answer.NewBase(e.URL, "http://"+l.authority); err != nil {
-		return nil, fmt.Errorf("endpoint %s: its URL cannot be read", e.Name)
+	if l.net != nil { // else clients know the upstream by its own address
+		if v.base, err = answer.NewBase(e.URL, "http://"+l.authority); err != nil {
+			return nil, fmt.Errorf("endpoint %s: its URL cannot be read", e.Name)
+		}
 	}
 	v.hosts = [...]string{l.authority, v.target.Host, v.target.Authority}
 	return v, nil

@@ -6,13 +6,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/sallyport-dev/sallyport/sidecar/files"
 )
 
 // What a Store keeps.
 const (
 	rootsFile = "roots.pem"
 	tokenFile = "token"
-	newFile   = ".new"
 	keyFile   = "key.pem"
 	maxRoots  = 256 << 10
 	maxKey    = 4 << 10
@@ -75,14 +76,14 @@ func (s *Store) saveKey(key []byte) error {
 	if s == nil {
 		return nil
 	}
-	return replace(s.private, keyFile, string(key), 0o600)
+	return files.Replace(s.private, keyFile, string(key), 0o600)
 }
 
 func (s *Store) saveRoots(roots string) error {
 	if s == nil {
 		return nil
 	}
-	return replace(s.private, rootsFile, roots, 0o600)
+	return files.Replace(s.private, rootsFile, roots, 0o600)
 }
 
 // saveTokens writes <credential>/token for each, and removes those of others.
@@ -114,32 +115,11 @@ func (s *Store) saveTokens(tokens map[string]string) error {
 }
 
 func (s *Store) saveToken(name, token string) error {
-	if err := s.agent.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	directory, err := s.agent.OpenRoot(name)
+	directory, err := files.Directory(s.agent, name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = directory.Close() }()
 	// Agents run as any user: the token is for all containers of the pod.
-	return replace(directory, tokenFile, token, 0o644)
-}
-
-// replace makes name hold text, at once.
-func replace(directory *os.Root, name, text string, mode fs.FileMode) error {
-	// What a crash left behind is not written to: it may be a link by now.
-	if err := directory.Remove(newFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := directory.OpenFile(newFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Chmod(mode), f.Close()) // the mode as it is meant, whatever the umask
-	if err != nil {
-		return err
-	}
-	return directory.Rename(newFile, name)
+	return files.Replace(directory, tokenFile, token, 0o644)
 }

@@ -1,0 +1,45 @@
+// Package proxyenv has the environment variables that lead an unmodified program
+// through a proxy-mode listener, and have it trust the certificates there.
+//
+// Programs read different ones, and some only one letter case. Those that hold
+// one file of authorities and no other get the public ones in it as well.
+package proxyenv
+
+import "github.com/sallyport-dev/sallyport/internal/bundle"
+
+// Where the files of trust are, below the agent's directory. The sidecar writes
+// them.
+const (
+	Directory = "_trust"
+	File      = "ca.crt"     // the pod's own authorities
+	Bundle    = "bundle.crt" // these, and the public ones
+)
+
+// Direct are the destinations that programs reach without the proxy: what is on
+// this machine, and what is in the cluster.
+const Direct = "localhost,127.0.0.1,::1,.svc,.cluster.local"
+
+var (
+	proxies = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}
+	direct  = []string{"NO_PROXY", "no_proxy"}
+	// adding name what is trusted besides, replacing all that is.
+	adding    = []string{"NODE_EXTRA_CA_CERTS", "DENO_CERT"}
+	replacing = []string{
+		"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT", "CARGO_HTTP_CAINFO",
+	}
+)
+
+// Variables are those for the proxy at this URL, with the agent's directory.
+func Variables(url, directory string) (all []bundle.EnvVar) {
+	set := func(names []string, value string) {
+		for _, name := range names {
+			all = append(all, bundle.EnvVar{Name: name, Value: value})
+		}
+	}
+	set(proxies, url)
+	set(direct, Direct)
+	set([]string{"NODE_USE_ENV_PROXY"}, "1")
+	set(adding, directory+"/"+Directory+"/"+File)
+	set(replacing, directory+"/"+Directory+"/"+Bundle)
+	return all
+}
