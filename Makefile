@@ -71,6 +71,7 @@ lint: $(TOOLS)/golangci-lint ## Lint all modules
 	@$(TOOLS)/golangci-lint run ./...
 	@cd hack/cluster && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
 	@cd test/git/gogit && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...
+	@cd test/aws/clients && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...
 
 .PHONY: corpus
 corpus: ## Run the attack corpus against the built binary, each case printed
@@ -102,10 +103,10 @@ logs: ## List its logs; make logs C=kubelet prints one
 	@$(CLUSTER) logs $(C)
 
 # The race detector needs a C compiler, the demo's agent curl and git, the data
-# of tests npm; all else is built. Packages are installed where a command is missing.
+# of tests npm, those of certificates openssl; all else is built. Packages are installed where a command is missing.
 .PHONY: host
 host:
-	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm; do \
+	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm openssl:openssl; do \
 	  command -v "$${p%:*}" >/dev/null || missing+=("$${p#*:}"); done; \
 	[ $${#missing[@]} -eq 0 ] || { echo "== installing $${missing[*]}"; apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$${missing[@]}" >/dev/null; }

@@ -37,13 +37,7 @@ func (c *conn) exchange() bool {
 		d, why = c.judgeBody(d)
 	}
 	if !why.is() {
-		why = c.digestBody()
-	}
-	if !why.is() {
-		why = c.admit(&d)
-	}
-	if !why.is() {
-		why = c.charge(&d)
+		why = c.settleTerms(&d)
 	}
 	if why.is() {
 		return c.refuse(&d, why)
@@ -55,6 +49,18 @@ func (c *conn) exchange() bool {
 	again := c.forward(&d)
 	c.stats().Duration.Observe(time.Since(c.began))
 	return again
+}
+
+// settleTerms refuses what a scope alone does not: a body whose digest is not what
+// it is said to be, a session that is not known, a limit that is used up.
+func (c *conn) settleTerms(d *scope.Decision) refusal {
+	if why := c.digestBody(); why.is() {
+		return why
+	}
+	if why := c.admit(d); why.is() {
+		return why
+	}
+	return c.charge(d)
 }
 
 // unread refuses what is no request. A connection that failed before anything
