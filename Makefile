@@ -70,7 +70,7 @@ lint: $(TOOLS)/golangci-lint ## Lint all modules
 	@echo "== lint"
 	@$(TOOLS)/golangci-lint run ./...
 	@cd hack/cluster && $(TOOLS)/golangci-lint run -c ../../.golangci.yml ./...
-	@for m in test/git/gogit test/mcp/gosdk; do (cd $$m && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...); done
+	@for m in test/git/gogit test/mcp/gosdk test/aws/clients; do (cd $$m && $(TOOLS)/golangci-lint run -c ../../../.golangci.yml ./...); done
 
 .PHONY: corpus
 corpus: ## Run the attack corpus against the built binary, each case printed

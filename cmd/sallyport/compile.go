@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/cmd/sallyport/load"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 	"github.com/sallyport-dev/sallyport/internal/manifest"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -69,15 +69,15 @@ func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstrea
 	if out.refused = w.complain(o, load.Compiler(w.objects, up).Upstream(up)); out.refused {
 		return out
 	}
-	key, err := source.Read(up, func(r source.Reference) ([]byte, error) {
+	key, err := material.Read(up, func(r material.Reference) ([]byte, error) {
 		data, found := secretData(w.secrets[up.Namespace+"/"+r.Name], r.Key)
 		if !found {
-			return nil, &source.Problem{Reference: r, Err: fmt.Errorf(
+			return nil, &material.Problem{Reference: r, Err: fmt.Errorf(
 				"the files hold no Secret %s/%s with the key %s: add it to one of them", up.Namespace, r.Name, r.Key)}
 		}
 		return data, nil
 	}, time.Now())
-	if p := (*source.Problem)(nil); errors.As(err, &p) {
+	if p := (*material.Problem)(nil); errors.As(err, &p) {
 		w.complaints = append(w.complaints, o.ErrorAt("spec.source."+p.Field, err.Error()))
 	} else if err != nil {
 		w.complaints = append(w.complaints, o.ErrorAt("spec.source", err.Error()))

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
@@ -75,15 +75,15 @@ func (w *Watcher) Get(name types.NamespacedName) (Secret, error) {
 	return *e.secret, nil
 }
 
-// Key returns the key of up at now, as [source.Read] reads it from the Secrets
+// Key returns the key of up at now, as [material.Read] reads it from the Secrets
 // beside up. Besides the errors of [Watcher.Get] there is ErrInvalid, which says
 // what to change.
-func (w *Watcher) Key(up *v1alpha1.UpstreamSecret, now time.Time) (source.Key, error) {
-	key, err := source.Read(up, func(r source.Reference) ([]byte, error) {
+func (w *Watcher) Key(up *v1alpha1.UpstreamSecret, now time.Time) (material.Key, error) {
+	key, err := material.Read(up, func(r material.Reference) ([]byte, error) {
 		return w.part(types.NamespacedName{Namespace: up.Namespace, Name: r.Name}, r.Key)
 	}, now)
-	if p := (*source.Problem)(nil); errors.As(err, &p) {
-		return source.Key{}, fmt.Errorf("reading Secret %s/%s: key %q: %w: %w", up.Namespace, p.Name, p.Key, ErrInvalid, err)
+	if p := (*material.Problem)(nil); errors.As(err, &p) {
+		return material.Key{}, fmt.Errorf("reading Secret %s/%s: key %q: %w: %w", up.Namespace, p.Name, p.Key, ErrInvalid, err)
 	}
 	return key, err
 }
@@ -106,7 +106,7 @@ func (w *Watcher) part(name types.NamespacedName, key string) ([]byte, error) {
 func Names(versions ...*v1alpha1.UpstreamSecret) []types.NamespacedName {
 	var names []types.NamespacedName
 	for _, up := range versions {
-		for _, r := range source.References(up) {
+		for _, r := range material.References(up) {
 			name := types.NamespacedName{Namespace: up.Namespace, Name: r.Name}
 			if !slices.Contains(names, name) {
 				names = append(names, name)

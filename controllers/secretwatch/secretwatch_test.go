@@ -19,7 +19,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 	"github.com/sallyport-dev/sallyport/test/envtest"
 )
 
@@ -135,7 +135,7 @@ func await(t *testing.T, changes <-chan string, wanted func() bool, what string)
 }
 
 // ask asks for the key of an UpstreamSecret that names this Secret.
-func ask(w *Watcher, name types.NamespacedName, key string) (source.Key, error) {
+func ask(w *Watcher, name types.NamespacedName, key string) (material.Key, error) {
 	up := &v1alpha1.UpstreamSecret{ObjectMeta: metav1.ObjectMeta{Namespace: name.Namespace}}
 	up.Spec.Source.SecretRef = &v1alpha1.KeyReference{Name: name.Name, Key: key}
 	return w.Key(up, time.Now())

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/internal/compile"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 )
 
 // observation is all that a decision is made from.
@@ -45,7 +45,7 @@ func accepted(o observation) condition.Outcome {
 
 func resolved(up *v1alpha1.UpstreamSecret, o observation) condition.Outcome {
 	switch {
-	case len(source.References(up)) == 0:
+	case len(material.References(up)) == 0:
 		return condition.Pending("not looked at, since the spec is not accepted")
 	case errors.Is(o.secret, secretwatch.ErrNotFound):
 		return condition.Failed(v1alpha1.ReasonNotFound, o.secret.Error())

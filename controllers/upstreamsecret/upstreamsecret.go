@@ -20,7 +20,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 )
 
 // Reconciler writes the status of UpstreamSecrets. It runs in the leader.
@@ -95,8 +95,8 @@ func (r *Reconciler) gatherRefused(ctx context.Context, up *v1alpha1.UpstreamSec
 // gather reads the Secrets and the consumers.
 func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
 	r.Secrets.Refer(owner(client.ObjectKeyFromObject(up)), secretwatch.Names(up, o.inForce)...)
-	if len(source.References(up)) > 0 {
-		var key source.Key
+	if len(material.References(up)) > 0 {
+		var key material.Key
 		key, o.secret = r.Secrets.Key(up, r.Now())
 		o.ends = key.Ends
 	}

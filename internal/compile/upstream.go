@@ -14,8 +14,8 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 )
 
@@ -45,7 +45,7 @@ func (c Compiler) Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problem.List
 	spec := field.NewPath("spec")
 	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
-	source.Check(&p, spec, up)
+	material.Check(&p, spec, up)
 	c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.Err()
 }
@@ -70,7 +70,7 @@ func (c Compiler) endpoints(p *problem.List, path *field.Path, up *v1alpha1.Upst
 		p.Unsupported(!supported, at.Child("profile"), string(e.Profile))
 		c.Schemas.check(p, at.Child("graphql", "schemaRef"), e)
 		checkURL(p, at.Child("url"), e.URL, up.Spec.Plaintext)
-		source.CheckInjection(p, at, e)
+		material.CheckInjection(p, at, e)
 		compiled := bundle.Endpoint{
 			Name:      e.Name,
 			URL:       e.URL,

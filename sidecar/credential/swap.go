@@ -30,7 +30,7 @@ var (
 	ErrAmbiguous = errors.New("the place where the credential goes is filled twice")
 
 	errSignatureFields = fmt.Errorf("%w: X-Amz-Date, X-Amz-Content-Sha256 and X-Amz-Security-Token occur once at most, in this spelling", ErrAmbiguous)
-	errSignatureQuery  = fmt.Errorf("%w: sign in the Authorization header, not in the query, which takes no X-Amz-...", ErrAmbiguous)
+	errSignatureQuery  = fmt.Errorf("%w: sign in the Authorization header, not in the query, which has no place for it", ErrAmbiguous)
 )
 
 // Swap is the rule of one endpoint, with the credential in it. It is an
@@ -57,7 +57,7 @@ const authorization = "Authorization"
 func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	w, err := place(in)
 	switch {
-	case err != nil:
+	case err != nil: // there is no place to put anything
 	case in.AWSSigV4 != nil:
 		err = w.sign(in.AWSSigV4, s)
 	case in.ClientCertificate == nil:
@@ -119,16 +119,12 @@ func place(in bundle.Inject) (*Swap, error) {
 		found, err = append(found, w), e
 	}
 	if in.Basic != nil {
-		if strings.Contains(in.Basic.Username, ":") || check(in.Basic.Username) != nil {
-			err = errors.New("reading inject: basic.username must not be empty or hold a colon or control characters")
-		}
-		found = append(found, &Swap{header: authorization, basic: true, prefix: "Basic ", challenge: `Basic realm="sallyport"`})
+		w, e := basicPlace(in.Basic)
+		found, err = append(found, w), e
 	}
 	if in.Query != nil {
-		if in.Query.Name == "" {
-			err = errors.New("reading inject: query.name must not be empty")
-		}
-		found = append(found, &Swap{query: in.Query.Name})
+		w, e := queryPlace(in.Query)
+		found, err = append(found, w), e
 	}
 	if in.AWSSigV4 != nil {
 		found = append(found, &Swap{header: authorization, prefix: sigv4.Prefix})
@@ -159,6 +155,20 @@ func headerPlace(h *bundle.HeaderInjection) (*Swap, error) {
 		return nil, errors.New("reading inject: header.name must be a field name, and none of those that frame a message")
 	}
 	return &Swap{header: h.Name, prefix: prefix, suffix: suffix}, nil
+}
+
+func basicPlace(b *bundle.BasicInjection) (*Swap, error) {
+	if strings.Contains(b.Username, ":") || check(b.Username) != nil {
+		return nil, errors.New("reading inject: basic.username must not be empty or hold a colon or control characters")
+	}
+	return &Swap{header: authorization, basic: true, prefix: "Basic ", challenge: `Basic realm="sallyport"`}, nil
+}
+
+func queryPlace(q *bundle.QueryInjection) (*Swap, error) {
+	if q.Name == "" {
+		return nil, errors.New("reading inject: query.name must not be empty")
+	}
+	return &Swap{query: q.Name}, nil
 }
 
 // check refuses what cannot be a credential. White space around it would not

@@ -120,10 +120,18 @@ func (c *conn) serve() {
 	for c.reader.Wait() == nil && c.exchange() {
 		c.head.Release()
 		c.answer.Release()
+		c.letGo()
 		if !c.life.rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}
 	}
+}
+
+// letGo forgets the view between exchanges: a credential that is withdrawn stays
+// in no connection that is silent.
+func (c *conn) letGo() {
+	c.view = nil
+	c.masking.Start(mask.Mask{})
 }
 
 // close closes both connections. An upstream connection that is good is kept

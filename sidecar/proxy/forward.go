@@ -310,13 +310,15 @@ func (c *conn) digestBody() refusal {
 	if signer == nil {
 		return refusal{}
 	}
-	whole, ok := c.whole || c.head.Framing.Empty(), false
+	whole := c.whole || c.head.Framing.Empty()
 	if !whole && signer.Whole(c.view.target.TLS) {
 		return refusal{reason: scope.ParameterRefused, detail: "a body that is not read whole cannot be signed for this service", close: true}
 	}
-	if c.digest, ok = signer.Digest(c.head.Fields, c.body, whole); !ok {
+	digest, ok := signer.Digest(c.head.Fields, c.body, whole)
+	if !ok {
 		return refusal{reason: scope.Malformed, detail: "X-Amz-Content-Sha256 is not the digest of the body", close: true}
 	}
+	c.digest = digest
 	return refusal{}
 }
 

@@ -27,13 +27,7 @@ func (c *conn) exchange() bool {
 	c.life.admit()
 	defer c.forget()
 	if d, why = c.judgeWhole(d); !why.is() {
-		why = c.digestBody()
-	}
-	if !why.is() {
-		why = c.admit(&d)
-	}
-	if !why.is() {
-		why = c.charge(&d)
+		why = c.settleTerms(&d)
 	}
 	if why.is() {
 		return c.refuse(&d, why)
@@ -45,6 +39,18 @@ func (c *conn) exchange() bool {
 	again := c.forward(&d)
 	c.stats().Duration.Observe(time.Since(c.began))
 	return again
+}
+
+// settleTerms refuses what a scope alone does not: a body whose digest is not what
+// it is said to be, a session that is not known, a limit that is used up.
+func (c *conn) settleTerms(d *scope.Decision) refusal {
+	if why := c.digestBody(); why.is() {
+		return why
+	}
+	if why := c.admit(d); why.is() {
+		return why
+	}
+	return c.charge(d)
 }
 
 // refuseUnrecorded refuses an allowed request whose record failed; it is not

@@ -8,11 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -390,5 +392,31 @@ func TestKeysThatDoNotFit(t *testing.T) {
 		if got := a.read("GET"); got.StatusCode != 503 {
 			t.Errorf("%s: %d", name, got.StatusCode)
 		}
+	}
+}
+
+// TestKeysAreLetGo keeps nothing of keys that were withdrawn: not in connections
+// of agents that stay, and not in what was derived of them.
+func TestKeysAreLetGo(t *testing.T) {
+	f, _ := signer(t, "s3")
+	a := f.agent()
+	a.send(signedBy("GET", "/bucket/a", "s3", "\r\n"))
+	if got := a.read("GET"); got.StatusCode != 200 {
+		t.Fatal(got.body)
+	}
+	f.awaitRest()
+	held := weak.Make(f.server.listening()[0].view.Load().swap.Signer())
+	if errs := f.server.Apply(state()); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if !eventually(func() bool {
+		runtime.GC()
+		return held.Value() == nil
+	}) {
+		t.Error("the signer is still there")
+	}
+	a.send(signedBy("GET", "/bucket/a", "s3", "\r\n"))
+	if got := a.read("GET"); got.StatusCode != 403 || got.reason() != "Revoked" {
+		t.Errorf("%d %s", got.StatusCode, got.body)
 	}
 }

@@ -209,7 +209,14 @@ type world struct {
 // gives to its COMMAND, and nothing else.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, manifests, session)
+}
+
+// newWorldOf starts the services for keys with this session token.
+func newWorldOf(t *testing.T, manifests, token string) *world {
+	t.Helper()
 	w := &world{files: newService("s3"), queues: newService("sqs"), home: t.TempDir()}
+	w.files.verifier.SessionToken, w.queues.verifier.SessionToken = token, token
 	certificate, authority, err := upstream.Certificate(filesHost, queuesHost)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -126,5 +127,33 @@ func (w *world) keepsKeys(t *testing.T) {
 	}
 	if slices.ContainsFunc(w.env, func(v string) bool { return strings.Contains(v, "CANARY") }) {
 		t.Errorf("the agent has a key: %v", w.env)
+	}
+}
+
+// TestHowTo runs the lines of the guide, with its manifest.
+func TestHowTo(t *testing.T) {
+	text, err := os.ReadFile("../../docs/how-to/aws.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string) string {
+		_, rest, _ := strings.Cut(string(text), "```"+kind+"\n")
+		inside, _, _ := strings.Cut(rest, "```")
+		return inside
+	}
+	manifest := strings.NewReplacer("YOUR-ACCESS-KEY-ID", accessKeyID, "YOUR-SECRET-ACCESS-KEY", secretKey).Replace(block("yaml"))
+	w := newWorldOf(t, manifest, "")
+	lines := regexp.MustCompile("(?m)^\\| `((?:s3|sqs) [^`]+)` \\| (passes|refused) \\|$").FindAllStringSubmatch(string(text), -1)
+	if len(lines) < 10 {
+		t.Fatalf("the guide has %d lines", len(lines))
+	}
+	for _, line := range lines {
+		out := w.run(t, nil, "bash", "-c", block("sh")+line[1])
+		files, bad := w.files.news()
+		queues, worse := w.queues.news()
+		passed := len(files)+len(queues) == 1
+		if passed != (line[2] == "passes") || len(bad)+len(worse) > 0 || passed == strings.Contains(out, "https://sallyport.dev/reasons/") {
+			t.Errorf("%s: want it %s: %s, %v, %v", line[1], line[2], out, bad, worse)
+		}
 	}
 }

@@ -18,17 +18,17 @@ var reveals = map[string]struct {
 	calls int
 	why   string
 }{
-	"sidecar/credential/swap.go":        {3, "the credential is rendered once, and written into the upstream request"},
-	"sidecar/credential/sigv4/sigv4.go": {8, "keys are checked, masked in answers, and given to the signer"},
-	"internal/bundle/codec.go":          {1, "the document carries it to the sidecar"},
-	"internal/compile/source/source.go": {1, "a key of AWS holds no space"},
-	"internal/bundle/aws.go":            {1, "an access key id has to stand in a signature"},
-	"internal/bundle/certificate.go":    {2, "a certificate and its key are parsed"},
-	"internal/secret/join.go":           {2, "parts are joined, and taken apart"},
-	"controllers/secretwatch/secret.go": {1, "the manager's own keys are read from a Secret, too"},
-	"controllers/tokenkey/keys.go":      {3, "the key of the HMAC that names a secret's version, and what is named"},
-	"cmd/sallyport/ledger.go":           {1, "the same name, under a key of the process"},
-	"internal/secret/secret.go":         {2, "comparing, in constant time"},
+	"sidecar/credential/swap.go":            {3, "the credential is rendered once, and written into the upstream request"},
+	"sidecar/credential/sigv4/sigv4.go":     {8, "keys are checked, masked in answers, and given to the signer"},
+	"internal/bundle/codec.go":              {1, "the document carries it to the sidecar"},
+	"internal/compile/material/material.go": {1, "a key of AWS holds no space"},
+	"internal/bundle/aws.go":                {1, "an access key id has to stand in a signature"},
+	"internal/bundle/certificate.go":        {2, "a certificate and its key are parsed"},
+	"internal/secret/join.go":               {2, "parts are joined, and taken apart"},
+	"controllers/secretwatch/secret.go":     {1, "the manager's own keys are read from a Secret, too"},
+	"controllers/tokenkey/keys.go":          {3, "the key of the HMAC that names a secret's version, and what is named"},
+	"cmd/sallyport/ledger.go":               {1, "the same name, under a key of the process"},
+	"internal/secret/secret.go":             {2, "comparing, in constant time"},
 }
 
 // TestReveal holds down where secrets leave their Values. Whoever takes the

@@ -62,7 +62,7 @@ func Parse(raw []byte) (*Request, error) {
 func (r *Request) values(name string) []string {
 	var all []string
 	for _, f := range r.Fields {
-		if strings.EqualFold(f[0], name) {
+		if strings.ToLower(f[0]) == strings.ToLower(name) { //nolint:staticcheck // SA6005: names are ASCII, and EqualFold folds more
 			all = append(all, f[1])
 		}
 	}
@@ -95,17 +95,17 @@ func (r *Request) authorization() (*authorization, error) {
 	value, found := strings.CutPrefix(value, algorithm+" ")
 	parts := strings.Split(value, ",")
 	if !found || len(parts) != 3 {
-		return nil, errors.New("Authorization is no signature of version 4")
+		return nil, errors.New("no signature of version 4")
 	}
 	var of [3]string
 	for i, name := range []string{"Credential=", "SignedHeaders=", "Signature="} {
 		if of[i], found = strings.CutPrefix(strings.Trim(parts[i], " "), name); !found {
-			return nil, fmt.Errorf("Authorization has no %s in its place", name)
+			return nil, fmt.Errorf("no %s in its place", name)
 		}
 	}
 	scope := strings.Split(of[0], "/")
 	if len(scope) != 5 || scope[4] != "aws4_request" {
-		return nil, errors.New("Credential is no id with its scope")
+		return nil, errors.New("no id with its scope")
 	}
 	return &authorization{scope[0], scope[1], scope[2], scope[3], strings.Split(of[1], ";"), of[2]}, nil
 }
@@ -120,6 +120,20 @@ func (v *Verifier) Verify(r *Request) error {
 	if err != nil {
 		return err
 	}
+	for _, check := range [...]func() error{
+		func() error { return v.current(a, date) },
+		func() error { return v.entitled(r, a) },
+		func() error { return v.complete(r, a) },
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return v.compare(r, a, date)
+}
+
+// current wants a time near the server's, of the day that is signed for.
+func (v *Verifier) current(a *authorization, date string) error {
 	at, err := time.Parse("20060102T150405Z", date)
 	if err != nil || !strings.HasPrefix(date, a.date) || len(a.date) != 8 {
 		return fmt.Errorf("X-Amz-Date %s is no time of the scope's day %s", date, a.date)
@@ -127,12 +141,52 @@ func (v *Verifier) Verify(r *Request) error {
 	if away := v.Now().Sub(at).Abs(); away > 15*time.Minute {
 		return fmt.Errorf("RequestTimeTooSkewed: it is %s away", away)
 	}
+	return nil
+}
+
+// entitled wants the keys of the account, for this region and service.
+func (v *Verifier) entitled(r *Request, a *authorization) error {
 	if a.id != v.AccessKeyID || a.region != v.Region || a.service != v.Service {
 		return fmt.Errorf("the scope is %s/%s/%s", a.id, a.region, a.service)
 	}
-	if err := v.complete(r, a); err != nil {
-		return err
+	var want []string
+	if v.SessionToken != "" {
+		want = []string{v.SessionToken}
 	}
+	if !slices.Equal(r.values("X-Amz-Security-Token"), want) {
+		return errors.New("InvalidToken")
+	}
+	return nil
+}
+
+// unsigned are fields that may change on the way, and need not be signed.
+var unsigned = []string{"authorization", "user-agent", "connection", "content-length", "transfer-encoding"}
+
+// complete wants all signed that could mean something to a service.
+func (v *Verifier) complete(r *Request, a *authorization) error {
+	if !slices.IsSorted(a.signed) || !slices.Contains(a.signed, "host") {
+		return errors.New("the signed headers are not sorted, or do not have host")
+	}
+	if v.Loose {
+		return nil
+	}
+	for _, f := range r.Fields {
+		name := strings.ToLower(f[0])
+		if !slices.Contains(unsigned, name) && !slices.Contains(a.signed, name) {
+			return fmt.Errorf("%s is not signed", f[0])
+		}
+	}
+	for _, word := range pairs(r.Target) {
+		name, _, _ := strings.Cut(strings.ToLower(word), "=")
+		if strings.HasPrefix(name, "x-amz-") || name == "awsaccesskeyid" {
+			return errors.New("InvalidArgument: only one auth mechanism allowed")
+		}
+	}
+	return nil
+}
+
+// compare makes the signature, and compares.
+func (v *Verifier) compare(r *Request, a *authorization, date string) error {
 	digest, err := v.digest(r)
 	if err != nil {
 		return err
@@ -142,40 +196,10 @@ func (v *Verifier) Verify(r *Request) error {
 		return err
 	}
 	sum := sha256.Sum256([]byte(canonical))
-	text := strings.Join([]string{algorithm, date, strings.Join([]string{a.date, a.region, a.service, "aws4_request"}, "/"), hex.EncodeToString(sum[:])}, "\n")
+	scope := strings.Join([]string{a.date, a.region, a.service, "aws4_request"}, "/")
+	text := strings.Join([]string{algorithm, date, scope, hex.EncodeToString(sum[:])}, "\n")
 	if want := hex.EncodeToString(mac(v.key(a), text)); a.signature != want {
 		return fmt.Errorf("SignatureDoesNotMatch: it is %s, want %s of\n%s", a.signature, want, canonical)
-	}
-	return nil
-}
-
-// complete wants all signed that could mean something to a service.
-func (v *Verifier) complete(r *Request, a *authorization) error {
-	if !slices.IsSorted(a.signed) || !slices.Contains(a.signed, "host") {
-		return errors.New("the signed headers are not sorted, or do not have host")
-	}
-	token := r.values("X-Amz-Security-Token")
-	switch {
-	case v.SessionToken == "" && len(token) > 0, v.SessionToken != "" && (len(token) != 1 || token[0] != v.SessionToken):
-		return errors.New("InvalidToken")
-	case v.Loose:
-		return nil
-	}
-	for _, f := range r.Fields {
-		name := strings.ToLower(f[0])
-		switch name {
-		case "authorization", "user-agent", "connection", "content-length", "transfer-encoding":
-			continue
-		}
-		if !slices.Contains(a.signed, name) {
-			return fmt.Errorf("%s is not signed", f[0])
-		}
-	}
-	for _, word := range strings.FieldsFunc(query(r.Target), func(c rune) bool { return c == '&' }) {
-		name, _, _ := strings.Cut(strings.ToLower(word), "=")
-		if strings.HasPrefix(name, "x-amz-") || name == "awsaccesskeyid" {
-			return errors.New("InvalidArgument: only one auth mechanism allowed")
-		}
 	}
 	return nil
 }
@@ -219,7 +243,7 @@ func (v *Verifier) canonical(r *Request, a *authorization, digest string) (strin
 		// The path as it was sent, encoded once more.
 		path = encode(path, true)
 	}
-	pairs, err := canonicalQuery(query(r.Target))
+	query, err := canonicalQuery(pairs(r.Target))
 	if err != nil {
 		return "", err
 	}
@@ -234,19 +258,20 @@ func (v *Verifier) canonical(r *Request, a *authorization, digest string) (strin
 		}
 		headers.WriteString(name + ":" + strings.Join(values, ",") + "\n")
 	}
-	return strings.Join([]string{r.Method, path, pairs, headers.String(), strings.Join(a.signed, ";"), digest}, "\n"), nil
+	return strings.Join([]string{r.Method, path, query, headers.String(), strings.Join(a.signed, ";"), digest}, "\n"), nil
 }
 
-func query(target string) string {
+// pairs are those of the query of a target, as they are written.
+func pairs(target string) []string {
 	_, query, _ := strings.Cut(target, "?")
-	return query
+	return strings.FieldsFunc(query, func(c rune) bool { return c == '&' })
 }
 
 // canonicalQuery decodes each name and value, encodes them once, and sorts them.
-func canonicalQuery(query string) (string, error) {
+func canonicalQuery(words []string) (string, error) {
 	type pair struct{ name, value string }
-	var pairs []pair
-	for _, word := range strings.FieldsFunc(query, func(c rune) bool { return c == '&' }) {
+	var all []pair
+	for _, word := range words {
 		name, value, _ := strings.Cut(word, "=")
 		plainName, err := decode(name)
 		if err != nil {
@@ -256,16 +281,16 @@ func canonicalQuery(query string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		pairs = append(pairs, pair{encode(plainName, false), encode(plainValue, false)})
+		all = append(all, pair{encode(plainName, false), encode(plainValue, false)})
 	}
-	slices.SortFunc(pairs, func(a, b pair) int {
+	slices.SortFunc(all, func(a, b pair) int {
 		return 2*strings.Compare(a.name, b.name) + strings.Compare(a.value, b.value)
 	})
-	var words []string
-	for _, p := range pairs {
-		words = append(words, p.name+"="+p.value)
+	var sorted []string
+	for _, p := range all {
+		sorted = append(sorted, p.name+"="+p.value)
 	}
-	return strings.Join(words, "&"), nil
+	return strings.Join(sorted, "&"), nil
 }
 
 // oneSpace has one space for each run of them.
@@ -278,9 +303,13 @@ func oneSpace(s string) string {
 
 // encode is UriEncode of the documentation.
 func encode(s string, slash bool) string {
+	stay := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+	if slash {
+		stay += "/"
+	}
 	var b strings.Builder
 	for _, c := range []byte(s) {
-		if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 || c == '/' && slash {
+		if strings.IndexByte(stay, c) >= 0 {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)

@@ -23,16 +23,25 @@ func Token(parameters string) (token string, ok bool) {
 
 // read wants the parameters that clients send, in the order in which they do.
 func read(parameters string) (c claim, ok bool) {
-	credential, rest, _ := strings.Cut(parameters, ",")
-	headers, signature, _ := strings.Cut(rest, ",")
-	credential, isCredential := strings.CutPrefix(credential, "Credential=")
-	headers, isHeaders := strings.CutPrefix(strings.TrimLeft(headers, " "), "SignedHeaders=")
-	signature, isSignature := strings.CutPrefix(strings.TrimLeft(signature, " "), "Signature=")
-	parts := strings.Split(credential, "/")
-	if !isCredential || !isHeaders || !isSignature || !isDigest(signature) || !isList(headers) || len(parts) != 5 {
+	words := strings.Split(parameters, ",")
+	if len(words) != 3 {
 		return claim{}, false
 	}
-	if parts[0] == "" || !isDay(parts[1]) || !isLabel(parts[2]) || !isLabel(parts[3]) || parts[4] != "aws4_request" {
+	for i, name := range [...]string{"Credential=", "SignedHeaders=", "Signature="} {
+		if words[i], ok = strings.CutPrefix(strings.TrimLeft(words[i], " "), name); !ok {
+			return claim{}, false
+		}
+	}
+	if !isList(words[1]) || !isDigest(words[2]) {
+		return claim{}, false
+	}
+	return readScope(words[0])
+}
+
+// readScope takes a credential apart: token, day, region, service.
+func readScope(credential string) (c claim, ok bool) {
+	parts := strings.Split(credential, "/")
+	if len(parts) != 5 || parts[0] == "" || !isDay(parts[1]) || !isLabel(parts[2]) || !isLabel(parts[3]) || parts[4] != "aws4_request" {
 		return claim{}, false
 	}
 	return claim{parts[0], parts[2], parts[3]}, true

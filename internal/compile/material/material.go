@@ -1,7 +1,7 @@
-// Package source reads the key of an upstream from where an UpstreamSecret says
+// Package material reads the key of an upstream from where an UpstreamSecret says
 // that it is. Where the Secrets lie, and who may read them, is its caller's
 // affair.
-package source
+package material
 
 import (
 	"bytes"

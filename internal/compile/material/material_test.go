@@ -1,4 +1,4 @@
-package source_test
+package material_test
 
 import (
 	"crypto/ecdsa"
@@ -15,7 +15,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
-	"github.com/sallyport-dev/sallyport/internal/compile/source"
+	"github.com/sallyport-dev/sallyport/internal/compile/material"
 )
 
 func TestLine(t *testing.T) {
@@ -33,7 +33,7 @@ func TestLine(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := source.Line([]byte(test.data))
+			got, err := material.Line([]byte(test.data))
 			if got.Reveal() != test.want || (err == nil) != (test.want != "") {
 				t.Errorf("%s: %q, %v", test.why, got.Reveal(), err)
 			}
@@ -72,10 +72,10 @@ var (
 )
 
 // read reads the key of a source from texts by the name of their Secret.
-func read(s v1alpha1.Source, texts map[string]string, now time.Time) (source.Key, error) {
+func read(s v1alpha1.Source, texts map[string]string, now time.Time) (material.Key, error) {
 	up := &v1alpha1.UpstreamSecret{}
 	up.Spec.Source = s
-	return source.Read(up, func(r source.Reference) ([]byte, error) {
+	return material.Read(up, func(r material.Reference) ([]byte, error) {
 		text, found := texts[r.Name]
 		if !found {
 			return nil, errMissing
@@ -138,7 +138,7 @@ func TestReadRefuses(t *testing.T) {
 		"too long":       {"no chain is", certified, map[string]string{"chain": chain + strings.Repeat("\n", 64<<10), "key": key}, noon, "clientCertificate.certRef", "64 KiB"},
 	} {
 		got, err := read(test.from, test.texts, test.at)
-		p := (*source.Problem)(nil)
+		p := (*material.Problem)(nil)
 		if err == nil || !got.Value.IsZero() || errors.As(err, &p) != (test.field != "") || p != nil && p.Field != test.field {
 			t.Errorf("%s: %v, want it to blame %q: %s", name, err, test.field, test.why)
 		} else if !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "CANARY") {
@@ -158,14 +158,14 @@ func TestReferences(t *testing.T) {
 		up := &v1alpha1.UpstreamSecret{}
 		up.Spec.Source = s
 		var got []string
-		for _, r := range source.References(up) {
+		for _, r := range material.References(up) {
 			got = append(got, r.Field+":"+r.Name)
 		}
 		if fmt.Sprint(got) != want {
 			t.Errorf("got %v, want %s", got, want)
 		}
 	}
-	if got := source.References(nil); got != nil {
+	if got := material.References(nil); got != nil {
 		t.Errorf("a nil UpstreamSecret names %v", got)
 	}
 }
