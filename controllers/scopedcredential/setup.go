@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
@@ -23,14 +25,15 @@ import (
 const indexCredentials = "credentials"
 
 // SetupWithManager registers the reconciler. namespace is the manager's. It
-// needs the index that [upstreamsecret.SetupWithManager] adds.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) error {
+// needs the indexes that [upstreamsecret.SetupWithManager] adds.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, schemata *schemas.Watcher) error {
 	c := mgr.GetClient()
 	r := &Reconciler{
 		Client:  c,
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
 		Events:  mgr.GetEventRecorder("sallyport"),
+		Schemas: schemata,
 		Now:     time.Now,
 	}
 	err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, indexCredentials, func(o client.Object) []string {
@@ -52,6 +55,11 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) e
 		})).
 		WatchesMetadata(record.Metadata(), record.Requests(record.ScopedCredential)).
 		WatchesMetadata(record.Metadata(), handler.EnqueueRequestsFromMapFunc(r.consumersOfRecord)).
+		WatchesRawSource(upstreamsecret.Schemas(c, schemata, func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], up *v1alpha1.UpstreamSecret) {
+			for _, request := range r.using(ctx, client.ObjectKeyFromObject(up)) {
+				queue.Add(request)
+			}
+		})).
 		Complete(reconcile.AsReconciler(c, r))
 }
 

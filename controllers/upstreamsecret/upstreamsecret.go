@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
@@ -25,6 +26,7 @@ import (
 type Reconciler struct {
 	Client  client.Client
 	Secrets *secretwatch.Watcher
+	Schemas *schemas.Watcher
 	Keys    *tokenkey.Ring
 	Records *record.Writer
 	InForce *record.Store
@@ -38,14 +40,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 		return ctrl.Result{}, nil // the broker has withdrawn it already
 	}
 	before := up.DeepCopy()
-	var o observation
-	if err := compile.Upstream(up); errors.As(err, &o.refused) {
-		if err := r.gatherRefused(ctx, up, &o); err != nil {
-			return ctrl.Result{}, err
-		}
-	} else if err != nil {
-		return ctrl.Result{}, fmt.Errorf("compiling: %w", err)
-	} else if err := r.accept(ctx, up, &o); err != nil {
+	o, err := r.judge(ctx, up)
+	if errors.Is(err, schemas.ErrPending) {
+		return ctrl.Result{}, nil // its watch has us look again
+	}
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if err := r.gather(ctx, up, &o); err != nil {
@@ -57,6 +56,44 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 		condition.Announce(r.Events, up, before.Status.Conditions, up.Status.Conditions)
 	}
 	return ctrl.Result{}, err
+}
+
+// judge compiles up, and records it or reads what stays in force.
+func (r *Reconciler) judge(ctx context.Context, up *v1alpha1.UpstreamSecret) (o observation, err error) {
+	r.Schemas.Refer(pending(client.ObjectKeyFromObject(up)), schemas.Names(up)...)
+	err = r.compile(up)
+	switch {
+	case errors.As(err, &o.refused):
+		err = r.gatherRefused(ctx, up, &o)
+	case err != nil:
+		err = fmt.Errorf("compiling: %w", err)
+	default:
+		err = r.accept(ctx, up, &o)
+	}
+	return o, err
+}
+
+// compile judges up with the schemas that it names.
+func (r *Reconciler) compile(up *v1alpha1.UpstreamSecret) error {
+	c, _, err := r.Schemas.For(up)
+	if err != nil {
+		return err
+	}
+	return c.Upstream(up)
+}
+
+// follow has the Secrets and the schemas watched that up and what is in force
+// of it name.
+func (r *Reconciler) follow(up, inForce *v1alpha1.UpstreamSecret) {
+	var names []types.NamespacedName
+	for _, version := range []*v1alpha1.UpstreamSecret{up, inForce} {
+		if name, ok := secretOf(version); ok {
+			names = append(names, name)
+		}
+	}
+	who := owner(client.ObjectKeyFromObject(up))
+	r.Secrets.Refer(who, names...)
+	r.Schemas.Refer(who, schemas.Names(up, inForce)...)
 }
 
 // accept records up, which compiles.
@@ -74,22 +111,23 @@ func (r *Reconciler) gatherRefused(ctx context.Context, up *v1alpha1.UpstreamSec
 	if errors.Is(err, record.ErrNone) || errors.Is(err, record.ErrInvalid) {
 		o.inForce, err = nil, nil
 	}
-	// What another release accepted may be more than this one enforces.
-	if err == nil && o.inForce != nil && compile.Upstream(o.inForce) != nil {
+	if err != nil || o.inForce == nil {
+		return err
+	}
+	// What another release accepted may be more than this one enforces, and a
+	// schema may have gone.
+	r.follow(up, o.inForce)
+	if err := r.compile(o.inForce); errors.Is(err, schemas.ErrPending) {
+		return err
+	} else if err != nil {
 		o.inForce = nil
 	}
-	return err
+	return nil
 }
 
 // gather reads the Secrets and the consumers.
 func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
-	var names []types.NamespacedName
-	for _, version := range []*v1alpha1.UpstreamSecret{up, o.inForce} {
-		if name, ok := secretOf(version); ok {
-			names = append(names, name)
-		}
-	}
-	r.Secrets.Refer(owner(client.ObjectKeyFromObject(up)), names...)
+	r.follow(up, o.inForce)
 	if name, ok := secretOf(up); ok {
 		_, o.secret = r.Secrets.Key(name, up.Spec.Source.SecretRef.Key)
 	}
@@ -140,3 +178,7 @@ func secretOf(up *v1alpha1.UpstreamSecret) (types.NamespacedName, bool) {
 }
 
 func owner(name types.NamespacedName) string { return "upstreamsecret/" + name.String() }
+
+// pending is who refers to the schemas of the newest version, which may not be
+// in force.
+func pending(name types.NamespacedName) string { return "newest " + owner(name) }
