@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/podwebhook"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/scopedcredential"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
@@ -146,12 +147,11 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	secrets := secretwatch.New(clients.CoreV1(), secretwatch.Grant{
-		Role: readerRole, Account: types.NamespacedName{Namespace: o.namespace, Name: account},
-	})
+	grant := secretwatch.Grant{Role: readerRole, Account: types.NamespacedName{Namespace: o.namespace, Name: account}}
+	secrets, schemata := secretwatch.New(clients.CoreV1(), grant), schemas.New(clients.CoreV1(), grant)
 	keys := tokenkey.NewRing(secrets, o.namespace)
 	leaf := authority.NewLeaf(secrets, o.namespace, "sallyport-broker."+o.namespace+".svc")
-	b, err := newBroker(ctx, mgr, o, clients, secrets, keys, leaf)
+	b, err := newBroker(ctx, mgr, o, clients, secrets, schemata, keys, leaf)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 		}
 	})
 	for _, r := range []manager.Runnable{
-		secrets, b,
+		secrets, schemata, b,
 		&tokenkey.Keeper{Secrets: clients.CoreV1(), Namespace: o.namespace},
 		&authority.Keeper{Client: clients, Namespace: o.namespace, WebhookNames: []string{podwebhook.ServerName}},
 		&record.Sweeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace},
@@ -173,17 +173,17 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 			return fmt.Errorf("adding %T: %w", r, err)
 		}
 	}
-	if err := upstreamsecret.SetupWithManager(ctx, mgr, o.namespace, secrets, keys); err != nil {
+	if err := upstreamsecret.SetupWithManager(ctx, mgr, o.namespace, secrets, schemata, keys); err != nil {
 		return err
 	}
-	if err := scopedcredential.SetupWithManager(ctx, mgr, o.namespace); err != nil {
+	if err := scopedcredential.SetupWithManager(ctx, mgr, o.namespace, schemata); err != nil {
 		return err
 	}
 	return addChecks(mgr, leaf)
 }
 
 func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, clients kubernetes.Interface,
-	secrets *secretwatch.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
+	secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
 	own, err := os.ReadFile(tokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading our own token, which names the issuer of all: %w", err)
@@ -202,6 +202,7 @@ func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, cl
 		APIReader: mgr.GetAPIReader(),
 		Records:   &record.Store{Meta: mgr.GetClient(), Bodies: mgr.GetAPIReader(), Namespace: o.namespace},
 		Secrets:   secrets,
+		Schemas:   schemata,
 		Keys:      keys,
 		Reviewer:  identity.New(clients.AuthenticationV1().TokenReviews(), issuer, time.Now),
 		Issuer:    "sallyport:" + string(system.UID),

@@ -151,27 +151,34 @@ func (a *act) unguarded(ctx context.Context, environ []string) error {
 // by the standard input, as a Secret among the manifests. git is told the
 // address of GitHub itself.
 func (a *act) guarded(ctx context.Context, environ []string) error {
+	o, err := a.options(a.demo.scope)
+	if err != nil {
+		return err
+	}
+	o.command, o.stdout, o.stderr = a.command(), a.printed, a.complained
+	return o.run(ctx, append(environ, "GITHUB_SERVER_URL=https://github.com"))
+}
+
+// options are those of a `sallyport run` with a scope, in front of the upstream.
+func (a *act) options(scope string) (*runOptions, error) {
 	key, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Secret",
 		"metadata":   map[string]string{"name": "github-token", "namespace": "sallyport-secrets"},
 		"stringData": map[string]string{"token": a.demo.key},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	manifests := strings.Join([]string{string(key), story.Upstream, a.demo.scope}, "\n---\n")
-	var connectTo []string
-	for _, host := range hosts {
-		connectTo = append(connectTo, host+":443="+a.address)
-	}
+	manifests := strings.Join([]string{string(key), story.Upstream, scope}, "\n---\n")
 	o := &runOptions{
 		client: clientBaseURL,
 		files:  []string{"-"}, stdin: strings.NewReader(manifests),
 		auditFile: a.file("audit.jsonl"), upstreamCA: a.authority,
-		connectTo: connectTo,
-		command:   a.command(), stdout: a.printed, stderr: a.complained,
 	}
-	return o.run(ctx, append(environ, "GITHUB_SERVER_URL=https://github.com"))
+	for _, host := range hosts {
+		o.connectTo = append(o.connectTo, host+":443="+a.address)
+	}
+	return o, nil
 }
 
 // story gathers what was seen of the act.

@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/denied"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/inject"
@@ -51,6 +52,7 @@ type Options struct {
 	APIReader client.Reader
 	Records   Records
 	Secrets   *secretwatch.Watcher
+	Schemas   *schemas.Watcher
 	Keys      *tokenkey.Ring
 	Reviewer  *identity.Reviewer
 	// Issuer of scoped tokens: "sallyport:" and the UID of kube-system.
@@ -77,6 +79,7 @@ type Broker struct {
 	apiReader   client.Reader
 	records     Records
 	secrets     *secretwatch.Watcher
+	schemas     *schemas.Watcher
 	keys        *tokenkey.Ring
 	reviewer    *identity.Reviewer
 	issuer      string
@@ -111,7 +114,7 @@ func New(o Options) (*Broker, error) {
 		o.Clock = clock.RealClock{}
 	}
 	b := &Broker{
-		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
+		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, schemas: o.Schemas, keys: o.Keys,
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),
@@ -131,7 +134,7 @@ func (o *Options) check() error {
 		given bool
 	}{
 		{"Client", o.Client != nil}, {"APIReader", o.APIReader != nil}, {"Records", o.Records != nil},
-		{"Secrets", o.Secrets != nil}, {"Keys", o.Keys != nil}, {"Reviewer", o.Reviewer != nil},
+		{"Secrets", o.Secrets != nil}, {"Schemas", o.Schemas != nil}, {"Keys", o.Keys != nil}, {"Reviewer", o.Reviewer != nil},
 		{"Issuer", o.Issuer != ""}, {"Roots", o.Roots != nil}, {"Trust", o.Trust != nil}, {"Events", o.Events != nil}, {"Certificate", o.Certificate != nil},
 	} {
 		if !required.given {

@@ -25,8 +25,9 @@ const (
 	kindUpstream
 	kindRecord // by name alone
 	kindSecret
-	kindRoots // without a name
-	kindOffer // of the credential of that name: not an object, but what was judged of some
+	kindSchema // the ConfigMap that holds it
+	kindRoots  // without a name
+	kindOffer  // of the credential of that name: not an object, but what was judged of some
 )
 
 // key is an object that a judgement depends on, present or not.
@@ -141,6 +142,7 @@ func (b *Broker) Watch(ctx context.Context, informers cache.Informers) error {
 		}
 	}
 	b.secrets.Subscribe(func(name types.NamespacedName) { b.index.changed(key{kindSecret, name}) })
+	b.schemas.Subscribe(func(name types.NamespacedName) { b.index.changed(key{kindSchema, name}) })
 	return nil
 }
 
@@ -155,7 +157,7 @@ func (b *Broker) handler(kind kind) toolscache.ResourceEventHandler {
 	}
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) {
-			// Its Secret is watched before the first pod asks.
+			// Its Secret and schemas are watched before the first pod asks.
 			if up, ok := object.(*v1alpha1.UpstreamSecret); ok {
 				b.refer(up)
 			}
@@ -173,6 +175,7 @@ func (b *Broker) handler(kind kind) toolscache.ResourceEventHandler {
 			switch o := object.(type) {
 			case *v1alpha1.UpstreamSecret:
 				b.secrets.Refer(owner(o.Namespace, o.Name))
+				b.schemas.Refer(owner(o.Namespace, o.Name))
 			case *corev1.Pod:
 				b.conditions.forget(o.UID)
 			}

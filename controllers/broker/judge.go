@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
@@ -93,7 +94,14 @@ func (b *Broker) fill(ctx context.Context, d *dependencies, name types.Namespace
 	if up, err = b.inForce(ctx, up, o.live.Namespace); err != nil {
 		return err
 	}
-	o.document, err = b.documents.compile(o.accepted, up)
+	for _, name := range schemas.Names(up) {
+		d.on(kindSchema, name)
+	}
+	compiler, versions, err := b.schemas.For(up)
+	if err != nil {
+		return err // pending: whatever was served before goes on
+	}
+	o.document, err = b.documents.compile(compiler, versions, o.accepted, up)
 	if err != nil {
 		return withdraw(scope.NotReady, "its accepted scope does not fit UpstreamSecret %s/%s any more: see its condition %s", up.Namespace, up.Name, v1alpha1.ConditionAccepted)
 	}
@@ -178,10 +186,12 @@ func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bun
 	return nil
 }
 
-// refer has the Secrets of an UpstreamSecret watched, those of both versions:
-// the accepted one is used, the newest one may be next.
+// refer has the Secrets and schemas of an UpstreamSecret watched, those of both
+// versions: the accepted one is used, the newest one may be next.
 func (b *Broker) refer(versions ...*v1alpha1.UpstreamSecret) {
-	b.secrets.Refer(owner(versions[0].Namespace, versions[0].Name), secretwatch.Names(versions...)...)
+	who := owner(versions[0].Namespace, versions[0].Name)
+	b.secrets.Refer(who, secretwatch.Names(versions...)...)
+	b.schemas.Refer(who, schemas.Names(versions...)...)
 }
 
 func owner(namespace, name string) string { return "broker/" + namespace + "/" + name }

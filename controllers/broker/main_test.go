@@ -33,6 +33,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/inject"
@@ -250,10 +251,11 @@ func (w *world) newBroker(edit ...func(*Broker)) {
 		w.t.Fatal(err)
 	}
 	secrets := secretwatch.New(clients.CoreV1(), secretwatch.Grant{Role: "r", Account: types.NamespacedName{Namespace: system, Name: "m"}})
+	schemata := schemas.New(clients.CoreV1(), secretwatch.Grant{Role: "r", Account: types.NamespacedName{Namespace: system, Name: "m"}})
 	w.broker, err = New(Options{
 		Client: cached, APIReader: admin,
 		Records: &record.Store{Meta: cached, Bodies: admin, Namespace: system},
-		Secrets: secrets, Keys: tokenkey.NewRing(secrets, system),
+		Secrets: secrets, Schemas: schemata, Keys: tokenkey.NewRing(secrets, system),
 		Reviewer: identity.New(clients.AuthenticationV1().TokenReviews(), w.issuer(), time.Now),
 		Issuer:   "sallyport:test", Roots: func() string { return roots },
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &leaf, nil },
@@ -272,6 +274,7 @@ func (w *world) newBroker(edit ...func(*Broker)) {
 	}
 	go func() { _ = w.cache.Start(w.ctx) }()
 	go func() { _ = secrets.Start(w.ctx) }()
+	go func() { _ = schemata.Start(w.ctx) }()
 	if !w.cache.WaitForCacheSync(w.ctx) {
 		w.t.Fatal("caches do not sync")
 	}

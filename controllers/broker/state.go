@@ -133,6 +133,7 @@ type documents struct {
 type documentKey struct {
 	credential, upstream           types.UID
 	generation, upstreamGeneration int64
+	schemas                        string // versions of those that the upstream names
 }
 
 // document is compiled once, by whoever asks first.
@@ -145,11 +146,12 @@ type document struct {
 // maxDocuments bounds what is remembered.
 const maxDocuments = 4096
 
-// compile returns the document of sc and up. It is shared: only its own fields
-// may be set, nothing that they point to.
-func (d *documents) compile(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
-	one := d.of(documentKey{sc.UID, up.UID, sc.Generation, up.Generation})
-	one.once.Do(func() { one.credential, one.err = compile.Credential(sc, up) })
+// compile returns the document that c makes of sc and up; schemas tells the
+// versions apart of those that c has. It is shared: only its own fields may be
+// set, nothing that they point to.
+func (d *documents) compile(c compile.Compiler, schemas string, sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) (bundle.Credential, error) {
+	one := d.of(documentKey{sc.UID, up.UID, sc.Generation, up.Generation, schemas})
+	one.once.Do(func() { one.credential, one.err = c.Credential(sc, up) })
 	return one.credential, one.err
 }
 

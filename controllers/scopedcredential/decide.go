@@ -21,6 +21,7 @@ import (
 type observation struct {
 	upstream           *v1alpha1.UpstreamSecret // in force; nil: missing, or not shared with us
 	upstreamConditions []metav1.Condition
+	compiler           compile.Compiler           // with the schemas that upstream names
 	previous           *v1alpha1.ScopedCredential // accepted before; nil: none
 	pods               []corev1.Pod               // those that ask
 
@@ -32,10 +33,10 @@ type observation struct {
 // judge compiles sc, and where it is refused what was accepted before: that may
 // not fit its UpstreamSecret any more.
 func judge(sc *v1alpha1.ScopedCredential, o *observation) {
-	doc, err := compile.Credential(sc, o.upstream)
+	doc, err := o.compiler.Credential(sc, o.upstream)
 	if err != nil && o.previous != nil {
 		o.refused = err
-		doc, err = compile.Credential(o.previous, o.upstream)
+		doc, err = o.compiler.Credential(o.previous, o.upstream)
 	} else {
 		o.refused = err
 	}

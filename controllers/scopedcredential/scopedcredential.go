@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 )
@@ -26,6 +27,7 @@ type Reconciler struct {
 	Client  client.Client
 	Records *record.Writer
 	InForce *record.Store
+	Schemas *schemas.Watcher
 	Events  events.EventRecorder
 	Now     func() time.Time
 }
@@ -40,6 +42,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, sc *v1alpha1.ScopedCredentia
 	}
 	before := sc.DeepCopy()
 	o, err := r.gather(ctx, sc)
+	if errors.Is(err, schemas.ErrPending) {
+		return ctrl.Result{}, nil // its watch has us look again
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -113,5 +118,9 @@ func (r *Reconciler) upstream(ctx context.Context, sc *v1alpha1.ScopedCredential
 		return fmt.Errorf("reading upstream: %w", err)
 	}
 	o.upstream, o.upstreamConditions = accepted, live.Status.Conditions
+	// The reconciler of UpstreamSecrets has them watched.
+	if o.compiler, _, err = r.Schemas.For(accepted); err != nil {
+		return fmt.Errorf("reading upstream: %w", err)
+	}
 	return nil
 }

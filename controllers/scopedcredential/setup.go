@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/upstreamsecret"
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
@@ -25,14 +26,15 @@ import (
 const indexCredentials = "credentials"
 
 // SetupWithManager registers the reconciler. namespace is the manager's. It
-// needs the index that [upstreamsecret.SetupWithManager] adds.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) error {
+// needs the indexes that [upstreamsecret.SetupWithManager] adds.
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, schemata *schemas.Watcher) error {
 	c := mgr.GetClient()
 	r := &Reconciler{
 		Client:  c,
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
 		Events:  mgr.GetEventRecorder("sallyport"),
+		Schemas: schemata,
 		Now:     time.Now,
 	}
 	err := mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, indexCredentials, func(o client.Object) []string {
@@ -52,6 +54,11 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) e
 		Watches(&corev1.Pod{}, pods()).
 		WatchesMetadata(record.Metadata(), record.Requests(record.ScopedCredential)).
 		WatchesMetadata(record.Metadata(), handler.EnqueueRequestsFromMapFunc(r.consumersOfRecord)).
+		WatchesRawSource(upstreamsecret.Schemas(c, schemata, func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], up *v1alpha1.UpstreamSecret) {
+			for _, request := range r.using(ctx, client.ObjectKeyFromObject(up)) {
+				queue.Add(request)
+			}
+		})).
 		Complete(reconcile.AsReconciler(c, r))
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
-	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/whole"
 )
@@ -25,15 +24,15 @@ func widened(sc *v1alpha1.ScopedCredential, o *observation) string {
 	if o.refused != nil || o.previous == nil || o.previous.Generation == sc.Generation {
 		return ""
 	}
-	return wider(o.previous, o.upstream, o.inForce)
+	return wider(o, o.inForce)
 }
 
 // wider says what doc allows that the generation accepted before did not: one
 // request for each of a few grants. It is empty where there is nothing, and
 // where the one before fits its UpstreamSecret no more, so that nothing was
 // served by it.
-func wider(before *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret, doc *bundle.Credential) string {
-	was, err := compile.Credential(before, up)
+func wider(o *observation, doc *bundle.Credential) string {
+	was, err := o.compiler.Credential(o.previous, o.upstream)
 	if err != nil {
 		return ""
 	}

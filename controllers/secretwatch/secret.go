@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/follow"
 	"github.com/sallyport-dev/sallyport/internal/compile/material"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -41,8 +42,8 @@ func (s Secret) Bytes(key string) ([]byte, bool) {
 	return []byte(v.Reveal()), ok
 }
 
-func read(s *corev1.Secret) *Secret {
-	out := &Secret{UID: s.UID, ResourceVersion: s.ResourceVersion, data: make(map[string]secret.Value, len(s.Data))}
+func read(s *corev1.Secret) Secret {
+	out := Secret{UID: s.UID, ResourceVersion: s.ResourceVersion, data: make(map[string]secret.Value, len(s.Data))}
 	for name, value := range s.Data {
 		out.data[name] = secret.New(string(value))
 	}
@@ -50,10 +51,7 @@ func read(s *corev1.Secret) *Secret {
 }
 
 // equal tells whether a and b say the same, whatever their versions are.
-func equal(a, b *Secret) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
+func equal(a, b Secret) bool {
 	return a.UID == b.UID && maps.EqualFunc(a.data, b.data, secret.Value.Equal)
 }
 
@@ -61,18 +59,16 @@ func equal(a, b *Secret) bool {
 // error is ErrNotFound, ErrNotPermitted or ErrPending; no error holds anything
 // of a Secret.
 func (w *Watcher) Get(name types.NamespacedName) (Secret, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e := w.entries[name]
-	switch {
-	case e == nil || e.state == pending:
-		return Secret{}, fmt.Errorf("reading Secret %s: %w", name, ErrPending)
-	case e.state == forbidden:
-		return Secret{}, fmt.Errorf("reading Secret %s: %w: %s", name, ErrNotPermitted, w.remedy(name.Namespace))
-	case e.secret == nil:
+	found, state := w.Find(name)
+	switch state {
+	case follow.Known:
+		return found, nil
+	case follow.Forbidden:
+		return Secret{}, fmt.Errorf("reading Secret %s: %w: %s", name, ErrNotPermitted, w.grant.Remedy("Secrets", name.Namespace))
+	case follow.Missing:
 		return Secret{}, fmt.Errorf("reading Secret %s: %w: create it", name, ErrNotFound)
 	}
-	return *e.secret, nil
+	return Secret{}, fmt.Errorf("reading Secret %s: %w", name, ErrPending)
 }
 
 // Key returns the key of up at now, as [material.Read] reads it from the Secrets
@@ -116,8 +112,9 @@ func Names(versions ...*v1alpha1.UpstreamSecret) []types.NamespacedName {
 	return names
 }
 
-// remedy is what a platform engineer does about a missing permission.
-func (w *Watcher) remedy(namespace string) string {
-	return fmt.Sprintf("let the manager read Secrets of this namespace: kubectl create rolebinding %s --namespace=%s --clusterrole=%s --serviceaccount=%s",
-		w.grant.Role, namespace, w.grant.Role, w.grant.Account.Namespace+":"+w.grant.Account.Name)
+// Remedy is what a platform engineer does where objects of a namespace may not
+// be read.
+func (g Grant) Remedy(objects, namespace string) string {
+	return fmt.Sprintf("let the manager read %s of this namespace: kubectl create rolebinding %s --namespace=%s --clusterrole=%s --serviceaccount=%s",
+		objects, g.Role, namespace, g.Role, g.Account.Namespace+":"+g.Account.Name)
 }

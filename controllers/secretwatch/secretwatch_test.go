@@ -172,9 +172,7 @@ func TestFollowsOneSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, changes, func() bool { _, err := w.Get(name); return errors.Is(err, ErrNotFound) }, "deleted")
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if got := len(w.entries); got != 1 {
+	if got := w.Followed(); got != 1 {
 		t.Errorf("%d Secrets are held, want the one referred to", got)
 	}
 }
@@ -278,7 +276,7 @@ func TestSeveralSecrets(t *testing.T) {
 func TestNothingIsPrinted(t *testing.T) {
 	s := read(&corev1.Secret{Data: map[string][]byte{"token": []byte("canary-value")}})
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		if printed := fmt.Sprintf(verb, s) + fmt.Sprintf(verb, *s); strings.Contains(printed, "canary") || strings.Contains(printed, "63616e617279") {
+		if printed := fmt.Sprintf(verb, s) + fmt.Sprintf(verb, &s); strings.Contains(printed, "canary") || strings.Contains(printed, "63616e617279") {
 			t.Errorf("%s prints it: %s", verb, printed)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 )
@@ -25,7 +26,10 @@ const (
 	// IndexUpstream finds ScopedCredentials by namespace/name of the
 	// UpstreamSecret that they name.
 	IndexUpstream = "upstream"
-	indexSecret   = "secret"
+	// IndexSchema finds UpstreamSecrets by namespace/name of the ConfigMaps that
+	// hold their schemas.
+	IndexSchema = "schema"
+	indexSecret = "secret"
 )
 
 // Upstream is the UpstreamSecret that sc names.
@@ -39,10 +43,10 @@ func Upstream(sc *v1alpha1.ScopedCredential) types.NamespacedName {
 
 // SetupWithManager registers the reconciler, and IndexUpstream for the one of
 // ScopedCredentials. namespace is the manager's.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, keys *tokenkey.Ring) error {
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring) error {
 	c := mgr.GetClient()
 	r := &Reconciler{
-		Client: c, Secrets: secrets, Keys: keys,
+		Client: c, Secrets: secrets, Schemas: schemata, Keys: keys,
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
 		Events:  mgr.GetEventRecorder("sallyport"), Now: time.Now,
@@ -62,6 +66,9 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, s
 		})).
 		WatchesMetadata(record.Metadata(), record.Requests(record.UpstreamSecret)).
 		WatchesRawSource(r.changes()).
+		WatchesRawSource(Schemas(c, schemata, func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], up *v1alpha1.UpstreamSecret) {
+			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(up)})
+		})).
 		Complete(r.forgetting(reconcile.AsReconciler(c, r)))
 }
 
@@ -84,14 +91,45 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}); err != nil {
 		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
 	}
+	if err := indexer.IndexField(ctx, &v1alpha1.UpstreamSecret{}, IndexSchema, func(o client.Object) []string {
+		var names []string
+		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
+			for _, name := range schemas.Names(up) {
+				names = append(names, name.String())
+			}
+		}
+		return names
+	}); err != nil {
+		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
+	}
 	return nil
 }
 
-// forgetting ends the watch of the Secret of an UpstreamSecret that is gone.
+// Schemas is the source of changes of schemas: add is called with each
+// UpstreamSecret that names one that has changed.
+func Schemas(c client.Client, w *schemas.Watcher, add func(workqueue.TypedRateLimitingInterface[reconcile.Request], *v1alpha1.UpstreamSecret)) source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		cancel := w.Subscribe(func(name types.NamespacedName) {
+			var list v1alpha1.UpstreamSecretList
+			if err := c.List(ctx, &list, client.MatchingFields{IndexSchema: name.String()}); err != nil {
+				return // the cache has stopped, and so have we
+			}
+			for i := range list.Items {
+				add(queue, &list.Items[i])
+			}
+		})
+		context.AfterFunc(ctx, cancel)
+		return nil
+	})
+}
+
+// forgetting ends the watches for an UpstreamSecret that is gone.
 func (r *Reconciler) forgetting(next reconcile.Reconciler) reconcile.Reconciler {
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		if err := r.Client.Get(ctx, req.NamespacedName, &v1alpha1.UpstreamSecret{}); apierrors.IsNotFound(err) {
 			r.Secrets.Refer(owner(req.NamespacedName))
+			r.Schemas.Refer(owner(req.NamespacedName))
+			r.Schemas.Refer(pending(req.NamespacedName))
 			return reconcile.Result{}, nil
 		}
 		return next.Reconcile(ctx, req)

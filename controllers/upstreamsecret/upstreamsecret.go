@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
@@ -27,6 +28,7 @@ import (
 type Reconciler struct {
 	Client  client.Client
 	Secrets *secretwatch.Watcher
+	Schemas *schemas.Watcher
 	Keys    *tokenkey.Ring
 	Records *record.Writer
 	InForce *record.Store
@@ -41,14 +43,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 		return ctrl.Result{}, nil // the broker has withdrawn it already
 	}
 	before := up.DeepCopy()
-	var o observation
-	if err := compile.Upstream(up); errors.As(err, &o.refused) {
-		if err := r.gatherRefused(ctx, up, &o); err != nil {
-			return ctrl.Result{}, err
-		}
-	} else if err != nil {
-		return ctrl.Result{}, fmt.Errorf("compiling: %w", err)
-	} else if err := r.accept(ctx, up, &o); err != nil {
+	o, err := r.judge(ctx, up)
+	if errors.Is(err, schemas.ErrPending) {
+		return ctrl.Result{}, nil // its watch has us look again
+	}
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if err := r.gather(ctx, up, &o); err != nil {
@@ -70,6 +69,38 @@ func (r *Reconciler) untilEnd(o observation) time.Duration {
 	return max(o.ends.Sub(r.Now()), time.Second)
 }
 
+// judge compiles up, and records it or reads what stays in force.
+func (r *Reconciler) judge(ctx context.Context, up *v1alpha1.UpstreamSecret) (o observation, err error) {
+	r.Schemas.Refer(pending(client.ObjectKeyFromObject(up)), schemas.Names(up)...)
+	err = r.compile(up)
+	switch {
+	case errors.As(err, &o.refused):
+		err = r.gatherRefused(ctx, up, &o)
+	case err != nil:
+		err = fmt.Errorf("compiling: %w", err)
+	default:
+		err = r.accept(ctx, up, &o)
+	}
+	return o, err
+}
+
+// compile judges up with the schemas that it names.
+func (r *Reconciler) compile(up *v1alpha1.UpstreamSecret) error {
+	c, _, err := r.Schemas.For(up)
+	if err != nil {
+		return err
+	}
+	return c.Upstream(up)
+}
+
+// follow has the Secrets and the schemas watched that up and what is in force
+// of it name.
+func (r *Reconciler) follow(up, inForce *v1alpha1.UpstreamSecret) {
+	who := owner(client.ObjectKeyFromObject(up))
+	r.Secrets.Refer(who, secretwatch.Names(up, inForce)...)
+	r.Schemas.Refer(who, schemas.Names(up, inForce)...)
+}
+
 // accept records up, which compiles.
 func (r *Reconciler) accept(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
 	if _, err := r.Records.Accept(ctx, record.UpstreamSecret, up, &up.Spec); err != nil {
@@ -85,16 +116,23 @@ func (r *Reconciler) gatherRefused(ctx context.Context, up *v1alpha1.UpstreamSec
 	if errors.Is(err, record.ErrNone) || errors.Is(err, record.ErrInvalid) {
 		o.inForce, err = nil, nil
 	}
-	// What another release accepted may be more than this one enforces.
-	if err == nil && o.inForce != nil && compile.Upstream(o.inForce) != nil {
+	if err != nil || o.inForce == nil {
+		return err
+	}
+	// What another release accepted may be more than this one enforces, and a
+	// schema may have gone.
+	r.follow(up, o.inForce)
+	if err := r.compile(o.inForce); errors.Is(err, schemas.ErrPending) {
+		return err
+	} else if err != nil {
 		o.inForce = nil
 	}
-	return err
+	return nil
 }
 
 // gather reads the Secrets and the consumers.
 func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
-	r.Secrets.Refer(owner(client.ObjectKeyFromObject(up)), secretwatch.Names(up, o.inForce)...)
+	r.follow(up, o.inForce)
 	if len(material.References(up)) > 0 {
 		var key material.Key
 		key, o.secret = r.Secrets.Key(up, r.Now())
@@ -138,3 +176,7 @@ func (r *Reconciler) version(o *observation) error {
 }
 
 func owner(name types.NamespacedName) string { return "upstreamsecret/" + name.String() }
+
+// pending is who refers to the schemas of the newest version, which may not be
+// in force.
+func pending(name types.NamespacedName) string { return "newest " + owner(name) }

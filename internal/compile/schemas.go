@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"errors"
+
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -18,12 +20,18 @@ type Schemas map[v1alpha1.KeyReference]Schema
 type Schema struct {
 	schema *sdl.Schema
 	err    error
+	reason string // of err
 }
 
 // ReadSchema reads a schema.
 func ReadSchema(text string) Schema {
 	schema, err := sdl.Parse(text)
-	return Schema{schema, err}
+	return Schema{schema, err, v1alpha1.ReasonInvalid}
+}
+
+// RefusedSchema is one that there may be, and that cannot be read for a reason.
+func RefusedSchema(reason, remedy string) Schema {
+	return Schema{err: errors.New(remedy), reason: reason}
 }
 
 // A Compiler compiles with what objects refer to beside each other. The zero
@@ -74,7 +82,7 @@ func (s Schemas) check(p *problem.List, path *field.Path, e *v1alpha1.Endpoint) 
 		return
 	}
 	if read.err != nil {
-		p.Invalid(path, ref.Name+"/"+ref.Key, read.err.Error())
+		p.Add(read.reason, path, ref.Name+"/"+ref.Key, read.err.Error())
 	}
 }
 

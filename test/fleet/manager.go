@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -31,6 +32,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/broker"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/scopedcredential"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
@@ -84,23 +86,26 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	secrets := secretwatch.New(clients.CoreV1(), secretwatch.Grant{Role: "r", Account: types.NamespacedName{Namespace: Namespace, Name: "m"}})
+	grant := secretwatch.Grant{Role: "r", Account: types.NamespacedName{Namespace: Namespace, Name: "m"}}
+	secrets, schemata := secretwatch.New(clients.CoreV1(), grant), schemas.New(clients.CoreV1(), grant)
 	keys := tokenkey.NewRing(secrets, Namespace)
 	leaf := authority.NewLeaf(secrets, Namespace, brokerName)
-	b, err := m.broker(ctx, mgr, clients, secrets, keys, leaf)
+	b, err := m.broker(ctx, mgr, clients, secrets, schemata, keys, leaf)
 	if err != nil {
 		return err
 	}
 	if m.Leads {
-		if err := upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, keys); err != nil {
+		if err := upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys); err != nil {
 			return err
 		}
-		if err := scopedcredential.SetupWithManager(ctx, mgr, Namespace); err != nil {
+		if err := scopedcredential.SetupWithManager(ctx, mgr, Namespace, schemata); err != nil {
 			return err
 		}
 	}
-	if err := mgr.Add(secrets); err != nil {
-		return fmt.Errorf("adding the watcher: %w", err)
+	for _, watcher := range []manager.Runnable{secrets, schemata} {
+		if err := mgr.Add(watcher); err != nil {
+			return fmt.Errorf("adding a watcher: %w", err)
+		}
 	}
 	if err := mgr.Add(serving{b, m.Listener}); err != nil {
 		return fmt.Errorf("adding the broker: %w", err)
@@ -118,7 +123,7 @@ type serving struct {
 func (s serving) Start(ctx context.Context) error { return s.Serve(ctx, s.listener) }
 
 func (m *Manager) broker(ctx context.Context, mgr ctrl.Manager, clients kubernetes.Interface,
-	secrets *secretwatch.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
+	secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
 	issuer, err := issuer(ctx, clients)
 	if err != nil {
 		return nil, err
@@ -126,7 +131,7 @@ func (m *Manager) broker(ctx context.Context, mgr ctrl.Manager, clients kubernet
 	b, err := broker.New(broker.Options{
 		Client: mgr.GetClient(), APIReader: mgr.GetAPIReader(),
 		Records: &record.Store{Meta: mgr.GetClient(), Bodies: mgr.GetAPIReader(), Namespace: Namespace},
-		Secrets: secrets, Keys: keys,
+		Secrets: secrets, Schemas: schemata, Keys: keys,
 		Reviewer: identity.New(clients.AuthenticationV1().TokenReviews(), issuer, time.Now),
 		Issuer:   "sallyport:fleet", Roots: leaf.Roots,
 		Trust: func() (inject.Trust, error) {
