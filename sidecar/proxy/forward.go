@@ -22,6 +22,9 @@ var errLost = errors.New("the agent is gone")
 // forward brings an allowed request to the upstream and its answer back. It
 // tells whether another request may follow.
 func (c *conn) forward(d *scope.Decision) bool {
+	if c.speaksMCP() {
+		c.life.stream() // a client that has left has cancelled its request, or resumes the answer
+	}
 	up, err := c.upstream()
 	if err == nil && c.head.ExpectContinue && c.writer.Continue() != nil {
 		err = errLost

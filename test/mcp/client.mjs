@@ -19,7 +19,7 @@ async function connect({ revision }) {
   client = new Client({ name: "tssdk", version: "1" }, { capabilities: { sampling: {}, elicitation: {}, roots: {} } });
   client.setRequestHandler(types.CreateMessageRequestSchema, (request) => {
     tellEvent(request);
-    return { role: "assistant", model: "none", content: { type: "text", text: "sampled" } };
+    return { role: "user", model: "none", content: { type: "text", text: "sampled" } };
   });
   client.setRequestHandler(types.ElicitRequestSchema, (request) => {
     tellEvent(request);

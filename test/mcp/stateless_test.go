@@ -46,6 +46,11 @@ func TestStateless(t *testing.T) {
 	eventually(t, "for progress", func() bool { return c.told("notifications/progress") > 0 })
 	c.must(t, step{Do: "unsubscribe", URI: "test://watched-resource"})
 
+	null := func(e entry) bool { return strings.Contains(e.body, `"arguments":null`) }
+	if !slices.ContainsFunc(f.seen(), null) {
+		t.Error("null for arguments has not come as it was sent")
+	}
+
 	before := len(f.seen())
 	for _, test := range []struct {
 		step step

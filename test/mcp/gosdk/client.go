@@ -86,9 +86,9 @@ func (c *client) connect(ctx context.Context, s *step) (any, error) {
 // options answer what the server asks, and tell of it.
 func (c *client) options() *mcp.ClientOptions {
 	return &mcp.ClientOptions{
-		CreateMessageHandler: func(_ context.Context, r *mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) {
+		CreateMessageHandler: func(_ context.Context, r *mcp.CreateMessageRequest) (*mcp.CreateMessageResult, error) { //nolint:staticcheck // servers of earlier revisions use it
 			c.event("sampling/createMessage", r.Params)
-			return &mcp.CreateMessageResult{Role: "assistant", Model: "none", Content: &mcp.TextContent{Text: "sampled"}}, nil
+			return &mcp.CreateMessageResult{Role: "user", Model: "none", Content: &mcp.TextContent{Text: "sampled"}}, nil //nolint:staticcheck // servers of earlier revisions use it
 		},
 		ElicitationHandler: func(_ context.Context, r *mcp.ElicitRequest) (*mcp.ElicitResult, error) {
 			c.event("elicitation/create", r.Params)
@@ -100,7 +100,7 @@ func (c *client) options() *mcp.ClientOptions {
 		ResourceUpdatedHandler: func(_ context.Context, r *mcp.ResourceUpdatedNotificationRequest) {
 			c.event("notifications/resources/updated", r.Params)
 		},
-		LoggingMessageHandler: func(_ context.Context, r *mcp.LoggingMessageRequest) {
+		LoggingMessageHandler: func(_ context.Context, r *mcp.LoggingMessageRequest) { //nolint:staticcheck // servers of earlier revisions use it
 			c.event("notifications/message", r.Params)
 		},
 		ProgressNotificationHandler: func(_ context.Context, r *mcp.ProgressNotificationClientRequest) {

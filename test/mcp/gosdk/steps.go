@@ -54,7 +54,7 @@ var steps = map[string]func(context.Context, *mcp.ClientSession, *step) (any, er
 		})
 	},
 	"level": func(ctx context.Context, s *mcp.ClientSession, is *step) (any, error) {
-		return nil, s.SetLoggingLevel(ctx, &mcp.SetLoggingLevelParams{Level: mcp.LoggingLevel(is.Name)})
+		return nil, s.SetLoggingLevel(ctx, &mcp.SetLoggingLevelParams{Level: mcp.LoggingLevel(is.Name)}) //nolint:staticcheck // servers of earlier revisions use it
 	},
 	"close": func(_ context.Context, s *mcp.ClientSession, _ *step) (any, error) { return nil, s.Close() },
 }
