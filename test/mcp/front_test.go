@@ -7,11 +7,13 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -32,7 +34,8 @@ type front struct {
 	log  []entry
 	open map[int]*exchange // those under way
 
-	draining sync.WaitGroup // answers that were broken off
+	answers map[*exchange]bool // that the server has not ended
+	ended   sync.Cond          // one of them has
 }
 
 // exchange is a request under way.
@@ -51,7 +54,8 @@ type underWay struct{}
 // as key in the query.
 func newFront(t testing.TB, server string) *front {
 	t.Helper()
-	f := &front{open: map[int]*exchange{}}
+	f := &front{open: map[int]*exchange{}, answers: map[*exchange]bool{}}
+	f.ended.L = &f.mu
 	certificate, pem, err := upstream.Certificate("mcp.example")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +93,7 @@ func (f *front) handler(to *url.URL) http.Handler {
 			return
 		}
 		if r.Header.Get("Last-Event-Id") != "" {
-			f.draining.Wait() // then there is something to go on with
+			f.awaitBroken() // then there is something to go on with
 		}
 		r, leave := f.enter(r)
 		defer leave()
@@ -138,9 +142,11 @@ func (e *exchange) left() {
 // and nothing that comes.
 func (f *front) breakable(e *exchange, body io.ReadCloser) io.ReadCloser {
 	from, to := io.Pipe()
-	f.draining.Add(1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[e] = true
 	go func() {
-		defer f.draining.Done()
+		defer f.end(e)
 		defer e.cancel()
 		defer body.Close()
 		_, err := io.Copy(to, body)
@@ -151,6 +157,22 @@ func (f *front) breakable(e *exchange, body io.ReadCloser) io.ReadCloser {
 	}()
 	context.AfterFunc(e.broken, func() { _ = from.CloseWithError(errBroken) })
 	return from
+}
+
+func (f *front) end(e *exchange) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.answers, e)
+	f.ended.Broadcast()
+}
+
+// awaitBroken waits until the server has ended what was broken off.
+func (f *front) awaitBroken() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for slices.ContainsFunc(slices.Collect(maps.Keys(f.answers)), func(e *exchange) bool { return e.broken.Err() != nil }) {
+		f.ended.Wait()
+	}
 }
 
 // breakOff breaks off the answers to messages.
