@@ -81,19 +81,33 @@ func (x *Exchange) Admit(sessions *Sessions, path string) (a Admission, detail s
 
 // admitTo judges the request by the session that it is of.
 func (x *Exchange) admitTo() (a Admission, detail string) {
-	named := x.header.Session != ""
+	wrong := x.wrongRevision()
 	switch {
-	case x.message.IsHandshake() && x.post:
-	case named && x.session.Revision() == "":
-		return Refused, "the session has agreed on no revision of the protocol: initialize another"
-	case named && x.header.Version == "" && !mcp.MayBeUnnamed(x.session.Revision()):
-		return Refused, "name the revision that the session has agreed on in " + mcp.VersionHeader
+	case x.post && x.message.IsHandshake():
+	case wrong != "":
+		return Refused, wrong
 	case x.post && !x.asked():
 		return Refused, "the server has not asked for this, or was answered already"
 	case x.header.Event != "" && !x.session.Passed(x.header.Event):
 		return Refused, "no stream of this session has come as far as " + mcp.EventHeader + " says: open a new one"
 	}
 	return Admitted, ""
+}
+
+// wrongRevision returns why what the session has agreed on does not go with
+// the revision that the request names; empty: it does. One that it names is
+// granted, and it is judged by that: it need not be the same.
+func (x *Exchange) wrongRevision() string {
+	agreed := x.session.Revision()
+	switch {
+	case x.header.Session == "":
+		return ""
+	case agreed == "":
+		return "the session has agreed on no revision of the protocol: initialize another"
+	case x.header.Version == "" && !mcp.MayBeUnnamed(agreed):
+		return "name the revision that the session has agreed on in " + mcp.VersionHeader
+	}
+	return ""
 }
 
 // asked reports whether a message is one that may come unasked, or answers what

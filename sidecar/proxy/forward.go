@@ -27,6 +27,9 @@ func (c *conn) forward(d *scope.Decision) bool {
 	if c.call != nil {
 		return c.forwardCall(d)
 	}
+	if c.speaksMCP() {
+		c.life.stream() // a client that has left has cancelled its request, or resumes the answer
+	}
 	up, err := c.upstream()
 	if err == nil && c.head.ExpectContinue && c.writer.Continue() != nil {
 		err = errLost

@@ -44,7 +44,7 @@ type life struct {
 	until time.Time
 	since time.Time // idle, or reading a request
 
-	streaming bool        // events are passed on, of which there may be none for long
+	streaming bool        // the upstream may be silent for long
 	gone      func() bool // tells whether the agent has closed its side
 
 	admitted bool  // the exchange counts against the limit of concurrent ones

@@ -179,6 +179,26 @@ func TestMCPRefusals(t *testing.T) {
 	}
 }
 
+// A refused revision is named, beside those that are granted.
+func TestMCPRevisions(t *testing.T) {
+	f := newFixture(t, server, withMCP)
+	const supported = `"supported":["2025-11-25","2026-07-28"]`
+	for asked, want := range map[string]string{
+		tell(strings.Replace(initialize, "2025-11-25", "2024-11-05", 1)):               `"requested":"2024-11-05",` + supported,
+		tell(findCall, "MCP-Protocol-Version: v\"9"):                                   `"requested":"v\"9",` + supported,
+		tell(strings.Replace(initialize, "2025-11-25", strings.Repeat("9", 1<<10), 1)): `"requested":"",` + supported,
+		tell(strings.Replace(findCall, "find", "drop", 1), v25):                        `"requestId"`,
+	} {
+		got := f.agent().asked("POST", asked)
+		if got.StatusCode != 200 || !strings.Contains(got.body, want) || strings.Contains(want, "supported") != strings.Contains(got.body, "supported") {
+			t.Errorf("want %s: got %d %s", want, got.StatusCode, got.body)
+		}
+	}
+	if f.upstream.bytes() != "" {
+		t.Error("the upstream has seen one of them")
+	}
+}
+
 // What goes upstream is made of the message.
 func TestMCPMirrors(t *testing.T) {
 	f := newFixture(t, server, withMCP)

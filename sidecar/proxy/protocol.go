@@ -246,6 +246,9 @@ func (c *conn) appendError(dst []byte, reason scope.Reason, a *telling) []byte {
 	dst = append(dst, `,"requestId":`...)
 	dst = audit.AppendString(dst, c.id[:])
 	if code == rpc.CodeRevision || code == rpc.CodeParams && c.mcp.IsHandshake() {
+		m, h := c.mcp.Message()
+		dst = append(dst, `,"requested":`...)
+		dst = audit.AppendString(dst, rpc.Requested(m, h))
 		dst = append(dst, `,"supported":[`...)
 		for i, name := range granted {
 			if i > 0 {

@@ -310,14 +310,8 @@ func (c *conn) broken(err error) bool {
 // is gone.
 func (c *conn) blame(err error) refusal {
 	ended := c.life.why()
-	switch ended {
-	case alive, timeIsUp:
-	case left:
-		return refusal{}
-	case stopped:
-		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
-	default:
-		return refusal{reason: ended, close: true}
+	if ended != alive && ended != timeIsUp {
+		return ofEnd(ended)
 	}
 	bad, unreachable, answered := (*bodyError)(nil), (*dial.Error)(nil), (*http1.Error)(nil)
 	switch {
@@ -337,6 +331,17 @@ func (c *conn) blame(err error) refusal {
 		return refusal{}
 	}
 	return refusal{reason: scope.UpstreamUnreachable}
+}
+
+// ofEnd is the refusal of an exchange that was ended from outside.
+func ofEnd(why scope.Reason) refusal {
+	switch why {
+	case left:
+		return refusal{} // there is nobody to tell
+	case stopped:
+		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
+	}
+	return refusal{reason: why, close: true}
 }
 
 // ofUnreadable is the refusal of an answer that was not understood.

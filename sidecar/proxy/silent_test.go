@@ -72,7 +72,9 @@ func TestSilentStreams(t *testing.T) {
 			if !eventually(func() bool { return inFlight() < 3 }) || inFlight() != 2 {
 				t.Fatalf("%d answers are under way", inFlight())
 			}
-			<-up.over // the upstream hears of it
+			if !eventually(func() bool { return len(up.over) == 1 }) {
+				t.Fatal("the upstream has not heard of it")
+			}
 			up.more <- true
 			up.more <- true
 			for _, body := range []io.Reader{stays, whole} {
@@ -84,5 +86,35 @@ func TestSilentStreams(t *testing.T) {
 				t.Error("it is told as a failure that somebody has left")
 			}
 		})
+	}
+}
+
+// An agent that leaves before an MCP server has said anything is not waited
+// for, and the server hears of it.
+func TestMCPAgentLeaves(t *testing.T) {
+	asked, over := make(chan bool, 1), make(chan bool, 1)
+	f := newFixture(t, func(_ net.Conn, r *bufio.Reader) error {
+		req, err := http.ReadRequest(r)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, req.Body)
+		asked <- true
+		_, _ = r.ReadByte() // nothing is sent behind the request
+		over <- true
+		return errors.Join(err, io.EOF)
+	}, withMCP)
+	a := f.agent()
+	a.send(tell(findCall, v25))
+	<-asked
+	_ = a.Close()
+	if !eventually(func() bool { return len(over) == 1 }) {
+		t.Fatal("the upstream has not heard of it")
+	}
+	if !eventually(func() bool { return f.server.holders[theName].inFlight.Load() == 0 }) {
+		t.Error("its place is not free")
+	}
+	if strings.Contains(f.records.String(), `"outcome"`) {
+		t.Error("it is told as a failure that somebody has left")
 	}
 }

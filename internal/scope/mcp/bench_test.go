@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
+	"github.com/sallyport-dev/sallyport/test/cpu"
 )
 
 // BenchmarkCall judges a call as the proxy does: the text is read, and held to
@@ -17,11 +18,11 @@ func BenchmarkCall(b *testing.B) {
 		"Mcp-Method: tools/call", "Mcp-Name: search_docs")
 	text := []byte(call("," + meta))
 	b.ReportAllocs()
-	for b.Loop() {
+	cpu.Loop(b, func() {
 		r := body.Read(body.Content{Data: text, Whole: true}, headers)
 		if why := of.Judge(&h, r); why.Reason != body.Passes {
 			b.Fatal(why)
 		}
 		r.Release()
-	}
+	})
 }

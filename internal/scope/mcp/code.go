@@ -19,18 +19,45 @@ func Code(m *Message, h *Header, granted []string) int {
 		return CodeInvalid
 	}
 	era, detail := speaks(m, h, granted)
-	is := methods[m.Method]
 	switch {
-	case detail != "" && m.Method == initialize:
-		return CodeParams
-	case detail != "" && h.asksForOther(granted):
-		return CodeRevision
-	case detail != "" || h.disagrees(m, era) != "":
-		return CodeHeaderMismatch
-	case m.Kind != Response && !is.takes(m, era):
+	case detail != "":
+		return codeOfRevision(m, h, granted)
+	case m.Kind != Response && !methods[m.Method].takes(m, era):
 		return CodeMethod
+	case h.disagrees(m, era) != "":
+		return CodeHeaderMismatch
 	}
 	return CodeParams
+}
+
+// codeOfRevision is the code for a message whose revision is not granted, or
+// not said as it has to be.
+func codeOfRevision(m *Message, h *Header, granted []string) int {
+	other := h.asksForOther(granted)
+	switch {
+	case m.Method == initialize && h.Stateless() && !other:
+		return CodeMethod // which this revision does not have
+	case m.Method == initialize:
+		return CodeParams
+	case other:
+		return CodeRevision
+	case h.Stateless() && m.revision() == "":
+		return CodeParams
+	}
+	return CodeHeaderMismatch
+}
+
+// Requested returns the revision that a message asks for, nothing where it is
+// too long for one.
+func Requested(m *Message, h *Header) string {
+	name := h.Version
+	if m.Method == initialize {
+		name = m.proposal()
+	}
+	if len(name) > longestID {
+		return ""
+	}
+	return name
 }
 
 // asksForOther reports whether the headers name a revision that is none of the

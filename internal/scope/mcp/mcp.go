@@ -159,18 +159,18 @@ func (j *Judge) refuses(m *Message, h *Header, b *body.Reading) string {
 		return m.wrong
 	}
 	era, detail := speaks(m, h, j.revisions)
-	if detail == "" {
-		detail = h.disagrees(m, era)
-	}
 	if detail != "" {
+		return detail
+	}
+	is := methods[m.Method]
+	if m.Kind != Response && !is.takes(m, era) {
+		return "no grant can allow this method: call tools, read resources and get prompts"
+	}
+	if detail := h.disagrees(m, era); detail != "" {
 		return detail
 	}
 	if m.Kind == Response {
 		return "" // to a request of the server's, of which others know
-	}
-	is := methods[m.Method]
-	if !is.takes(m, era) {
-		return "no grant can allow this method: call tools, read resources and get prompts"
 	}
 	if detail := is.members(m, era); detail != "" {
 		return detail

@@ -267,19 +267,27 @@ func TestCodes(t *testing.T) {
 		text    string
 		want    int
 	}{
-		"revision":  {[]string{"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: server/discover"}, `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{` + meta + `}}`, CodeRevision},
-		"handshake": {nil, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}`, CodeParams},
-		"headers":   {[]string{"MCP-Protocol-Version: 2025-11-25", "Mcp-Method: ping"}, call(""), CodeHeaderMismatch},
-		"method":    {[]string{"MCP-Protocol-Version: 2025-11-25"}, `{"jsonrpc":"2.0","id":1,"method":"completion/complete"}`, CodeMethod},
-		"tool":      {[]string{"MCP-Protocol-Version: 2025-11-25"}, call(""), CodeParams},
-		"no rpc":    {[]string{"MCP-Protocol-Version: 2025-11-25"}, `{"jsonrpc":"1.0","id":1,"method":"ping"}`, CodeInvalid},
+		"revision":   {[]string{"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: server/discover"}, `{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{` + meta + `}}`, CodeRevision},
+		"handshake":  {nil, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18"}}`, CodeParams},
+		"headers":    {[]string{"MCP-Protocol-Version: 2025-11-25", "Mcp-Method: ping"}, call(""), CodeHeaderMismatch},
+		"no meta":    {[]string{"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: tools/list"}, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`, CodeParams},
+		"two":        {[]string{"MCP-Protocol-Version: 2025-11-25", "Mcp-Method: tools/list"}, `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{` + meta + `}}`, CodeHeaderMismatch},
+		"removed":    {[]string{"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: resources/subscribe"}, `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"file:///docs/a",` + meta + `}}`, CodeMethod},
+		"initialize": {[]string{"MCP-Protocol-Version: 2026-07-28", "Mcp-Method: initialize"}, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2026-07-28"}}`, CodeMethod},
+		"method":     {[]string{"MCP-Protocol-Version: 2025-11-25"}, `{"jsonrpc":"2.0","id":1,"method":"completion/complete"}`, CodeMethod},
+		"tool":       {[]string{"MCP-Protocol-Version: 2025-11-25"}, call(""), CodeParams},
+		"no rpc":     {[]string{"MCP-Protocol-Version: 2025-11-25"}, `{"jsonrpc":"1.0","id":1,"method":"ping"}`, CodeInvalid},
 	}
 	for name, test := range tests {
 		var m Message
 		var h Header
 		m.Read(parsed(t, test.text).Root())
 		h.Read(fields(test.headers...))
-		if got := Code(&m, &h, []string{"2025-11-25"}); got != test.want {
+		granted := []string{"2025-11-25"}
+		if name != "revision" {
+			granted = append(granted, "2026-07-28")
+		}
+		if got := Code(&m, &h, granted); got != test.want {
 			t.Errorf("%s: got %d, want %d", name, got, test.want)
 		}
 	}
