@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
-// A Credential is the same for all pods that hold it, but for token and lease.
-// An Encoded is what is the same, encoded once for all of them. The secret is
-// not in it. It is never changed.
+// Encoded is a [Credential] that was encoded once for all pods that hold it: it
+// is the same for them, but for token and lease. The secret is not in it. It is
+// never changed, and safe for concurrent use.
 type Encoded struct {
 	// the text before the token, from there to the lease, and from there to the
 	// secret.
