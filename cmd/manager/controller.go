@@ -124,7 +124,7 @@ func runController(ctx context.Context, o controllerOptions) error {
 func cached(namespace string) cache.Options {
 	injected := labels.SelectorFromSet(labels.Set{inject.LabelInjected: "true"})
 	return cache.Options{ByObject: map[client.Object]cache.ByObject{
-		&corev1.Pod{}: {Label: injected},
+		&corev1.Pod{}: {Label: injected, Transform: cache.TransformStripManagedFields()}, // they are the most of it
 		record.Metadata(): {
 			Label:      mustSelect(record.LabelKind),
 			Namespaces: map[string]cache.Config{namespace: {}},

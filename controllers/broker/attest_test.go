@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,7 +111,11 @@ func TestAttest(t *testing.T) {
 			pod, id := injectedPod(t), attestID
 			tc.change(pod, &id)
 			b, _ := attestingBroker(t, injectedPod(t))
+			shared := pod.DeepCopy() // with the cache: see [Broker.pod]
 			names, flaw, err := b.attest(pod, id)
+			if diff := cmp.Diff(shared, pod); diff != "" {
+				t.Errorf("the pod was changed (-before +after):\n%s", diff)
+			}
 			switch {
 			case err != nil:
 				t.Fatal(err)

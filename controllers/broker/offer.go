@@ -76,7 +76,7 @@ func sameTerms(a, b *v1alpha1.ScopedCredential) bool {
 
 func sameError(a, b error) bool {
 	if a == nil || b == nil {
-		return a == b
+		return a == nil && b == nil
 	}
 	var w, v *withdrawn
 	if errors.As(a, &w) != errors.As(b, &v) {

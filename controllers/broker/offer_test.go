@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
@@ -303,4 +305,26 @@ func TestPushesComeFirst(t *testing.T) {
 			t.Errorf("a stream has news %v, and the broker says otherwise", dirty)
 		}
 	}
+}
+
+// TestNewTokenKeysAreSent rotates the keys while nothing else happens: sidecars
+// must know a key before a token is signed with it elsewhere.
+func TestNewTokenKeysAreSent(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("a", "agent", nil, "notes")
+	s := w.connect(pod)
+	s.awaitServed("notes")
+	before := s.await("a state", func(st *bundle.State) bool { return st != nil })
+	shown := w.awaitCondition(pod, corev1.ConditionTrue, ReasonEnforced)
+	poll(t, "the stream has looked at its pod, which shows that", func() bool {
+		cached := &corev1.Pod{}
+		err := w.broker.client.Get(w.ctx, client.ObjectKeyFromObject(pod), cached)
+		return err == nil && slices.Contains(cached.Status.Conditions, shown) && !w.broker.owes()
+	})
+	day := time.Now().Add(25 * time.Hour)
+	keeper := &tokenkey.Keeper{Secrets: clients.CoreV1(), Namespace: system, Now: func() time.Time { return day }}
+	if _, err := keeper.Keep(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.await("the next key", func(st *bundle.State) bool { return st.TokenKeys[0].ID != before.TokenKeys[0].ID })
 }

@@ -181,6 +181,7 @@ func (s *stream) next() time.Time {
 func (s *stream) refresh(ctx context.Context, send sender, now time.Time) error {
 	d := s.b.index.dependencies(s)
 	d.on(kindRoots, types.NamespacedName{})
+	d.on(kindSecret, s.b.keys.Secret())
 	err := s.judge(ctx, d, now)
 	d.done()
 	s.judged = now

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -134,5 +135,32 @@ func TestNewsOfPodsAreCollected(t *testing.T) {
 	}
 	if want := map[string]int{"agents/notes": 2, "agents/web": 2}; !cmp.Equal(counts, want) {
 		t.Errorf("looked at again: %v, want %v", counts, want)
+	}
+}
+
+// priorities notes how requests are added to a queue that has them.
+type priorities struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+	added []priorityqueue.AddOpts
+}
+
+func (p *priorities) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	for range requests {
+		p.added = append(p.added, o)
+	}
+}
+
+// TestEditsComeBeforeCounts: where the queue has priorities, what pods show of
+// one credential waits for the edits of others.
+func TestEditsComeBeforeCounts(t *testing.T) {
+	q := &priorities{}
+	pods().Update(t.Context(), event.UpdateEvent{ObjectOld: asks("a"), ObjectNew: asks("a")}, q)
+	if len(q.added) == 0 {
+		t.Fatal("nothing is looked at again")
+	}
+	for _, o := range q.added {
+		if o.After != podsSettle || o.Priority == nil || *o.Priority >= 0 {
+			t.Errorf("added with %+v", o)
+		}
 	}
 }

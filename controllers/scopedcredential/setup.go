@@ -10,6 +10,8 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -49,6 +51,7 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, s
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("scopedcredential").
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		For(&v1alpha1.ScopedCredential{}).
 		Watches(&v1alpha1.UpstreamSecret{}, handler.EnqueueRequestsFromMapFunc(r.consumers)).
 		Watches(&corev1.Pod{}, pods()).
@@ -62,6 +65,10 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, s
 		Complete(reconcile.AsReconciler(c, r))
 }
 
+// atOnce is how many credentials are judged at once: none waits for the API
+// server to store the status of another one.
+const atOnce = 4
+
 // podsSettle is how long news of pods are collected before the credential that
 // they ask for is looked at again. After an edit there is one for each sidecar,
 // and what is made of them are counts.
@@ -73,7 +80,7 @@ func pods() handler.EventHandler {
 	later := func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], pods ...client.Object) {
 		for _, pod := range pods {
 			for _, request := range requests(asked(pod)) {
-				queue.AddAfter(request, podsSettle)
+				addLater(queue, request)
 			}
 		}
 	}
@@ -88,6 +95,15 @@ func pods() handler.EventHandler {
 			later(q, e.Object)
 		},
 	}
+}
+
+// addLater adds what comes after everything else that is due.
+func addLater(queue workqueue.TypedRateLimitingInterface[reconcile.Request], request reconcile.Request) {
+	if q, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		q.AddWithOpts(priorityqueue.AddOpts{After: podsSettle, Priority: new(handler.LowPriority)}, request)
+		return
+	}
+	queue.AddAfter(request, podsSettle)
 }
 
 // asked are the credentials that a pod asks for. An annotation that cannot be

@@ -35,6 +35,20 @@ func NewRing(secrets *secretwatch.Watcher, namespace string) *Ring {
 	return r
 }
 
+// follow reads the data of a version, unless v is what was read of it.
+func (v *version) follow(uid types.UID, resourceVersion string, data func(key string) ([]byte, bool)) error {
+	if resourceVersion != "" && v.resourceVersion == resourceVersion && v.uid == uid {
+		return nil
+	}
+	*v = version{} // what cannot be read is not what was read before
+	keys, err := Decode(data)
+	if err != nil {
+		return err
+	}
+	*v = version{uid, resourceVersion, keys}
+	return nil
+}
+
 // Secret is the one that holds the keys.
 func (r *Ring) Secret() types.NamespacedName { return r.name }
 
@@ -50,13 +64,8 @@ func (r *Ring) Keys() (Keys, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.ResourceVersion != "" && s.ResourceVersion == r.last.resourceVersion && s.UID == r.last.uid {
-		return r.last.keys, nil
-	}
-	k, err := Decode(s.Bytes)
-	if err != nil {
+	if err := r.last.follow(s.UID, s.ResourceVersion, s.Bytes); err != nil {
 		return Keys{}, fmt.Errorf("reading Secret %s: %w", r.name, err)
 	}
-	r.last = version{s.UID, s.ResourceVersion, k}
-	return k, nil
+	return r.last.keys, nil
 }

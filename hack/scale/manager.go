@@ -148,8 +148,8 @@ func poll(ctx context.Context, what string, wanted func() bool) error {
 	return nil
 }
 
-// line writes a line of the report.
-func line(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+// report writes a line of the report.
+func report(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 
 // profile writes what manager and sidecars do for so long into dir, and what
 // the manager's memory is.

@@ -89,11 +89,11 @@ func (p *plan) all(ctx context.Context, config *rest.Config, dir string, c *crow
 	if err := poll(ctx, "every sidecar is served", func() bool { return c.all(1) }); err != nil {
 		return err
 	}
-	line(out, "%d sidecars, created and served in %.1f s", p.sidecars, time.Since(begun).Seconds())
+	report(out, "%d sidecars, created and served in %.1f s", p.sidecars, time.Since(begun).Seconds())
 	if err := p.quiet(ctx, c); err != nil {
 		return err
 	}
-	line(out, "every pod shows it after %.1f s", time.Since(begun).Seconds())
+	report(out, "every pod shows it after %.1f s", time.Since(begun).Seconds())
 	if err := p.changes(ctx, c, m, out); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (p *plan) all(ctx context.Context, config *rest.Config, dir string, c *crow
 	if err != nil {
 		return err
 	}
-	line(out, "memory of the manager: %d MiB, at most %d MiB", now, most)
+	report(out, "memory of the manager: %d MiB, at most %d MiB", now, most)
 	return p.restart(ctx, c, m, out)
 }
 
@@ -163,9 +163,9 @@ func (p *plan) edits(ctx context.Context, c *crowd, m *process, name string, edi
 			return err
 		}
 	}
-	line(out, "%s enforced, median of %d rounds: first %s, p50 %s, p99 %s, last %s (p50 of each: %v, p99: %v)",
+	report(out, "%s enforced, median of %d rounds: first %s, p50 %s, p99 %s, last %s (p50 of each: %v, p99: %v)",
 		name, p.rounds, median(first), median(p50s), median(p99s), median(most), p50s, p99s)
-	line(out, "  processor time until then, for each sidecar: %s", middle(spent).each(p.sidecars))
+	report(out, "  processor time until then, for each sidecar: %s", middle(spent).each(p.sidecars))
 	return nil
 }
 
@@ -239,7 +239,7 @@ func (p *plan) restart(ctx context.Context, c *crowd, m *process, out io.Writer)
 			failed += n
 		}
 	}
-	line(out, "broker restarted: %d of %d requests failed at %d/s, all sidecars back after %.1f s (answers by status, 0 is none: %v)",
+	report(out, "broker restarted: %d of %d requests failed at %d/s, all sidecars back after %.1f s (answers by status, 0 is none: %v)",
 		failed, total, p.rate, time.Since(begun).Seconds(), answers)
 	return nil
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
-// A Credential is the same for all pods that hold it, but for token and lease.
-// An Encoded is what is the same, encoded once for all of them. The secret is
-// not in it. It is never changed.
+// Encoded is a [Credential] that was encoded once for all pods that hold it: it
+// is the same for them, but for token and lease. The secret is not in it. It is
+// never changed, and safe for concurrent use.
 type Encoded struct {
 	// the text before the token, from there to the lease, and from there to the
 	// secret.
@@ -62,12 +62,17 @@ type Outline struct {
 
 // Digest is that of every state that o is the outline of, as [Digest] has it.
 func (o *Outline) Digest() (string, error) {
-	text, err := o.state("", time.Time{}, nil)
+	sum := sha256.New()
+	err := o.write("", time.Time{}, func(text []byte) { _, _ = sum.Write(text) }, func(i int) error {
+		for _, text := range o.Credentials[i].digested() {
+			_, _ = sum.Write(text) // it never fails
+		}
+		return nil
+	})
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // Frame returns the line of the frame that brings the state with that digest,
@@ -76,12 +81,15 @@ func (o *Outline) Frame(digest string, leaseEnds time.Time, grants []Grant) ([]b
 	if len(grants) != len(o.Credentials) {
 		return nil, fmt.Errorf("encoding document: %d grants of %d credentials", len(grants), len(o.Credentials))
 	}
-	state, err := o.state(digest, leaseEnds, grants)
+	line := append(make([]byte, 0, o.size(grants)), frameHead...)
+	err := o.write(digest, leaseEnds, func(text []byte) { line = append(line, text...) }, func(i int) (err error) {
+		line, err = o.Credentials[i].fill(line, &grants[i])
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	line := slices.Concat(frameHead, state, frameTail)
-	if len(line) > MaxFrame {
+	if line = append(line, frameTail...); len(line) > MaxFrame {
 		return nil, ErrTooLarge
 	}
 	return line, nil
@@ -94,50 +102,43 @@ var (
 	credentialsHead = []byte(`,"credentials":[`)
 	stateTail       = []byte(`]}`)
 	noSecret        = []byte(`null}`)
+	comma           = []byte(`,`)
 )
 
-// state encodes the state that has these grants, or, of nil, the text that is
-// digested.
-func (o *Outline) state(digest string, leaseEnds time.Time, grants []Grant) ([]byte, error) {
+// size is about that of a frame.
+func (o *Outline) size(grants []Grant) int {
+	const others, filled = 1 << 10, 256 // names and keys; a lease and a short secret
+	size := len(o.Roots) + others
+	for i, e := range o.Credentials {
+		size += len(e.head) + len(grants[i].Token) + len(e.middle) + len(e.tail) + filled
+	}
+	return size
+}
+
+// write encodes the state: it has its parts added, and its credentials.
+func (o *Outline) write(digest string, leaseEnds time.Time, add func([]byte), credential func(i int) error) error {
 	head, err := json.Marshal(&State{
 		Version: Version, Digest: digest, LeaseEnds: leaseEnds.UTC(), TokenKeys: o.TokenKeys, Roots: o.Roots, Denied: o.Denied,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding document: %w", err)
+		return fmt.Errorf("encoding document: %w", err)
 	}
-	size := len(head) + len(credentialsHead) + len(stateTail)
-	for i, e := range o.Credentials {
-		size += len(e.head) + len(e.middle) + len(e.tail) + roomToFill
-		if grants != nil {
-			size += len(grants[i].Token)
-		}
-	}
-	text := append(make([]byte, 0, size), head[:len(head)-1]...)
-	text = append(text, credentialsHead...)
-	for i, e := range o.Credentials {
+	add(head[:len(head)-1]) // its end comes behind the credentials
+	add(credentialsHead)
+	for i := range o.Credentials {
 		if i > 0 {
-			text = append(text, ',')
+			add(comma)
 		}
-		if grants == nil {
-			text = e.digested(text)
-			continue
-		}
-		if text, err = e.fill(text, &grants[i]); err != nil {
-			return nil, err
+		if err := credential(i); err != nil {
+			return err
 		}
 	}
-	return append(text, stateTail...), nil
+	add(stateTail)
+	return nil
 }
 
-// roomToFill is for the lease and a short secret.
-const roomToFill = 256
-
-// digested appends e as it is digested.
-func (e *Encoded) digested(text []byte) []byte {
-	text = append(append(text, e.head...), e.middle...)
-	text = append(append(text, unset...), e.tail...)
-	return append(text, noSecret...)
-}
+// digested is the text of e that is digested.
+func (e *Encoded) digested() [5][]byte { return [...][]byte{e.head, e.middle, unset, e.tail, noSecret} }
 
 // fill appends e with g.
 func (e *Encoded) fill(text []byte, g *Grant) ([]byte, error) {

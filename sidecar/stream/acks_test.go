@@ -48,7 +48,7 @@ func TestAcksAreSpread(t *testing.T) {
 			p := post(t)
 			p.send(bundle.Ack{Digest: "first"})
 			p.send(bundle.Ack{Digest: "second"})
-			time.Sleep(ackSpread)
+			<-time.After(ackSpread)
 			synctest.Wait()
 			if !cmp.Equal(p.digests, []string{"second"}) {
 				t.Fatalf("posted %q within %s", p.digests, ackSpread)

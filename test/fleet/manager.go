@@ -74,7 +74,9 @@ func (m *Manager) Run(ctx context.Context) error {
 		Scheme: Scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:     {Label: labels.SelectorFromSet(labels.Set{inject.LabelInjected: "true"})},
+			&corev1.Pod{}: {
+				Label: labels.SelectorFromSet(labels.Set{inject.LabelInjected: "true"}), Transform: cache.TransformStripManagedFields(),
+			},
 			record.Metadata(): {Namespaces: map[string]cache.Config{Namespace: {}}},
 		}},
 		Controller: ctrlconfig.Controller{SkipNameValidation: new(true)},
