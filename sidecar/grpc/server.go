@@ -127,3 +127,10 @@ type connection struct {
 }
 
 func (c connection) Read(p []byte) (int, error) { return c.from.Read(p) }
+
+// SetReadDeadline does nothing: net/http would take a deadline away by which the
+// connection was ended.
+func (c connection) SetReadDeadline(time.Time) error { return nil }
+
+// SetDeadline does nothing, too.
+func (c connection) SetDeadline(time.Time) error { return nil }

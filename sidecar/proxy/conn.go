@@ -150,11 +150,13 @@ func (c *conn) drain(ctx context.Context) {
 
 // serveCall carries one call, which is judged and ended like any other request.
 func (c *conn) serveCall(call *grpc.Call) {
+	if !c.life.join() {
+		return
+	}
 	one := &conn{server: c.server, listener: c.listener, call: call}
 	one.life = life{agent: call}
 	one.life.rest(time.Now())
 	one.full = c.server.connections() >= maxConnections && !c.server.makeRoom()
-	c.life.join()
 	c.listener.add(one)
 	defer func() {
 		if v := recover(); v != nil { // as in close
