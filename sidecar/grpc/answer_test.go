@@ -20,8 +20,8 @@ const key = "CANARY-7Qx/3w+Zp9="
 
 var hidden = strings.Repeat("*", len(key))
 
-// pass passes an answer on to an agent, as it is read from body.
-func pass(t testing.TB, h http.Header, status int, body io.Reader, trailer http.Header) (*httptest.ResponseRecorder, error) {
+// passed passes an answer on to an agent, as it is read from body.
+func passed(t testing.TB, h http.Header, status int, body io.Reader, trailer http.Header) (*httptest.ResponseRecorder, error) {
 	t.Helper()
 	m, err := mask.New(key)
 	if err != nil {
@@ -103,7 +103,7 @@ func TestPass(t *testing.T) {
 	} {
 		for how, way := range map[string]func(io.Reader) io.Reader{"whole": func(r io.Reader) io.Reader { return r }, "bytewise": iotest.OneByteReader} {
 			t.Run(name+" "+how, func(t *testing.T) {
-				w, err := pass(t, test.head, test.status, way(bytes.NewReader(test.body)), nil)
+				w, err := passed(t, test.head, test.status, way(bytes.NewReader(test.body)), nil)
 				if !errors.Is(err, test.err) || err != nil && test.err == nil {
 					t.Errorf("%s: got %v, want %v", test.why, err, test.err)
 				}
@@ -123,7 +123,7 @@ func TestPassFields(t *testing.T) {
 	h := called("Grpc-Encoding", "gzip", "Connection", "x", "Keep-Alive", "1", "Content-Length", "6", "Set-Cookie", "a=b", "X-Echo", "Bearer "+key, "X-Multi", "a")
 	h.Add("X-Multi", "b")
 	trailer := http.Header{"Grpc-Status": {"0"}, "X-Echo-Bin": {"a" + key}, "Set-Cookie": {"a=b"}, "Content-Length": {"0"}}
-	w, err := pass(t, h, 200, bytes.NewReader(message(0, "a")), trailer)
+	w, err := passed(t, h, 200, bytes.NewReader(message(0, "a")), trailer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func FuzzPass(f *testing.F) {
 		if coded {
 			h.Set("Grpc-Encoding", "gzip")
 		}
-		w, err := pass(t, h, 200, iotest.HalfReader(bytes.NewReader(body)), nil)
+		w, err := passed(t, h, 200, iotest.HalfReader(bytes.NewReader(body)), nil)
 		got := w.Body.Bytes()
 		whole, rest := wholeMessages(got, 1<<30, false)
 		if err == nil && len(rest) > 0 {

@@ -168,6 +168,9 @@ func (c *conn) serveCall(call *grpc.Call) {
 	one.exchange()
 }
 
+// enter counts the exchange, unless too many are under way.
+func (c *conn) enter() bool { return !c.full && c.listener.holder.enter(c.view.limits.Concurrency) }
+
 // readHead reads the head of the next request, or of the call.
 func (c *conn) readHead() error {
 	if c.call != nil {
@@ -239,6 +242,10 @@ func (c *conn) blameCall(err error, ended scope.Reason) refusal {
 	}
 	return refusal{reason: scope.UpstreamUnreachable, detail: "the upstream broke off, or does not speak HTTP/2 as it should"}
 }
+
+// drained tells that nothing of a request is left to read: of a call, net/http
+// drops it.
+func (c *conn) drained() bool { return c.whole || c.call != nil }
 
 // tellCall ends a call with a refusal.
 func (c *conn) tellCall(why refusal) bool {
