@@ -285,16 +285,15 @@ func TestTarget(t *testing.T) {
 // TestDrain: a connection that is drained takes no further call, and closes.
 func TestDrain(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
-	var s *Server
+	s := NewServer(1<<10, func(c *Call) {
+		close(started)
+		<-release
+		c.Tell(&Refusal{Reason: scope.OutOfScope, Status: 403})
+	})
 	ended := make(chan struct{})
 	l := listen(t, func(c net.Conn) {
 		s.Serve(c, c)
 		close(ended)
-	})
-	s = NewServer(1<<10, func(c *Call) {
-		close(started)
-		<-release
-		c.Tell(&Refusal{Reason: scope.OutOfScope, Status: 403})
 	})
 	spoken := &http.Protocols{}
 	spoken.SetUnencryptedHTTP2(true)

@@ -388,9 +388,7 @@ func TestUpstreamSpeaksHTTP1(t *testing.T) {
 	s := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
 	go func() { _ = s.Serve(l) }()
 	defer s.Close()
-	c := document()
-	c.Endpoints[0].URL, c.Endpoints[0].Plaintext, c.Endpoints[0].Private = "http://example.com:443", true, true
-	w.apply(c)
+	plain(t, w, l.Addr().String())
 	if _, err := w.client(handle).EmptyCall(within(t), &testpb.Empty{}); err == nil || !strings.Contains(err.Error(), "UpstreamUnreachable") {
 		t.Errorf("got %v", err)
 	}
