@@ -47,7 +47,7 @@ type asked struct {
 
 // read reads and judges a call.
 func read(c *Call, p *scope.Policy) (a asked, d scope.Decision) {
-	if c.ReadHead(&a.head) != nil {
+	if c.ReadHead(&a.head, 1<<20) != nil {
 		return a, d
 	}
 	h := scope.Head{Method: a.head.Method, Target: a.head.Target, Fields: a.head.Fields, HasBody: !a.head.Framing.Empty(), HTTP2: true}

@@ -174,7 +174,7 @@ func (c *conn) enter() bool { return !c.full && c.listener.holder.enter(c.view.l
 // readHead reads the head of the next request, or of the call.
 func (c *conn) readHead() error {
 	if c.call != nil {
-		return c.call.ReadHead(&c.head)
+		return c.call.ReadHead(&c.head, c.headerBytes())
 	}
 	return c.reader.ReadRequest(&c.head)
 }

@@ -259,7 +259,7 @@ func TestHeaderBombs(t *testing.T) {
 		many = append(many, [2]string{"x-a", "b"})
 	}
 	for name, fields := range map[string][][2]string{
-		"long": append(good(), [2]string{"x-padding", padding(40 << 10)}), "very long": append(good(), [2]string{"x-padding", padding(200 << 10)}), "many": many,
+		"longer": append(good(), [2]string{"x-padding", padding(33 << 10)}), "long": append(good(), [2]string{"x-padding", padding(40 << 10)}), "very long": append(good(), [2]string{"x-padding", padding(200 << 10)}), "many": many,
 	} {
 		r := w.raw()
 		text := block(fields)
@@ -271,8 +271,13 @@ func TestHeaderBombs(t *testing.T) {
 				break
 			}
 		}
-		if got := r.await(1); !got.refused() {
+		got := r.await(1)
+		if !got.refused() {
 			t.Errorf("%s: got %+v", name, got)
+		}
+		// What is not much too long is told, and recorded.
+		if reason := got.fields["sallyport-reason"]; name != "very long" && reason != string(scope.TooLarge) {
+			t.Errorf("%s: refused as %q", name, reason)
 		}
 	}
 	r := w.raw()
