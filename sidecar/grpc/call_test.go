@@ -62,9 +62,10 @@ func read(c *Call, p *scope.Policy) (a asked, d scope.Decision) {
 // wire is an agent's side that judges and asks, and an upstream's that reads
 // what comes of it.
 type wire struct {
-	agent, upstream net.Listener
-	carrier         *http.Transport
-	sent            atomic.Value // the body of the call under way
+	serve    func(net.Conn) // an agent
+	upstream net.Listener
+	carrier  *http.Transport
+	sent     atomic.Value // the body of the call under way
 
 	mu     sync.Mutex
 	judged map[string]asked // by the number that a call carries upstream
@@ -86,9 +87,9 @@ func newWire(t testing.TB) *wire {
 			c.Tell(&Refusal{Reason: scope.OutOfScope}) // any answer will do
 		}).Serve(c, c)
 	})
-	w.agent = listen(t, func(c net.Conn) {
+	w.serve = func(c net.Conn) {
 		NewServer(1<<20, func(c *Call) { w.carry(c, policy) }).Serve(c, c)
-	})
+	}
 	t.Cleanup(w.carrier.CloseIdleConnections)
 	return w
 }
@@ -144,11 +145,9 @@ func listen(t testing.TB, serve func(net.Conn)) net.Listener {
 // send sends a header list and a body as they are, and waits for the end.
 func (w *wire) send(t testing.TB, fields [][2]string, body []byte) {
 	t.Helper()
-	c, err := net.Dial("tcp", w.agent.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, agent := net.Pipe() // ports would run out
 	defer c.Close()
+	go w.serve(agent)
 	_ = c.SetDeadline(time.Now().Add(patience))
 	var block, out bytes.Buffer
 	e := hpack.NewEncoder(&block)
@@ -163,9 +162,10 @@ func (w *wire) send(t testing.TB, fields [][2]string, body []byte) {
 	if len(body) > 0 {
 		_ = framer.WriteData(1, true, body)
 	}
-	if _, err := c.Write(out.Bytes()); err != nil {
-		t.Fatal(err)
-	}
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer c.Close()
+	writing.Go(func() { _, _ = c.Write(out.Bytes()) }) // it may be refused before it was read
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
