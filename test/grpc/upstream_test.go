@@ -190,6 +190,21 @@ func TestRudeUpstreams(t *testing.T) {
 	}
 }
 
+// TestEarlyAnswer: an answer that comes before all was sent is passed on, and
+// nothing waits for the rest.
+func TestEarlyAnswer(t *testing.T) {
+	w := newWorld(t)
+	plain(t, w, rude(t, func(u *raw, id uint32) {
+		u.head(id, true, ":status", "200", "content-type", "application/grpc", "grpc-status", "5")
+	}))
+	r := w.raw()
+	for range 20 {
+		if got := r.await(r.open(with(good(), ":authority", w.address), nothing, false)); got.reset || got.status() != "5" {
+			t.Fatalf("got %+v", got)
+		}
+	}
+}
+
 // TestExpires: a call does not outlast its credential.
 func TestExpires(t *testing.T) {
 	w := newWorld(t, func(c *bundle.Credential) { c.ExpiresAt = time.Now().Add(time.Second) })
