@@ -147,7 +147,6 @@ func TestCredential(t *testing.T) {
 
 // TestCredentialRefuses changes one thing in a scope that compiles.
 func TestCredentialRefuses(t *testing.T) {
-	const read = `http: {endpoint: rest, methods: [GET], paths: ["/repos/{repo=*/*}", "/repos/{repo=*/*}/{rest...}"]}`
 	tests := map[string]struct {
 		why, from, to, reason string
 		want                  string // beginning of the only problem

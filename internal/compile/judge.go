@@ -33,22 +33,24 @@ func checkGrant(p *problem.List, path *field.Path, profile scope.Profile, g *sco
 // grantField is the field that the judge means; it names a list and a value of
 // it where there is an index.
 func grantField(path *field.Path, e *scope.SpecError, g *scope.Grant) text {
-	index := -1
-	switch {
-	case g.HTTP != nil && e.Field == "http.paths":
-		index = slices.Index(g.HTTP.Paths, e.Value)
-	case g.HTTP != nil && e.Field == "http.methods":
-		index = slices.Index(g.HTTP.Methods, e.Value)
-	case g.GRPC != nil && e.Field == "grpc.methods":
-		index = slices.Index(g.GRPC.Methods, e.Value)
-	case g.Git != nil && g.Git.Push != nil && e.Field == "git.push.refs":
-		index = slices.Index(g.Git.Push.Refs, e.Value)
-	}
 	full := text(path.String() + "." + e.Field)
-	if index >= 0 {
+	if index := slices.Index(listOf(g)[e.Field], e.Value); index >= 0 {
 		return text(field.NewPath(string(full)).Index(index).String())
 	}
 	return full
+}
+
+// listOf returns the lists of a grant of which the judge names a value.
+func listOf(g *scope.Grant) map[string][]string {
+	switch {
+	case g.HTTP != nil:
+		return map[string][]string{"http.paths": g.HTTP.Paths, "http.methods": g.HTTP.Methods}
+	case g.GRPC != nil:
+		return map[string][]string{"grpc.methods": g.GRPC.Methods}
+	case g.Git != nil && g.Git.Push != nil:
+		return map[string][]string{"git.push.refs": g.Git.Push.Refs}
+	}
+	return nil
 }
 
 // checkReach refuses paths that match whatever the upstream has.

@@ -89,16 +89,10 @@ func (c *Call) readable() (called bool, err error) {
 func (c *Call) passHead(e *Editing, called bool) {
 	c.began = true
 	h := c.writer.Header()
-	for name, values := range c.answer.Header {
-		if http1.IsHopByHop(name) || text.EqualFold(name, "Grpc-Encoding") || !called && cut.DescribesAny(name) {
-			continue // what is compressed comes without that
-		}
-		for _, value := range values {
-			if name, value, ok := e.Field(name, value); ok {
-				h[name] = append(h[name], value)
-			}
-		}
-	}
+	pass(e, c.answer.Header, h, "", func(name string) bool {
+		// What is compressed comes without that.
+		return text.EqualFold(name, "Grpc-Encoding") || !called && cut.DescribesAny(name)
+	})
 	if len(h["Date"]) == 0 {
 		h["Date"] = nil // or net/http would add one
 	}
@@ -110,15 +104,19 @@ func (c *Call) passHead(e *Editing, called bool) {
 
 // passTrailers passes on what follows the messages.
 func (c *Call) passTrailers(e *Editing) {
-	h := c.writer.Header()
-	for name, values := range c.answer.Trailer {
-		if http1.IsHopByHop(name) {
+	pass(e, c.answer.Trailer, c.writer.Header(), http.TrailerPrefix, func(string) bool { return false })
+}
+
+// pass passes fields on that are meant for the agent, with something before their
+// names.
+func pass(e *Editing, from, to http.Header, before string, dropped func(name string) bool) {
+	for name, values := range from {
+		if http1.IsHopByHop(name) || dropped(name) {
 			continue
 		}
 		for _, value := range values {
 			if name, value, ok := e.Field(name, value); ok {
-				name = http.TrailerPrefix + name
-				h[name] = append(h[name], value)
+				to[before+name] = append(to[before+name], value)
 			}
 		}
 	}
@@ -150,6 +148,11 @@ func (c *Call) passMessage(e *Editing) error {
 	if err := c.write(prefix[:]); err != nil {
 		return err
 	}
+	return c.passText(e, length)
+}
+
+// passText passes on what a message says, as it comes.
+func (c *Call) passText(e *Editing, length int64) error {
 	e.Masking.Start(e.Mask)
 	for length > 0 {
 		n, err := c.answer.Body.Read((*c.scrap)[:min(length, scrapBytes)])

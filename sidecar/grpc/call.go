@@ -103,8 +103,7 @@ func (c *Call) Ask(q *Question) error {
 	if err != nil {
 		return err
 	}
-	// Close is not missed: without an answer there is nothing to close.
-	c.answer, err = q.To.RoundTrip(r)
+	c.answer, err = q.To.RoundTrip(r) //nolint:bodyclose // Pass closes it, or the end of the call does
 	c.mu.Lock()
 	c.answered = true
 	c.mu.Unlock()

@@ -15,8 +15,7 @@ import (
 // maxFields bounds the header fields of one call.
 const maxFields = 256
 
-// The refusals of heads that net/http lets pass. Each is malformed, but the
-// last.
+// The refusals of heads that net/http lets pass.
 var (
 	errHost       = &http1.Error{Status: 400, Msg: "Host beside :authority has to equal it: leave it out"}
 	errConnection = &http1.Error{Status: 400, Msg: "fields that are about a connection do not go with HTTP/2: leave them out"}
@@ -24,14 +23,16 @@ var (
 	errExpect     = &http1.Error{Status: 400, Msg: "Expect may be 100-continue alone"}
 	errValue      = &http1.Error{Status: 400, Msg: "a field has white space around its value"}
 	errFieldCount = &http1.Error{Status: 431, Msg: "too many header fields"}
+	errHeadLong   = &http1.Error{Status: 431, Msg: "header too long: send fewer or shorter fields"}
 )
 
 // ReadHead reads the head of the call into h, whose Fields are in the order of
-// their names. An error is an [*http1.Error]. Where there is one, h has what was
-// read all the same.
-func (c *Call) ReadHead(h *http1.RequestHead) error {
+// their names. limit bounds it in bytes, counted as if it were one of HTTP/1.1. An
+// error is an [*http1.Error]. Where there is one, h has what was read all the same.
+func (c *Call) ReadHead(h *http1.RequestHead, limit int) error {
 	h.Release()
 	r := c.agent
+	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
 	h.Method, h.Target, h.Host = r.Method, r.RequestURI, r.Host
 	switch {
 	case r.ContentLength < 0:
@@ -41,6 +42,9 @@ func (c *Call) ReadHead(h *http1.RequestHead) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		values := r.Header[name]
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+		}
 		if http1.IsHopByHop(name) {
 			if err := c.own(name, values); err != nil {
 				return err
@@ -54,8 +58,11 @@ func (c *Call) ReadHead(h *http1.RequestHead) error {
 			h.Fields = append(h.Fields, scope.Field{Name: name, Value: value})
 		}
 	}
-	if len(h.Fields) > maxFields {
+	switch {
+	case len(h.Fields) > maxFields:
 		return errFieldCount
+	case size > limit:
+		return errHeadLong
 	}
 	return nil
 }

@@ -37,7 +37,9 @@ type Server struct {
 }
 
 // NewServer returns a Server that has each call handled by handle, each in a
-// goroutine of its own. The header of a call may have headerBytes.
+// goroutine of its own. A header that is longer than twice headerBytes net/http
+// refuses by itself: the bound itself is for [Call.ReadHead], whose refusals can be
+// recorded.
 func NewServer(headerBytes int, handle func(*Call)) *Server {
 	s := &Server{closed: make(chan struct{})}
 	spoken := &http.Protocols{}
@@ -49,7 +51,7 @@ func NewServer(headerBytes int, handle func(*Call)) *Server {
 			serve(w, r, handle)
 		}),
 		Protocols:                    spoken,
-		MaxHeaderBytes:               headerBytes,
+		MaxHeaderBytes:               2 * headerBytes,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(io.Discard, "", 0), // what agents send belongs into no log
 		ConnState:                    s.watch,
@@ -127,3 +129,10 @@ type connection struct {
 }
 
 func (c connection) Read(p []byte) (int, error) { return c.from.Read(p) }
+
+// SetReadDeadline does nothing: net/http would take a deadline away by which the
+// connection was ended.
+func (c connection) SetReadDeadline(time.Time) error { return nil }
+
+// SetDeadline does nothing, too.
+func (c connection) SetDeadline(time.Time) error { return nil }

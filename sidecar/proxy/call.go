@@ -42,11 +42,13 @@ func (c *conn) drain(ctx context.Context) {
 
 // serveCall carries one call, which is judged and ended like any other request.
 func (c *conn) serveCall(call *grpc.Call) {
+	if !c.life.join() {
+		return
+	}
 	one := &conn{server: c.server, listener: c.listener, call: call}
 	one.life = life{agent: call}
 	one.life.rest(time.Now())
 	one.full = c.server.connections() >= maxConnections && !c.server.makeRoom()
-	c.life.join()
 	c.listener.add(one)
 	defer func() {
 		if v := recover(); v != nil { // as in close
@@ -58,10 +60,13 @@ func (c *conn) serveCall(call *grpc.Call) {
 	one.exchange()
 }
 
+// enter counts the exchange, unless too many are under way.
+func (c *conn) enter() bool { return !c.full && c.listener.holder.enter(c.view.limits.Concurrency) }
+
 // readHead reads the head of the next request, or of the call.
 func (c *conn) readHead() error {
 	if c.call != nil {
-		return c.call.ReadHead(&c.head)
+		return c.call.ReadHead(&c.head, c.headerBytes())
 	}
 	return c.reader.ReadRequest(&c.head)
 }
@@ -129,6 +134,10 @@ func (c *conn) blameCall(err error, ended scope.Reason) refusal {
 	}
 	return refusal{reason: scope.UpstreamUnreachable, detail: "the upstream broke off, or does not speak HTTP/2 as it should"}
 }
+
+// drained tells that nothing of a request is left to read: of a call, net/http
+// drops it.
+func (c *conn) drained() bool { return c.whole || c.call != nil }
 
 // tellCall ends a call with a refusal.
 func (c *conn) tellCall(why refusal) bool {

@@ -20,7 +20,7 @@ func (c *conn) exchange() bool {
 	if why.is() {
 		return c.refuse(&d, why)
 	}
-	if c.full || !c.listener.holder.enter(c.view.limits.Concurrency) {
+	if !c.enter() {
 		return c.refuse(&d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()

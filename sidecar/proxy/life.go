@@ -146,11 +146,15 @@ func (l *life) rest(now time.Time) bool {
 	return l.ended == alive
 }
 
-// join says that a call is under way on the connection.
-func (l *life) join() {
+// join says that a call is under way on the connection, unless that has ended.
+func (l *life) join() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.ended != alive {
+		return false
+	}
 	l.calls++
+	return true
 }
 
 // part says that one of them is over.

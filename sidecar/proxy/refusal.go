@@ -139,7 +139,7 @@ func (c *conn) settle(why refusal) refusal {
 		most = drainablePack
 	}
 	switch {
-	case why.close || c.whole || c.call != nil:
+	case why.close || c.drained():
 	case c.head.ExpectContinue || framing.Kind == http1.Sized && framing.Length > most:
 		why.close = true
 	default:

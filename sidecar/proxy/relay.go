@@ -313,10 +313,16 @@ func (c *conn) blame(err error) refusal {
 	if ended != alive && ended != timeIsUp {
 		return ofEnd(ended)
 	}
+	if c.call != nil {
+		return c.blameCall(err, ended)
+	}
+	return c.blameExchange(err, ended)
+}
+
+// blameExchange finds the reason of an exchange that broke over HTTP/1.1.
+func (c *conn) blameExchange(err error, ended scope.Reason) refusal {
 	bad, unreachable, answered := (*bodyError)(nil), (*dial.Error)(nil), (*http1.Error)(nil)
 	switch {
-	case c.call != nil:
-		return c.blameCall(err, ended)
 	case errors.As(err, &bad):
 		return malformed(bad.err)
 	case errors.As(err, &unreachable):

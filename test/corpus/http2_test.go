@@ -25,6 +25,7 @@ func (u *upstream) serveHTTP2(conn net.Conn) bool {
 	if !secured || c.Handshake() != nil || c.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
 		return false
 	}
+	//nolint:staticcheck // SA1019: it serves one connection, which http.Server does not
 	new(http2.Server).ServeConn(conn, &http2.ServeConnOpts{Handler: http.HandlerFunc(u.answerCall)})
 	return true
 }

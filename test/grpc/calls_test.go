@@ -405,6 +405,69 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+// TestShutdown: what is under way when the sidecar is stopped goes on, and no
+// call follows.
+func TestShutdown(t *testing.T) {
+	w := newWorld(t)
+	c := w.client(handle)
+	both, err := c.FullDuplexCall(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	speak := func() {
+		t.Helper()
+		if err := both.Send(&testpb.StreamingOutputCallRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := both.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	speak()
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.server.Shutdown(within(t)) }()
+	refused := func() bool {
+		_, err := c.EmptyCall(within(t), &testpb.Empty{})
+		return status.Code(err) == codes.Unavailable
+	}
+	if !eventually(refused) {
+		t.Error("calls are still taken")
+	}
+	speak()
+	if err := both.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := both.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("then %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShutdownCuts: what does not end is ended, and told so.
+func TestShutdownCuts(t *testing.T) {
+	w := newWorld(t)
+	both, err := w.client(handle).FullDuplexCall(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := both.Send(&testpb.StreamingOutputCallRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := both.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := w.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := both.Recv(); status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestCancelled: a call that the agent gives up ends upstream.
 func TestCancelled(t *testing.T) {
 	w := newWorld(t)

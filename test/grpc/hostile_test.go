@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -259,7 +260,7 @@ func TestHeaderBombs(t *testing.T) {
 		many = append(many, [2]string{"x-a", "b"})
 	}
 	for name, fields := range map[string][][2]string{
-		"long": append(good(), [2]string{"x-padding", padding(40 << 10)}), "very long": append(good(), [2]string{"x-padding", padding(200 << 10)}), "many": many,
+		"longer": append(good(), [2]string{"x-padding", padding(33 << 10)}), "long": append(good(), [2]string{"x-padding", padding(40 << 10)}), "very long": append(good(), [2]string{"x-padding", padding(200 << 10)}), "many": many,
 	} {
 		r := w.raw()
 		text := block(fields)
@@ -271,8 +272,13 @@ func TestHeaderBombs(t *testing.T) {
 				break
 			}
 		}
-		if got := r.await(1); !got.refused() {
+		got := r.await(1)
+		if !got.refused() {
 			t.Errorf("%s: got %+v", name, got)
+		}
+		// What is not much too long is told, and recorded.
+		if reason := got.fields["sallyport-reason"]; name != "very long" && reason != string(scope.TooLarge) {
+			t.Errorf("%s: refused as %q", name, reason)
 		}
 	}
 	r := w.raw()
@@ -378,20 +384,37 @@ func TestIdleConnections(t *testing.T) {
 	speak()
 }
 
-// TestUpstreamSpeaksHTTP1: an upstream that does not speak HTTP/2 gets no call.
+// TestUpstreamSpeaksHTTP1: an upstream that does not speak HTTP/2 gets no call,
+// and requests of HTTP/1.1 from the same listener.
 func TestUpstreamSpeaksHTTP1(t *testing.T) {
-	w := newWorld(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
-	go func() { _ = s.Serve(l) }()
-	defer s.Close()
-	c := document()
-	c.Endpoints[0].URL, c.Endpoints[0].Plaintext, c.Endpoints[0].Private = "http://example.com:443", true, true
-	w.apply(c)
-	if _, err := w.client(handle).EmptyCall(within(t), &testpb.Empty{}); err == nil || !strings.Contains(err.Error(), "UpstreamUnreachable") {
-		t.Errorf("got %v", err)
+	notes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) })
+	for scheme, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
+		t.Run(scheme, func(t *testing.T) {
+			w := newWorld(t)
+			s := start(notes)
+			defer s.Close()
+			plain(t, w, s.Listener.Addr().String())
+			c := document()
+			c.Endpoints[0].URL, c.Endpoints[0].Plaintext, c.Endpoints[0].Private = scheme+"://"+host+":"+port, true, true
+			w.apply(c)
+			if _, err := w.client(handle).EmptyCall(within(t), &testpb.Empty{}); err == nil || !strings.Contains(err.Error(), "UpstreamUnreachable") {
+				t.Errorf("got %v", err)
+			}
+			r, err := http.NewRequestWithContext(within(t), http.MethodGet, "http://"+w.address+"/notes", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+handle)
+			carrier := &http.Transport{}
+			defer carrier.CloseIdleConnections()
+			res, err := carrier.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			if text, err := io.ReadAll(res.Body); err != nil || string(text) != "GET /notes" {
+				t.Errorf("got %q, %v", text, err)
+			}
+		})
 	}
 }

@@ -9,11 +9,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +41,8 @@ const (
 	key      = "CANARY-7Qx/3w+Zp9="
 	patience = 20 * time.Second
 	service  = "grpc.testing.TestService"
+	host     = "example.com"
+	port     = "8080" // of upstreams in clear text
 )
 
 // world is a data plane between a test's agent and a server of gRPC.
@@ -46,6 +50,7 @@ type world struct {
 	t       *testing.T
 	server  *proxy.Server
 	address string
+	clear   *relay // to upstreams in clear text
 	plain   string // of another listener, without grants of grpc
 	service *testService
 	records *ledger
@@ -124,6 +129,7 @@ func newWorld(t *testing.T, change ...func(*bundle.Credential)) *world {
 	})
 	w := &world{t: t, service: &testService{}, records: &ledger{}}
 	address, root := w.serve()
+	w.clear = newRelay(t)
 	w.start(address, root)
 	c := document()
 	for _, do := range change {
@@ -152,9 +158,54 @@ func (w *world) serve() (address string, root *x509.Certificate) {
 	return l.Addr().String(), template.Certificate()
 }
 
+// relay leads to an address that is chosen later.
+type relay struct {
+	net.Listener
+	to atomic.Value
+}
+
+func newRelay(t *testing.T) *relay {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{Listener: l}
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { r.carry(c) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); open.Wait() })
+	return r
+}
+
+// carry carries bytes in both directions until one side closes.
+func (r *relay) carry(c net.Conn) {
+	defer c.Close()
+	up, err := net.Dial("tcp", r.to.Load().(string))
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	var back sync.WaitGroup
+	back.Go(func() { _, _ = io.Copy(c, up); _ = c.Close() })
+	_, _ = io.Copy(up, c)
+	_ = up.Close()
+	back.Wait()
+}
+
+// elsewhere lets upstreams in clear text be at an address.
+func (w *world) elsewhere(address string) { w.clear.to.Store(address) }
+
 func (w *world) start(address string, root *x509.Certificate) {
 	w.t.Helper()
-	dialer, err := dial.New(dial.Options{Roots: []*x509.Certificate{root}, ConnectTo: map[string]string{"example.com:443": address}})
+	dialer, err := dial.New(dial.Options{Roots: []*x509.Certificate{root}, ConnectTo: map[string]string{host + ":443": address, host + ":" + port: w.clear.Addr().String()}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

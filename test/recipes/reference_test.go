@@ -11,7 +11,12 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/compile"
 )
 
-const reference = "../../docs/reference/scope-language.md"
+// references are pages whose examples are run, with the least number of blocks that
+// each has.
+var references = map[string]int{
+	"../../docs/reference/scope-language.md": 20,
+	"../../docs/reference/grpc.md":           4,
+}
 
 // block is one fenced part of a page.
 type block struct{ kind, info, text string }
@@ -47,11 +52,17 @@ func (b *block) manifests() string {
 		"  upstream: {name: up}\n  holders: {serviceAccounts: [agent]}\n  " + strings.ReplaceAll(strings.TrimSpace(b.text), "\n", "\n  ") + "\n"
 }
 
-// TestReference runs every example of the reference: each is followed by
+// TestReference runs every example of these pages: each is followed by
 // requests with the decision on them, or by what is said against it.
 func TestReference(t *testing.T) {
-	all := blocks(t, reference)
-	if len(all) < 20 || len(all)%2 != 0 {
+	for page, least := range references {
+		t.Run(filepath.Base(page), func(t *testing.T) { testPage(t, page, least) })
+	}
+}
+
+func testPage(t *testing.T, page string, least int) {
+	all := blocks(t, page)
+	if len(all) < least || len(all)%2 != 0 {
 		t.Fatalf("the page has %d blocks", len(all))
 	}
 	for i := 0; i < len(all); i += 2 {

@@ -42,6 +42,7 @@ func TestFindings(t *testing.T) {
   grants: [` + fine + `]
   never: [{git: {repos: {set: repo}}}]`},
 		"opaque messages": {why: "they are not looked at", spec: `grants: [{name: a, websocket: {path: /ws, messages: {media: Opaque}}}]`, rule: Opaque, at: "spec.grants[0].websocket.messages.media", says: "messages are not looked at", quiet: true},
+		"calls":           {why: "their messages are not looked at", spec: `grants: [{name: a, grpc: {methods: [a.B/C]}}]`, rule: Opaque, at: "spec.grants[0].grpc", says: "messages of a call are not looked at", quiet: true},
 		"open tool":       {why: "its arguments are not looked at", spec: `grants: [{name: a, mcp: {path: /mcp, revisions: ["2025-11-25"], tools: [{name: t, unlisted: Allow}]}}]`, rule: Opaque, at: "spec.grants[0].mcp.tools[0].unlisted", says: "any argument of the tool t passes", quiet: true},
 		"unused set":      {why: "it bounds nothing", spec: "sets: [{name: docs, in: [acme/docs]}]\n  grants: [" + fine + "]", rule: UnusedSet, at: "spec.sets[0]", says: "nothing names the set docs"},
 		"open tail":       {why: "it matches every path below", spec: `grants: [{name: a, http: {methods: [GET], paths: ["/repos/acme/docs/{rest...}"]}}]`, rule: OpenCapture, at: "spec.grants[0].http.paths[0]", says: "the capture rest matches every path below"},
