@@ -207,7 +207,7 @@ func (c *conn) review(v *view, left *int64) {
 // not. It goes on where v allows its request, as far as that is there to be
 // judged, leads it to the same place, and says the same of what follows it.
 func (v *view) ends(c *conn, before *view, left *int64) scope.Reason {
-	if v.key.url == before.key.url && reflect.DeepEqual(v.profile, before.profile) && reflect.DeepEqual(v.grants, before.grants) {
+	if v.judgesLike(before) {
 		return "" // keys, tokens and leases are of no concern here
 	}
 	if *left -= int64(len(c.body)); *left < 0 {
@@ -226,6 +226,12 @@ func (v *view) ends(c *conn, before *view, left *int64) scope.Reason {
 		return scope.TooLarge // how long the body is shows when it has been sent
 	}
 	return ""
+}
+
+// judgesLike tells whether v makes the same of every request as another view,
+// and leads it to the same place.
+func (v *view) judgesLike(o *view) bool {
+	return v.key.url == o.key.url && reflect.DeepEqual(v.profile, o.profile) && reflect.DeepEqual(v.grants, o.grants)
 }
 
 // outcome is what a view makes of a request that is under way.
