@@ -24,6 +24,9 @@ import (
 // by then: Kubernetes stops native sidecars last.
 const drainLimit = 10 * time.Second
 
+// rebindEvery is how often a port that is taken is tried again.
+const rebindEvery = 200 * time.Millisecond
+
 // serve binds everything, then connects, and serves until ctx ends.
 func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(stderr, nil))
@@ -31,25 +34,59 @@ func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("preparing connections: %w", err)
 	}
+	with := proxy.Options{
+		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID, Log: logger,
+	}
 	listeners, err := o.bind(ctx)
 	if err != nil {
-		return err
+		logger.Error("a port is taken, and nothing is served until it is free", "error", err)
+		if listeners, err = o.await(ctx, with); err != nil {
+			return err
+		}
 	}
-	server := proxy.New(proxy.Options{
-		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID, Log: logger,
-	})
+	server := proxy.New(with)
 	for _, l := range listeners {
 		server.Listen(o.namespace+"/"+l.credential, l.endpoint, l.net)
 	}
-	err = o.run(ctx, server, logger)
+	return o.runUntilDrained(ctx, server, server.Ready, logger)
+}
+
+func (o *options) runUntilDrained(ctx context.Context, server *proxy.Server, ready func() bool, logger *slog.Logger) error {
+	err := o.run(ctx, server, ready, logger)
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(within))
 }
 
+// await waits for ports that somebody else has, who can only be in this pod and
+// was there first when the sidecar was restarted. Meanwhile nothing is served:
+// a server without listeners has every credential refused by name, so that the
+// broker, and whoever looks at the pod, hears of it.
+func (o *options) await(ctx context.Context, with proxy.Options) (all []bound, err error) {
+	telling, stop := context.WithCancel(ctx)
+	defer stop()
+	told := make(chan error, 1)
+	go func() {
+		told <- o.runUntilDrained(telling, proxy.New(with), func() bool { return false }, with.Log)
+	}()
+	tick := time.NewTicker(rebindEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-told:
+			return nil, err
+		case <-tick.C:
+		}
+		if all, err = o.bind(ctx); err == nil {
+			stop()
+			return all, <-told
+		}
+	}
+}
+
 // run answers probes and follows the broker until ctx ends, or one of them
 // cannot go on.
-func (o *options) run(ctx context.Context, server *proxy.Server, logger *slog.Logger) error {
+func (o *options) run(ctx context.Context, server *proxy.Server, ready func() bool, logger *slog.Logger) error {
 	store, err := stream.OpenStore(o.privateDirectory, o.agentDirectory)
 	if err != nil {
 		return err
@@ -73,7 +110,7 @@ func (o *options) run(ctx context.Context, server *proxy.Server, logger *slog.Lo
 		})
 	}
 	start(func() error {
-		return health.New(health.Options{Ready: server.Ready, Metrics: server.Metrics}).Serve(ctx, probes)
+		return health.New(health.Options{Ready: ready, Metrics: server.Metrics}).Serve(ctx, probes)
 	})
 	start(func() error {
 		return stream.Run(ctx, stream.Options{

@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,6 +55,7 @@ type pod struct {
 	address        string // of the listener
 	handle         string
 	records, log   synced
+	acks           synced             // that the broker got
 	state          chan *bundle.State // what the broker sends
 	dialled        atomic.Int64       // connections to the upstream
 	identity, tell string             // the identity token, and the agent's directory
@@ -65,6 +65,18 @@ type pod struct {
 
 // start runs what main would have run, with directories of this test.
 func start(t *testing.T) *pod {
+	t.Helper()
+	for {
+		p := startAt(t, free(t))
+		if p.listens() {
+			return p
+		}
+		p.stop() // somebody else was faster
+	}
+}
+
+// startAt runs it with that port, which may be taken.
+func startAt(t *testing.T, port string) *pod {
 	t.Helper()
 	p := &pod{t: t, handle: token.NewHandle(), state: make(chan *bundle.State, 1), ended: make(chan error, 1), tell: t.TempDir()}
 	p.identity = filepath.Join(t.TempDir(), "token")
@@ -77,22 +89,15 @@ func start(t *testing.T) *pod {
 		"SALLYPORT_ROOTS": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: broker.Certificate().Raw})),
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	p.stop = stop
-	for {
-		port := free(t)
-		p.address = "127.0.0.1:" + port
-		o, err := parse([]string{
-			"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", "--listen=notes/rest=" + port, "--handle=notes=" + p.handle,
-		}, func(name string) string { return env[name] }, &p.log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, t.TempDir(), p.tell
-		go func() { p.ended <- o.serve(ctx, &p.records, &p.log) }()
-		if p.listens() {
-			break
-		}
+	p.stop, p.address = stop, "127.0.0.1:"+port
+	o, err := parse([]string{
+		"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", "--listen=notes/rest=" + port, "--handle=notes=" + p.handle,
+	}, func(name string) string { return env[name] }, &p.log)
+	if err != nil {
+		t.Fatal(err)
 	}
+	o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, t.TempDir(), p.tell
+	go func() { p.ended <- o.serve(ctx, &p.records, &p.log) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-p.ended; err != nil {
@@ -123,11 +128,11 @@ func (p *pod) listens() bool {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		select {
 		case err := <-p.ended:
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return false
-			}
 			p.t.Fatalf("it ended with %v", err)
 		default:
+		}
+		if strings.Contains(p.log.String(), portTaken) {
+			return false
 		}
 		if c, err := net.Dial("tcp", p.address); err == nil {
 			_ = c.Close()
@@ -138,9 +143,15 @@ func (p *pod) listens() bool {
 	return false
 }
 
+// portTaken is what is logged of a port that somebody else has.
+const portTaken = "a port is taken"
+
 // broker sends the states that the test gives it.
 func (p *pod) broker() *httptest.Server {
 	b := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/ack" {
+			_, _ = io.Copy(&p.acks, r.Body)
+		}
 		if r.URL.Path != "/v1/stream" || r.Header.Get("Authorization") != "Bearer header.claims.signature" {
 			w.WriteHeader(http.StatusNoContent)
 			return
@@ -343,4 +354,52 @@ func TestServeEnds(t *testing.T) {
 		_ = c.Close()
 		t.Error("connections are still taken")
 	}
+}
+
+// TestPortIsTaken starts the sidecar where another container has been faster at
+// its port, as while a sidecar restarts: it takes nothing from there, and the
+// broker hears that it cannot serve. It serves once the port is free.
+func TestPortIsTaken(t *testing.T) {
+	thief, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = thief.Close() }()
+	_, port, _ := net.SplitHostPort(thief.Addr().String())
+	p := startAt(t, port)
+	p.state <- granted("https://upstream.invalid")
+	if !eventually(func() bool { return strings.Contains(p.acks.String(), "SidecarRefused") }) {
+		t.Fatalf("the broker heard %s\n%s", p.acks.String(), p.log.String())
+	}
+	if text := p.acks.String(); !strings.Contains(text, "agents/notes") || !strings.Contains(text, "no listener") {
+		t.Errorf("the broker heard %s", text)
+	}
+	if text := p.log.String(); !strings.Contains(text, portTaken) || !strings.Contains(text, "notes/rest") {
+		t.Errorf("logged %s", text)
+	}
+	_ = thief.Close()
+	raw := "GET /notes HTTP/1.1\r\nHost: upstream.invalid\r\nConnection: close\r\nAuthorization: Bearer " + p.handle + "\r\n\r\n"
+	if !p.served() {
+		t.Fatalf("the port is free, and nobody listens:\n%s", p.log.String())
+	}
+	if !eventually(func() bool {
+		select {
+		case p.state <- granted("https://upstream.invalid"): // as a broker does to whoever connects
+		default:
+		}
+		return p.ask(raw).status == 502
+	}) {
+		t.Errorf("nothing is served:\n%s", p.log.String())
+	}
+}
+
+// served waits until somebody listens.
+func (p *pod) served() bool {
+	return eventually(func() bool {
+		c, err := net.Dial("tcp", p.address)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
 }

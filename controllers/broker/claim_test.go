@@ -1,6 +1,11 @@
 package broker
 
 import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -196,4 +201,33 @@ func TestSourceAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAckNeedsTheKey has somebody acknowledge with the sidecar's very token a
+// state that the sidecar has refused: the pod goes on to show that.
+func TestAckNeedsTheKey(t *testing.T) {
+	w := newWorld(t)
+	pod := w.pod("a", "agent", nil, "notes")
+	token := w.token("agent", pod, inject.Audience)
+	s := w.connectWith(token, []bundle.ApplyError{{Credential: w.agents + "/notes", Reason: bundle.SidecarRefused, Detail: "too new"}})
+	st := s.await("a state", func(st *bundle.State) bool { return st != nil })
+	w.awaitCondition(pod, corev1.ConditionFalse, "SidecarRefused")
+	body, err := bundle.EncodeAck(&bundle.Ack{Version: bundle.Version, Digest: st.Digest, Applied: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequestWithContext(w.ctx, http.MethodPost, "/v1/ack", bytes.NewReader(body))
+	request.Header.Set("Authorization", "Bearer "+token)
+	for name, key := range map[string]*tls.ConnectionState{
+		"no key": nil, "another key": {PeerCertificates: []*x509.Certificate{{RawSubjectPublicKeyInfo: []byte("x")}}},
+	} {
+		request.TLS = key
+		answer := httptest.NewRecorder()
+		w.broker.handle().ServeHTTP(answer, request)
+		if answer.Code != http.StatusConflict {
+			t.Errorf("%s: answered %d", name, answer.Code)
+		}
+	}
+	w.awaitWritten()
+	w.awaitCondition(pod, corev1.ConditionFalse, "SidecarRefused")
 }

@@ -208,8 +208,9 @@ func bearer(r *http.Request) (string, bool) {
 }
 
 // serveAck takes the acknowledgement of a stream that is open here. It comes
-// with the very token that the stream was opened with, so nobody is asked
-// about it again.
+// with the very token and key that the stream was opened with, so nobody is
+// asked about it again: who has but the token could say that a sidecar enforces
+// what it does not.
 func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
 	token, ok := bearer(r)
 	if !ok {
@@ -218,7 +219,7 @@ func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
 	b.mu.Lock()
 	s := b.byToken[sha256.Sum256([]byte(token))]
 	b.mu.Unlock()
-	if s == nil {
+	if key, _ := shownKey(r); s == nil || key == "" || key != s.key {
 		return refuse(http.StatusConflict, v1alpha1.ReasonNotReady, "no stream of this token is open at this replica: open one")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAck))

@@ -9,16 +9,22 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 )
 
+// maxReviewed bounds the bodies that are judged again for one change, in bytes.
+// Nothing is acknowledged meanwhile, so that an agent with many long requests
+// under way would put off what is taken away from it.
+const maxReviewed = 8 << 20
+
 // review cuts the exchange under way that v does not let go on. One that is not
-// held yet finds v by itself, before anything of it is forwarded.
-func (c *conn) review(v *view) {
+// held yet finds v by itself, before anything of it is forwarded. left is what
+// may still be judged of bodies.
+func (c *conn) review(v *view, left *int64) {
 	l := &c.life
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held == nil {
 		return
 	}
-	if why := v.ends(c, l.held); why != "" {
+	if why := v.ends(c, l.held, left); why != "" {
 		l.endLocked(why)
 	}
 	l.held = v
@@ -27,9 +33,12 @@ func (c *conn) review(v *view) {
 // ends is why v ends an exchange that another view has allowed; empty: it does
 // not. It goes on where v allows its request, as far as that is there to be
 // judged, leads it to the same place, and says the same of what follows it.
-func (v *view) ends(c *conn, before *view) scope.Reason {
-	if v.key.url == before.key.url && reflect.DeepEqual(v.profile, before.profile) && reflect.DeepEqual(v.grants, before.grants) {
+func (v *view) ends(c *conn, before *view, left *int64) scope.Reason {
+	if v.judgesLike(before) {
 		return "" // keys, tokens and leases are of no concern here
+	}
+	if *left -= int64(len(c.body)); *left < 0 {
+		return scope.NotReady
 	}
 	is, why := v.judgeHeld(c)
 	was, _ := before.judgeHeld(c)
@@ -44,6 +53,12 @@ func (v *view) ends(c *conn, before *view) scope.Reason {
 		return scope.TooLarge // how long the body is shows when it has been sent
 	}
 	return ""
+}
+
+// judgesLike tells whether v makes the same of every request as another view,
+// and leads it to the same place.
+func (v *view) judgesLike(o *view) bool {
+	return v.key.url == o.key.url && reflect.DeepEqual(v.profile, o.profile) && reflect.DeepEqual(v.grants, o.grants)
 }
 
 // outcome is what a view makes of a request that is under way.

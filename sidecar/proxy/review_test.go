@@ -262,3 +262,43 @@ func TestMCPEndsWithItsScope(t *testing.T) {
 		t.Errorf("recorded %+v", f.records.records(t))
 	}
 }
+
+// What is judged again is bounded, so that no agent puts off a change by long
+// requests: those beyond the bound are cut, whatever they are.
+func TestReviewIsBounded(t *testing.T) {
+	body := `{"text":"note ` + strings.Repeat("x", maxReviewed/4) + `"}`
+	long := func(more string) func(*bundle.Credential) {
+		return func(c *bundle.Credential) {
+			judging(c)
+			c.Grants[1].Body.MaxBytes, c.Limits.BodyBytes = maxReviewed, maxReviewed
+			c.Grants[0].HTTP.Paths = append(c.Grants[0].HTTP.Paths, more)
+		}
+	}
+	f := newFixture(t, silent, long("/before"))
+	const agents = 6
+	for range agents {
+		f.agent().send(sized("application/json", body))
+	}
+	held := func() (n int) {
+		for _, l := range f.server.listening() {
+			l.each(func(c *conn) {
+				c.life.mu.Lock()
+				defer c.life.mu.Unlock()
+				if c.life.held != nil && c.life.ended == alive {
+					n++
+				}
+			})
+		}
+		return n
+	}
+	if !eventually(func() bool { return held() == agents }) {
+		t.Fatalf("%d requests are under way", held())
+	}
+	f.apply(long("/after"))
+	if n := held(); n != 3 {
+		t.Errorf("%d go on, want those that fit into %d bytes", n, maxReviewed)
+	}
+	if !eventually(func() bool { return strings.Count(f.records.String(), `"NotReady"`) == agents-3 }) {
+		t.Errorf("recorded %s", f.records)
+	}
+}

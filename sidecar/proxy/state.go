@@ -123,9 +123,10 @@ func (s *Server) install(h *holder, a *applied) error {
 		newest = older // the news, though not the document
 	}
 	h.lease.Store(newLease(a.received, c.MaxOffline, newest.LeaseEnds))
+	left := int64(maxReviewed)
 	for i, l := range listeners {
 		l.show(views[i])
-		l.each(func(c *conn) { c.review(views[i]) })
+		l.each(func(c *conn) { c.review(views[i], &left) })
 	}
 	h.retire(listeners)
 	return nil

@@ -404,8 +404,10 @@ func (i *intruder) health(t *testing.T) {
 	}
 }
 
-// broker asks the broker with all tokens but the sidecar's. With one that an
-// administrator makes for this very pod, the same request is given the key.
+// broker asks the broker with all tokens but the sidecar's, and with one that an
+// administrator makes for this very pod: to the API server it is the sidecar's
+// identity, and the broker keeps the pod to the sidecar's key. In [probe.minted]
+// the same request is given the key, once the pod is kept to none.
 func (i *intruder) broker(t *testing.T) {
 	ask := func(args ...string) (answers []answered) {
 		out, err := world.Cluster.Exec(t.Context(), i.Namespace, "deployment/agent", "agent", append([]string{"intruder", "broker"}, args...)...)
@@ -436,8 +438,8 @@ func (i *intruder) broker(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, a := range ask("-token=" + strings.TrimSpace(token)) {
-		if a.Status != http.StatusOK || canary.Find(i.Key, a.Body) == "" {
-			t.Errorf("the control: the broker was asked with the sidecar's identity: %d, %d bytes", a.Status, len(a.Body))
+		if a.Status != http.StatusForbidden || !strings.Contains(a.Body, "another key") || canary.Find(i.Key, a.Body) != "" {
+			t.Errorf("the broker was asked with the sidecar's identity: %d %s", a.Status, a.Body)
 		}
 	}
 }

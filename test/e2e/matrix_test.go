@@ -289,16 +289,42 @@ func (p *probe) changeable(t *testing.T, live *corev1.Pod) func(*testing.T) {
 	}
 }
 
-// minted has dora make an identity. Bound to no pod, it is of no use.
+// minted has dora make an identity. Bound to no pod, it is of no use. Bound to
+// one that runs it is that pod's, and whoever shows it is not: only once an
+// administrator takes away what the pod is kept to is the same request given
+// the key.
 func (p *probe) minted(t *testing.T) {
-	token, err := p.asDora(t, "create", "token", "holder", "--audience=broker.sallyport.dev")
+	const pod = "exec"
+	ask := func(args ...string) string {
+		t.Helper()
+		token, err := p.asDora(t, append([]string{"create", "token", "holder", "--audience=broker.sallyport.dev"}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := world.Cluster.Exec(t.Context(), p.Namespace, pod, "agent", "intruder", "broker", "-token="+strings.TrimSpace(token))
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return out
+	}
+	if out := ask(); !strings.Contains(out, `"Status":401`) {
+		t.Errorf("bound to no pod: the broker said %s", out)
+	}
+	bound := []string{"--bound-object-kind=Pod", "--bound-object-name=" + pod}
+	if out := ask(bound...); !strings.Contains(out, `"Status":403`) || !strings.Contains(out, "another key") || canary.Find(p.Key, out) != "" {
+		t.Errorf("bound to a pod that runs: the broker said %s", out)
+	}
+	_, err := world.Cluster.Run(t.Context(), "patch", "pod", pod, "-n", p.Namespace, "--subresource=status", "--type=strategic",
+		"-p", `{"status":{"conditions":[{"type":"sallyport.dev/Sidecar","$patch":"delete"}]}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := world.Cluster.Exec(t.Context(), p.Namespace, "exec", "agent", "intruder", "broker", "-token="+strings.TrimSpace(token))
-	if err != nil || !strings.Contains(out, `"Status":401`) {
-		t.Errorf("the broker said %s, %v", out, err)
-	}
+	p.await(t, "the control: without what the pod is kept to, the token is given the key", func(context.Context) error {
+		if out := ask(bound...); !strings.Contains(out, `"Status":200`) || canary.Find(p.Key, out) == "" {
+			return fmt.Errorf("the broker said %s", out)
+		}
+		return nil
+	})
 }
 
 // executed has dora run in the sidecar's container what there is: no shell, and

@@ -87,7 +87,11 @@ func TestEveryKind(t *testing.T) {
 	up, sc := objects("kinds")
 	create(t, up, sc)
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "nobody"}}
-	create(t, node) // for the DaemonSet
+	create(t, node)        // for the DaemonSet
+	node.Spec.Taints = nil // no kubelet will ever say that it is ready
+	if err := api.Update(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { _ = api.Delete(context.Background(), node) })
 	said := manageWorkloads(t)
 	all := workloads("kinds")

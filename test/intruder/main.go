@@ -9,6 +9,7 @@
 //	intruder sniff [-for DURATION]  prints every packet of the pod
 //	intruder links                  plants links and devices, prints what they lead to
 //	intruder ports PORT...          tries to listen where others listen
+//	intruder capture PORT           waits until a port is free, and plays who was there
 //	intruder exchange -addr A       sends the requests on standard input, as they are
 //	intruder broker -addr A         asks the broker with tokens of every kind
 //	intruder impostor -name N       plays name server and upstream
@@ -22,7 +23,7 @@ import (
 
 func main() {
 	commands := map[string]func([]string) error{
-		"read": read, "sniff": sniff, "links": links, "ports": ports,
+		"read": read, "sniff": sniff, "links": links, "ports": ports, "capture": capture,
 		"exchange": exchange, "broker": broker, "impostor": impostor, "flood": flood,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {

@@ -3,12 +3,17 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httputil"
 	"net/netip"
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // reusePort is SO_REUSEPORT, which package syscall lacks.
@@ -79,4 +84,32 @@ func listenAt(at netip.AddrPort, options []int) error {
 		return err
 	}
 	return nil
+}
+
+// capture waits until it can listen on a port of the loopback interface, as
+// while a sidecar restarts. Then it answers whoever asks there, prints what it
+// is asked, and lets go after a while.
+func capture(args []string) error {
+	f := flag.NewFlagSet("capture", flag.ContinueOnError)
+	duration := f.Duration("for", 20*time.Second, "")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	address := net.JoinHostPort("127.0.0.1", f.Arg(0))
+	fmt.Fprintln(os.Stdout, "waits for", address)
+	l, err := net.Listen("tcp", address)
+	for ; err != nil; l, err = net.Listen("tcp", address) {
+		<-time.After(time.Millisecond)
+	}
+	fmt.Fprintln(os.Stdout, "took", address)
+	time.AfterFunc(*duration, func() { _ = l.Close() }) // Serve says so
+	err = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := httputil.DumpRequest(r, true) // as far as it came
+		fmt.Fprintf(os.Stdout, "asked %q\n", asked)
+		_, _ = w.Write([]byte("captured"))
+	}))
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }

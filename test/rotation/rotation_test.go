@@ -169,19 +169,38 @@ func (w *world) remove(o client.Object) {
 }
 
 // TestNarrowing holds that an acknowledged narrower scope is the one that
-// judges, at the first request after the status has said so.
+// judges, at the first request after the status has said so, and of what is
+// under way by then. A stream that is granted still goes on.
 func TestNarrowing(t *testing.T) {
 	w := newWorld(t)
-	generation := w.edit(func(s *v1alpha1.ScopedCredentialSpec) { s.Grants[0].HTTP.Paths = []string{"/stream"} })
-	w.await("status says that it is enforced", func() bool {
-		sc := w.credential()
-		c := meta.FindStatusCondition(sc.Status.Conditions, v1alpha1.ConditionEnforced)
-		return c != nil && c.ObservedGeneration == generation && c.Status == metav1.ConditionTrue && sc.Status.Sidecars.Enforcing == 1
-	})
+	stream := w.open()
+	ended := func() bool {
+		select {
+		case <-stream:
+			return true
+		default:
+			return false
+		}
+	}
+	narrow := func(paths ...string) {
+		t.Helper()
+		generation := w.edit(func(s *v1alpha1.ScopedCredentialSpec) { s.Grants[0].HTTP.Paths = paths })
+		w.await("status says that it is enforced", func() bool {
+			sc := w.credential()
+			c := meta.FindStatusCondition(sc.Status.Conditions, v1alpha1.ConditionEnforced)
+			return c != nil && c.ObservedGeneration == generation && c.Status == metav1.ConditionTrue && sc.Status.Sidecars.Enforcing == 1
+		})
+	}
+	narrow("/stream")
 	seen := w.seen.Load()
 	if status := w.get("/notes", w.sidecar.Handle); status != http.StatusForbidden || w.seen.Load() != seen {
 		t.Errorf("what was taken away is answered %d", status)
 	}
+	if ended() {
+		t.Error("a stream that is granted still was cut")
+	}
+	narrow("/other")
+	w.await("the open stream ends", ended)
 }
 
 // TestPendingRevocation suspends a credential whose sidecar cannot be reached:

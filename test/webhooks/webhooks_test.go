@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
 
@@ -248,5 +252,24 @@ func TestStartsExpired(t *testing.T) {
 	await(t, "pods are admitted", func() bool { return admit(t.Context()) == nil })
 	if ended, err := r.Ended(); ended {
 		t.Errorf("it healed by ending: %v", err)
+	}
+}
+
+// TestNobodyAnswers holds who is held up while there is no replica at all: pods
+// that ask, and nobody else, neither in the cluster's own namespace.
+func TestNobodyAnswers(t *testing.T) {
+	if err := shared.API.Create(t.Context(), Pod(true)); err == nil || !strings.Contains(err.Error(), "failed calling webhook") {
+		t.Errorf("a pod that asks: %v", err)
+	}
+	if err := shared.API.Create(t.Context(), Pod(false)); err != nil {
+		t.Errorf("a pod that does not ask: %v", err)
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceSystem, Name: "agent"}}
+	system := Pod(true)
+	system.Namespace = metav1.NamespaceSystem
+	for _, o := range []client.Object{account, system} {
+		if err := shared.API.Create(t.Context(), o); err != nil {
+			t.Errorf("the cluster's own %T: %v", o, err)
+		}
 	}
 }
