@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/authority"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/health"
 	"github.com/sallyport-dev/sallyport/sidecar/proxy"
@@ -31,20 +33,60 @@ func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("preparing connections: %w", err)
 	}
+	authorities, err := o.authorities(logger)
+	if err != nil {
+		return err
+	}
 	listeners, err := o.bind(ctx)
 	if err != nil {
 		return err
 	}
 	server := proxy.New(proxy.Options{
-		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID, Log: logger,
+		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID,
+		Authorities: authorities, Log: logger,
 	})
-	for _, l := range listeners {
-		server.Listen(o.namespace+"/"+l.credential, l.endpoint, l.net)
-	}
+	o.listenOn(server, listeners)
 	err = o.run(ctx, server, logger)
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainLimit)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(within))
+}
+
+// authorities are those of the pod in proxy mode, else none. They outlive the
+// process, since clients read them once.
+func (o *options) authorities(logger *slog.Logger) (*authority.Set, error) {
+	if o.proxy == 0 {
+		return nil, nil
+	}
+	private, err := os.OpenRoot(o.privateDirectory)
+	if err != nil {
+		return nil, fmt.Errorf("opening store: %w", err)
+	}
+	agent, err := os.OpenRoot(o.agentDirectory)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store: %w", err), private.Close())
+	}
+	public, err := authority.Public()
+	if err != nil { // what is served needs none of them
+		logger.Warn("agents trust no public authority", "error", err)
+	}
+	return authority.Open(authority.Options{Private: private, Agent: agent, Public: public}), nil
+}
+
+// listenOn serves what was bound.
+func (o *options) listenOn(server *proxy.Server, all []bound) {
+	if o.proxy != 0 {
+		for name := range o.handles {
+			server.Carry(name)
+		}
+	}
+	for _, l := range all {
+		if o.proxy != 0 {
+			server.ListenProxy(l.net)
+			continue
+		}
+		server.Listen(o.namespace+"/"+l.credential, l.endpoint, l.net)
+	}
 }
 
 // run answers probes and follows the broker until ctx ends, or one of them
@@ -99,7 +141,11 @@ type bound struct {
 // bind opens every loopback port, before anything can be asked for on it and
 // before the broker is: a port that is taken is found out at once.
 func (o *options) bind(ctx context.Context) (all []bound, err error) {
-	for _, l := range o.listen {
+	wanted := o.listen
+	if o.proxy != 0 {
+		wanted = []listener{{"proxy", "all", o.proxy}}
+	}
+	for _, l := range wanted {
 		for _, network := range []struct{ name, host string }{{"tcp4", "127.0.0.1"}, {"tcp6", "::1"}} {
 			address := net.JoinHostPort(network.host, strconv.Itoa(l.port))
 			listening, err := (&net.ListenConfig{}).Listen(ctx, network.name, address)

@@ -59,6 +59,7 @@ type pod struct {
 	state          chan *bundle.State // what the broker sends
 	dialled        atomic.Int64       // connections to the upstream
 	identity, tell string             // the identity token, and the agent's directory
+	private        string             // the sidecar's
 	stop           context.CancelFunc
 	ended          chan error
 }
@@ -66,7 +67,13 @@ type pod struct {
 // start runs what main would have run, with directories of this test.
 func start(t *testing.T) *pod {
 	t.Helper()
-	p := &pod{t: t, handle: token.NewHandle(), state: make(chan *bundle.State, 1), ended: make(chan error, 1), tell: t.TempDir()}
+	return startOn(t, "--listen=notes/rest=", &pod{tell: t.TempDir(), private: t.TempDir()})
+}
+
+// startOn has it listen by a flag that a port is added to.
+func startOn(t *testing.T, flag string, p *pod) *pod {
+	t.Helper()
+	p.t, p.handle, p.state, p.ended = t, token.NewHandle(), make(chan *bundle.State, 1), make(chan error, 1)
 	p.identity = filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(p.identity, []byte("header.claims.signature"), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,12 +89,12 @@ func start(t *testing.T) *pod {
 		port := free(t)
 		p.address = "127.0.0.1:" + port
 		o, err := parse([]string{
-			"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", "--listen=notes/rest=" + port, "--handle=notes=" + p.handle,
+			"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", flag + port, "--handle=notes=" + p.handle,
 		}, func(name string) string { return env[name] }, &p.log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, t.TempDir(), p.tell
+		o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, p.private, p.tell
 		go func() { p.ended <- o.serve(ctx, &p.records, &p.log) }()
 		if p.listens() {
 			break
