@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/proxyenv"
+	"github.com/sallyport-dev/sallyport/sidecar/authority"
 )
 
 // through is a client that was given the proxy and its authority.
@@ -83,6 +86,14 @@ func TestRunAsProxy(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(ready.Proxy.CA)), "*", "*"))
 	if err != nil || len(names) != 3 { // ca.crt, bundle.crt, and the credential
 		t.Errorf("the folder holds %v, %v", names, err)
+	}
+}
+
+// TestFilesOfTrust holds the names that programs are told to those that are
+// written: the sidecar links nothing of the one, injection nothing of the other.
+func TestFilesOfTrust(t *testing.T) {
+	if proxyenv.Directory != authority.Directory || proxyenv.File != authority.File || proxyenv.Bundle != authority.Bundle {
+		t.Errorf("programs look for %s/%s and %s", proxyenv.Directory, proxyenv.File, proxyenv.Bundle)
 	}
 }
 

@@ -25,6 +25,7 @@ type options struct {
 	broker  string // host:port
 	health  string // address
 	listen  []listener
+	proxy   int                          // port of proxy mode; 0: none
 	handles map[string]credential.Handle // by namespace/name
 
 	pod, podUID string // namespace/name
@@ -55,6 +56,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 	flags.StringVar(&o.broker, "broker", "", "`host:port` of the broker")
 	flags.StringVar(&o.health, "health", ":14399", "`address` for probes and metrics")
 	flags.Func("listen", "serve an endpoint on a loopback port: `credential/endpoint=port`; may be repeated", o.addListener)
+	flags.Func("proxy", "serve the credentials that have a handle as a proxy does, on this loopback `port`, instead", o.setProxy)
 	var handles []string
 	flags.Func("handle", "constant token of a credential: `credential=handle`; may be repeated", func(text string) error {
 		handles = append(handles, text) // read below: package flag quotes what it refuses
@@ -80,8 +82,12 @@ func (o *options) validate(podName string) error {
 		return errors.New("reading environment: set POD_NAME, POD_NAMESPACE and POD_UID")
 	case o.roots == "":
 		return errors.New("reading environment: set SALLYPORT_ROOTS to the authorities of the broker, in PEM")
-	case len(o.listen) == 0:
-		return errors.New("reading flags: give --listen at least once")
+	case len(o.listen) == 0 && o.proxy == 0:
+		return errors.New("reading flags: give --listen at least once, or --proxy")
+	case len(o.listen) > 0 && o.proxy != 0:
+		return errors.New("reading flags: give --listen or --proxy, not both")
+	case len(o.handles) == 0 && o.proxy != 0:
+		return errors.New("reading flags: give --handle for each credential that --proxy serves")
 	}
 	if host, port, err := net.SplitHostPort(o.broker); err != nil || host == "" || port == "" {
 		return fmt.Errorf("reading flags: --broker is %q, not host:port", o.broker)
@@ -97,6 +103,15 @@ func (o *options) addListener(text string) error {
 		return errors.New("write credential/endpoint=port")
 	}
 	o.listen = append(o.listen, listener{cred, endpoint, int(port)})
+	return nil
+}
+
+func (o *options) setProxy(text string) error {
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port == 0 || o.proxy != 0 {
+		return errors.New("write one port, once")
+	}
+	o.proxy = int(port)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
+	"github.com/sallyport-dev/sallyport/sidecar/authority"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/health"
 	"github.com/sallyport-dev/sallyport/sidecar/proxy"
@@ -37,6 +39,9 @@ func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 	with := proxy.Options{
 		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID, Log: logger,
 	}
+	if with.Authorities, err = o.authorities(logger); err != nil {
+		return err
+	}
 	listeners, err := o.bind(ctx)
 	if err != nil {
 		logger.Error("a port is taken, and nothing is served until it is free", "error", err)
@@ -45,9 +50,7 @@ func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 	}
 	server := proxy.New(with)
-	for _, l := range listeners {
-		server.Listen(o.namespace+"/"+l.credential, l.endpoint, l.net)
-	}
+	o.listenOn(server, listeners)
 	return o.runUntilDrained(ctx, server, server.Ready, logger)
 }
 
@@ -81,6 +84,43 @@ func (o *options) await(ctx context.Context, with proxy.Options) (all []bound, e
 			stop()
 			return all, <-told
 		}
+	}
+}
+
+// authorities are those of the pod in proxy mode, else none. They outlive the
+// process, since clients read them once.
+func (o *options) authorities(logger *slog.Logger) (*authority.Set, error) {
+	if o.proxy == 0 {
+		return nil, nil
+	}
+	private, err := os.OpenRoot(o.privateDirectory)
+	if err != nil {
+		return nil, fmt.Errorf("opening store: %w", err)
+	}
+	agent, err := os.OpenRoot(o.agentDirectory)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store: %w", err), private.Close())
+	}
+	public, err := authority.Public()
+	if err != nil { // what is served needs none of them
+		logger.Warn("agents trust no public authority", "error", err)
+	}
+	return authority.Open(authority.Options{Private: private, Agent: agent, Public: public}), nil
+}
+
+// listenOn serves what was bound.
+func (o *options) listenOn(server *proxy.Server, all []bound) {
+	if o.proxy != 0 {
+		for name := range o.handles {
+			server.Carry(name)
+		}
+	}
+	for _, l := range all {
+		if o.proxy != 0 {
+			server.ListenProxy(l.net)
+			continue
+		}
+		server.Listen(o.namespace+"/"+l.credential, l.endpoint, l.net)
 	}
 }
 
@@ -136,7 +176,11 @@ type bound struct {
 // bind opens every loopback port, before anything can be asked for on it and
 // before the broker is: a port that is taken is found out at once.
 func (o *options) bind(ctx context.Context) (all []bound, err error) {
-	for _, l := range o.listen {
+	wanted := o.listen
+	if o.proxy != 0 {
+		wanted = []listener{{"proxy", "all", o.proxy}}
+	}
+	for _, l := range wanted {
 		for _, network := range []struct{ name, host string }{{"tcp4", "127.0.0.1"}, {"tcp6", "::1"}} {
 			address := net.JoinHostPort(network.host, strconv.Itoa(l.port))
 			listening, err := (&net.ListenConfig{}).Listen(ctx, network.name, address)

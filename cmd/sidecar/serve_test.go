@@ -59,6 +59,7 @@ type pod struct {
 	state          chan *bundle.State // what the broker sends
 	dialled        atomic.Int64       // connections to the upstream
 	identity, tell string             // the identity token, and the agent's directory
+	private        string             // the sidecar's
 	stop           context.CancelFunc
 	ended          chan error
 }
@@ -66,8 +67,15 @@ type pod struct {
 // start runs what main would have run, with directories of this test.
 func start(t *testing.T) *pod {
 	t.Helper()
+	return startOn(t, "--listen=notes/rest=", t.TempDir(), t.TempDir())
+}
+
+// startOn has it listen by a flag that a port is added to, with these
+// directories of the sidecar and of the agent.
+func startOn(t *testing.T, flag, private, tell string) *pod {
+	t.Helper()
 	for {
-		p := startAt(t, free(t))
+		p := startAt(t, flag, free(t), private, tell)
 		if p.listens() {
 			return p
 		}
@@ -76,9 +84,9 @@ func start(t *testing.T) *pod {
 }
 
 // startAt runs it with that port, which may be taken.
-func startAt(t *testing.T, port string) *pod {
+func startAt(t *testing.T, flag, port, private, tell string) *pod {
 	t.Helper()
-	p := &pod{t: t, handle: token.NewHandle(), state: make(chan *bundle.State, 1), ended: make(chan error, 1), tell: t.TempDir()}
+	p := &pod{t: t, handle: token.NewHandle(), state: make(chan *bundle.State, 1), ended: make(chan error, 1), private: private, tell: tell}
 	p.identity = filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(p.identity, []byte("header.claims.signature"), 0o600); err != nil {
 		t.Fatal(err)
@@ -91,12 +99,12 @@ func startAt(t *testing.T, port string) *pod {
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop, p.address = stop, "127.0.0.1:"+port
 	o, err := parse([]string{
-		"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", "--listen=notes/rest=" + port, "--handle=notes=" + p.handle,
+		"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", flag + port, "--handle=notes=" + p.handle,
 	}, func(name string) string { return env[name] }, &p.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, t.TempDir(), p.tell
+	o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, p.private, p.tell
 	go func() { p.ended <- o.serve(ctx, &p.records, &p.log) }()
 	t.Cleanup(func() {
 		stop()
@@ -366,7 +374,7 @@ func TestPortIsTaken(t *testing.T) {
 	}
 	defer func() { _ = thief.Close() }()
 	_, port, _ := net.SplitHostPort(thief.Addr().String())
-	p := startAt(t, port)
+	p := startAt(t, "--listen=notes/rest=", port, t.TempDir(), t.TempDir())
 	p.state <- granted("https://upstream.invalid")
 	if !eventually(func() bool { return strings.Contains(p.acks.String(), "SidecarRefused") }) {
 		t.Fatalf("the broker heard %s\n%s", p.acks.String(), p.log.String())

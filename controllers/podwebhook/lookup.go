@@ -105,17 +105,14 @@ func (o objects) credentials(ctx context.Context, namespace string, pod *corev1.
 		if handle == "" {
 			handle = token.NewHandle()
 		}
-		all = append(all, inject.Credential{Name: name, Handle: handle, Endpoints: endpoints(up), Env: compile.Variables(sc, up)})
+		one := inject.Credential{Name: name, Handle: handle, Env: compile.Variables(sc, up)}
+		for _, e := range up.Spec.Endpoints {
+			one.Endpoints, one.URLs = append(one.Endpoints, e.Name), append(one.URLs, e.URL)
+		}
+		all = append(all, one)
 		warnings = append(warnings, doubts(sc, pod)...)
 	}
 	return all, warnings, nil
-}
-
-func endpoints(up *v1alpha1.UpstreamSecret) (names []string) {
-	for _, e := range up.Spec.Endpoints {
-		names = append(names, e.Name)
-	}
-	return names
 }
 
 // doubts are reasons why the sidecar will deny all, which is no reason to

@@ -200,6 +200,33 @@ func TestHandle(t *testing.T) {
 	}
 }
 
+// TestProxyMode leads programs to a proxy, and to upstreams where they are.
+func TestProxyMode(t *testing.T) {
+	asking := strings.ReplaceAll(pod, "release-notes}", "release-notes, sallyport.dev/client: proxy}")
+	up := upstream()
+	got := review(t, handler(&store{objects: []client.Object{credential(), up}}, &store{}), jsonOf(t, asking))
+	if !got.Allowed || len(got.Warnings) > 0 {
+		t.Fatalf("allowed %t, %v, warned %q", got.Allowed, got.Result, got.Warnings)
+	}
+	for _, want := range []string{`"--proxy=14400"`, `"HTTPS_PROXY"`, `/_trust/bundle.crt`, `"GITHUB_API_URL","value":"https://api.github.com"`} {
+		if !strings.Contains(string(got.Patch), want) {
+			t.Errorf("the patch holds no %s", want)
+		}
+	}
+	if strings.Contains(string(got.Patch), "--listen") {
+		t.Error("an endpoint has a listener of its own")
+	}
+	up.Spec.Endpoints[1].URL = "https://raw.platform.svc"
+	got = review(t, handler(&store{objects: []client.Object{credential(), up}}, &store{}), jsonOf(t, asking))
+	if !got.Allowed || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "endpoint raw of release-notes is within the cluster") {
+		t.Errorf("allowed %t, warned %q", got.Allowed, got.Warnings)
+	}
+	pinned := strings.ReplaceAll(asking, "client: proxy", "client: pinned")
+	if got = review(t, handler(&store{objects: []client.Object{credential(), up}}, &store{}), jsonOf(t, pinned)); got.Allowed {
+		t.Error("a mode that nobody offers was admitted")
+	}
+}
+
 // TestTolerated holds that the operator may take a risk.
 func TestTolerated(t *testing.T) {
 	full := &store{objects: []client.Object{credential(), upstream()}}

@@ -17,7 +17,7 @@ const Domain = "sallyport.dev/"
 const (
 	AnnotationCredentials = Domain + "credentials"    // names of ScopedCredentials of the namespace, 1 to 16, by comma
 	AnnotationContainers  = Domain + "containers"     // names of the containers that are served; left out: all
-	AnnotationClient      = Domain + "client"         // how clients are led; base-url
+	AnnotationClient      = Domain + "client"         // how clients are led: base-url, or proxy
 	AnnotationCPU         = Domain + "sidecar-cpu"    // request of the sidecar
 	AnnotationMemory      = Domain + "sidecar-memory" // limit of the sidecar
 	AnnotationPlan        = Domain + "plan"
@@ -70,6 +70,7 @@ func (r *Refusal) Error() string {
 type Asked struct {
 	Credentials []string // as ordered by the author: the first named wins
 	Containers  []string // nil: every container
+	Client      string   // how clients are led
 	CPU, Memory resource.Quantity
 }
 
@@ -132,10 +133,15 @@ func shorten(text string) string {
 	return text
 }
 
-func parseClient(annotations map[string]string, _ *Asked) error {
-	if client, ok := annotations[AnnotationClient]; ok && client != ClientBaseURL {
-		return &Refusal{AnnotationClient, fmt.Sprintf("is %q, which this release does not offer", shorten(client)), "set it to " + ClientBaseURL + ", or remove it"}
+func parseClient(annotations map[string]string, asked *Asked) error {
+	client, ok := annotations[AnnotationClient]
+	switch {
+	case !ok:
+		client = ClientBaseURL
+	case client != ClientBaseURL && client != ClientProxy:
+		return &Refusal{AnnotationClient, fmt.Sprintf("is %q, which this release does not offer", shorten(client)), "set it to " + ClientBaseURL + " or " + ClientProxy + ", or remove it"}
 	}
+	asked.Client = client
 	return nil
 }
 

@@ -23,7 +23,7 @@ func TestParseAnnotations(t *testing.T) {
 	if diff := cmp.Diff([]string{"release-notes", "open.ai"}, asked.Credentials); diff != "" {
 		t.Errorf("the order is the author's, since the first named wins (-want +got):\n%s", diff)
 	}
-	if asked.CPU.String() != "500m" || asked.Memory.String() != "64Mi" || len(asked.Containers) != 1 {
+	if asked.Client != ClientBaseURL || asked.CPU.String() != "500m" || asked.Memory.String() != "64Mi" || len(asked.Containers) != 1 {
 		t.Errorf("got %+v", asked)
 	}
 }
@@ -45,7 +45,9 @@ func TestParseAnnotationsRefuses(t *testing.T) {
 		"upper case":       {"no object has such a name", AnnotationCredentials, "A"},
 		"long":             {"no object has such a name", AnnotationCredentials, strings.Repeat("a", 300)},
 		"no container":     {"empty never means all", AnnotationContainers, ""},
-		"proxy":            {"not offered yet", AnnotationClient, "proxy"},
+		"pinned":           {"not offered yet", AnnotationClient, "pinned"},
+		"two clients":      {"one way, which the plan records", AnnotationClient, "proxy,base-url"},
+		"PROXY":            {"one spelling", AnnotationClient, "PROXY"},
 		"no client":        {"empty is not the default", AnnotationClient, ""},
 		"image":            {"an author may not choose what runs", Domain + "image", "evil:1"},
 		"typo":             {"a key that nobody reads would be ignored", Domain + "credential", "a"},

@@ -497,3 +497,32 @@ func TestTrustValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestAttestProxy holds a pod in proxy mode to what injection makes of it, and
+// to the mode that it asked for.
+func TestAttestProxy(t *testing.T) {
+	injected := again(t, ask("release-notes,openai", byProxy), testSettings(), github(), notes())
+	attested(t, "nobody touched it", injected, testTrust(), "release-notes", "openai")
+	if diff := cmp.Diff(injected, again(t, injected, testSettings(), github(), notes())); diff != "" {
+		t.Errorf("a second pass changes it:\n%s", diff)
+	}
+	other := again(t, ask("release-notes,openai"), testSettings(), github(), notes())
+	for why, test := range map[string]tampering{
+		"it asks for base URLs now":  {field: AnnotationPlan, change: func(p *corev1.Pod) { delete(p.Annotations, AnnotationClient) }},
+		"another mode":               {field: AnnotationClient, change: func(p *corev1.Pod) { p.Annotations[AnnotationClient] = "pinned" }},
+		"arguments of the other one": {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args = ourContainer(other).Args }},
+		"another port":               {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args[1] = "--proxy=14401" }},
+		"a listener besides":         {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args = append(ourContainer(p).Args, "--listen=openai/api=14401") }},
+		"plan of the other one":      {field: AnnotationPlan, change: func(p *corev1.Pod) { p.Annotations[AnnotationPlan] = other.Annotations[AnnotationPlan] }},
+		"a proxy for the sidecar":    {field: ours + ".env", change: env("HTTPS_PROXY", "http://evil.example")},
+		"trust for the sidecar":      {field: ours + ".env", change: env("SSL_CERT_FILE", "/var/run/sallyport/_trust/bundle.crt")},
+		"the agent writes its trust": {field: "container agent", change: func(p *corev1.Pod) { p.Spec.Containers[0].VolumeMounts[0].ReadOnly = false }},
+		"the agent has the keys": {field: "container agent", change: func(p *corev1.Pod) {
+			p.Spec.Containers[0].VolumeMounts = append(p.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: volumePrivate, MountPath: "/keys"})
+		}},
+	} {
+		pod := injected.DeepCopy()
+		test.change(pod)
+		flawed(t, why, pod, testTrust(), test.field)
+	}
+}

@@ -3,6 +3,7 @@ package inject
 import (
 	"encoding/base64"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/proxyenv"
 )
 
 // placeholder is what a value of a client variable holds.
@@ -19,6 +21,12 @@ var placeholder = regexp.MustCompile(`\{token\}|\{basic\}|\{url:([-a-z0-9]+)\}`)
 // same one, the first named keeps it, and the author is told.
 func (p *Plan) setVariables(credentials []Credential) (warnings []string) {
 	holder := map[string]string{}
+	if p.Client == ClientProxy {
+		for _, v := range proxyenv.Variables(Listener{Port: FirstPort}.url(), AgentDirectory) {
+			holder[v.Name] = "the proxy"
+			p.Env, p.Variables = append(p.Env, v.Name), append(p.Variables, v)
+		}
+	}
 	for _, c := range credentials {
 		for _, v := range c.Env {
 			first, taken := holder[v.Name]
@@ -51,14 +59,46 @@ func (p *Plan) fill(template string, c Credential) (string, error) {
 			return basic(c.Handle)
 		}
 		endpoint := strings.TrimSuffix(strings.TrimPrefix(found, "{url:"), "}")
-		i := slices.IndexFunc(p.Listen, func(l Listener) bool { return l.Credential == c.Name && l.Endpoint == endpoint })
-		if i < 0 {
+		url, ok := p.address(c, endpoint)
+		if !ok {
 			unknown = fmt.Errorf("its UpstreamSecret has no endpoint %s", endpoint)
 			return found
 		}
-		return p.Listen[i].url()
+		return url
 	})
 	return value, unknown
+}
+
+// address is what a client is told of an endpoint: where its listener is, or in
+// proxy mode where it is itself.
+func (p *Plan) address(c Credential, endpoint string) (string, bool) {
+	if p.Client == ClientProxy {
+		i := slices.Index(c.Endpoints, endpoint)
+		if i < 0 || i >= len(c.URLs) {
+			return "", false
+		}
+		return c.URLs[i], true
+	}
+	i := slices.IndexFunc(p.Listen, func(l Listener) bool { return l.Credential == c.Name && l.Endpoint == endpoint })
+	if i < 0 {
+		return "", false
+	}
+	return p.Listen[i].url(), true
+}
+
+// doubts name the endpoints that programs reach past the proxy.
+func (p *Plan) doubts(credentials []Credential) (warnings []string) {
+	if p.Client != ClientProxy {
+		return nil
+	}
+	for _, c := range credentials {
+		for i, text := range c.URLs {
+			if u, err := url.Parse(text); err == nil && proxyenv.IsDirect(u.Hostname()) {
+				warnings = append(warnings, fmt.Sprintf("endpoint %s of %s is within the cluster, where NO_PROXY leads programs past Sallyport: use %s %s for it", c.Endpoints[i], c.Name, AnnotationClient, ClientBaseURL))
+			}
+		}
+	}
+	return warnings
 }
 
 // basic is a handle as the password of HTTP Basic. The user name is the
@@ -91,7 +131,8 @@ func (p Plan) wrote(v corev1.EnvVar) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(p.Listen, func(l Listener) bool { return strings.Contains(v.Value, l.url()) })
+	return strings.HasPrefix(v.Value, AgentDirectory+"/"+proxyenv.Directory+"/") ||
+		slices.ContainsFunc(p.Listen, func(l Listener) bool { return strings.Contains(v.Value, l.url()) })
 }
 
 // Warnings tells the author of a pod what will not work as it seems. They are

@@ -36,14 +36,14 @@ func testSettings() Settings {
 }
 
 func github() Credential {
-	return Credential{Name: "release-notes", Handle: handleA, Endpoints: []string{"rest"}, Env: []bundle.EnvVar{
+	return Credential{Name: "release-notes", Handle: handleA, Endpoints: []string{"rest"}, URLs: []string{"https://api.github.com"}, Env: []bundle.EnvVar{
 		{Name: "GITHUB_API_URL", Value: "{url:rest}"},
 		{Name: "GITHUB_TOKEN", Value: "{token}"},
 	}}
 }
 
 func notes() Credential {
-	return Credential{Name: "openai", Handle: handleB, Endpoints: []string{"api", "files"}, Env: []bundle.EnvVar{
+	return Credential{Name: "openai", Handle: handleB, Endpoints: []string{"api", "files"}, URLs: []string{"https://api.openai.com", "https://files.example:8443/x"}, Env: []bundle.EnvVar{
 		{Name: "OPENAI_BASE_URL", Value: "{url:api}/v1"},
 		{Name: "OPENAI_API_KEY", Value: "{token}"},
 		{Name: "FILES_URL", Value: "{url:files}?key={token}"},

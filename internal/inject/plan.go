@@ -19,8 +19,8 @@ import (
 const planVersion = 1
 
 // Ports in the pod. Listeners of credentials are on loopback, one per
-// credential and endpoint, counted from FirstPort; health and metrics are on
-// the pod's address.
+// credential and endpoint, counted from FirstPort, or in proxy mode one for all;
+// health and metrics are on the pod's address.
 const (
 	HealthPort = 14399
 	FirstPort  = 14400
@@ -49,10 +49,11 @@ type Plan struct {
 	Tolerate  []string        `json:"-"` // see Settings
 }
 
-// Listener is a loopback port of the sidecar.
+// Listener is a loopback port of the sidecar. In proxy mode all credentials
+// have the same, for whatever endpoints they have.
 type Listener struct {
 	Credential string `json:"c"`
-	Endpoint   string `json:"e"`
+	Endpoint   string `json:"e"` // empty in proxy mode
 	Port       int    `json:"port"`
 }
 
@@ -73,6 +74,7 @@ type Credential struct {
 	Name      string
 	Handle    string          // see package token
 	Endpoints []string        // of its UpstreamSecret
+	URLs      []string        // of these; for proxy mode
 	Env       []bundle.EnvVar // {token} and {url:ENDPOINT} not filled in; the first of a name counts
 }
 
@@ -121,18 +123,36 @@ func NewPlan(pod *corev1.Pod, s Settings, credentials []Credential) (Plan, []str
 		return Plan{}, nil, err
 	}
 	p := Plan{
-		Version: planVersion, Image: s.Image, Client: ClientBaseURL, UID: s.UID,
+		Version: planVersion, Image: s.Image, Client: asked.Client, UID: s.UID,
 		Containers: served, Handles: map[string]string{}, Env: []string{},
 		Broker: s.Broker, RootsPEM: s.RootsPEM, Roots: digest(s.RootsPEM), Tolerate: s.Tolerate,
 	}
 	for _, c := range credentials {
 		p.Handles[c.Name] = c.Handle
-		for _, endpoint := range c.Endpoints {
-			p.Listen = append(p.Listen, Listener{c.Name, endpoint, FirstPort + len(p.Listen)})
-		}
+		p.listen(c)
 	}
-	warnings := p.setVariables(credentials)
+	warnings := append(p.doubts(credentials), p.setVariables(credentials)...)
 	return p, warnings, p.check(asked)
+}
+
+// listen adds the ports of a credential.
+func (p *Plan) listen(c Credential) {
+	if p.Client == ClientProxy {
+		p.Listen = append(p.Listen, Listener{Credential: c.Name, Port: FirstPort})
+		return
+	}
+	for _, endpoint := range c.Endpoints {
+		p.Listen = append(p.Listen, Listener{c.Name, endpoint, FirstPort + len(p.Listen)})
+	}
+}
+
+// lastPort is the highest one that the sidecar takes.
+func (p Plan) lastPort() int {
+	last := HealthPort
+	for _, l := range p.Listen {
+		last = max(last, l.Port)
+	}
+	return last
 }
 
 // serve names the containers that are served. On a second pass they are those
@@ -170,6 +190,9 @@ func (p Plan) check(asked Asked) error {
 	stale := func(why string) error {
 		return &Refusal{AnnotationPlan, why, "remove it, so that it is made anew"}
 	}
+	if p.Client != asked.Client {
+		return stale("leads clients in another way than the pod asks for")
+	}
 	if len(p.Handles) != len(asked.Credentials) {
 		return stale("holds other credentials than the pod asks for")
 	}
@@ -192,7 +215,7 @@ func (p Plan) wellFormed() error {
 	}{
 		{p.Version == planVersion, fmt.Sprintf("has version %d", p.Version)},
 		{byDigest.MatchString(p.Image), "names no image by digest"},
-		{p.Client == ClientBaseURL, "names another client mode"},
+		{p.Client == ClientBaseURL || p.Client == ClientProxy, "names another client mode"},
 		{len(p.Roots) == 2*sha256.Size, "names no authorities"},
 		{p.RootsPEM == "" || digest(p.RootsPEM) == p.Roots, "names other authorities"},
 		{p.UID >= 0, "has a negative user"},
@@ -214,7 +237,11 @@ func (p Plan) wellBound() error {
 		}
 	}
 	for i, l := range p.Listen {
-		if l.Port != FirstPort+i || l.Endpoint == "" || p.Handles[l.Credential] == "" {
+		port := FirstPort + i
+		if p.Client == ClientProxy {
+			port = FirstPort
+		}
+		if l.Port != port || (l.Endpoint == "") != (p.Client == ClientProxy) || p.Handles[l.Credential] == "" {
 			return badPlan(fmt.Sprintf("holds a listener %d that no credential has", i))
 		}
 	}

@@ -215,3 +215,53 @@ func FuzzParsePlan(f *testing.F) {
 		}
 	})
 }
+
+func byProxy(p *corev1.Pod) { p.Annotations[AnnotationClient] = ClientProxy }
+
+// In proxy mode one port is for all, whatever endpoints there are, and clients
+// are told where the upstream itself is.
+func TestProxyPlan(t *testing.T) {
+	a, b := github(), notes()
+	a.Env = append(a.Env, bundle.EnvVar{Name: "HTTPS_PROXY", Value: "http://elsewhere"}, bundle.EnvVar{Name: "NONE", Value: "{url:none}"})
+	b.URLs[1] = "http://files.agents.svc"
+	plan, warnings, err := NewPlan(ask("release-notes,openai", byProxy), testSettings(), []Credential{a, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Listener{{"release-notes", "", 14400}, {"openai", "", 14400}}, plan.Listen); diff != "" || plan.Client != "proxy" || plan.lastPort() != 14400 {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got := map[string]string{}
+	for _, v := range plan.Variables {
+		got[v.Name] = v.Value
+	}
+	for name, want := range map[string]string{
+		"HTTPS_PROXY": "http://127.0.0.1:14400", "https_proxy": "http://127.0.0.1:14400", "NODE_EXTRA_CA_CERTS": "/var/run/sallyport/_trust/ca.crt",
+		"GITHUB_API_URL": "https://api.github.com", "GITHUB_TOKEN": handleA, "OPENAI_BASE_URL": "https://api.openai.com/v1", "FILES_URL": "http://files.agents.svc?key=" + handleB,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+	told := strings.Join(warnings, "; ")
+	if len(warnings) != 3 || !strings.Contains(told, "endpoint files of openai") || !strings.Contains(told, "HTTPS_PROXY leads to the proxy") || !strings.Contains(told, "no endpoint none") {
+		t.Errorf("got warnings %q", warnings)
+	}
+	parsed, err := ParsePlan(plan.String())
+	if err != nil || parsed.String() != plan.String() {
+		t.Errorf("it does not read again: %v", err)
+	}
+	for why, change := range map[string]func(*Plan){
+		"a port of its own":       func(p *Plan) { p.Listen[1].Port++ },
+		"an endpoint":             func(p *Plan) { p.Listen[0].Endpoint = "rest" },
+		"a listener of base URLs": func(p *Plan) { p.Client = ClientBaseURL },
+		"another mode":            func(p *Plan) { p.Client = "pinned" },
+	} {
+		p := plan
+		p.Listen = slices.Clone(plan.Listen)
+		change(&p)
+		if _, err := ParsePlan(p.String()); err == nil {
+			t.Errorf("%s: the plan is read", why)
+		}
+	}
+}

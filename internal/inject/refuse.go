@@ -214,7 +214,7 @@ func audiences(spec *corev1.PodSpec) error {
 // ports refuses a pod that says it listens where the sidecar will: containers
 // share their ports.
 func ports(pod *corev1.Pod, plan Plan) error {
-	last := int32(HealthPort + len(plan.Listen))
+	last := int32(plan.lastPort())
 	for _, c := range containers(pod) {
 		for _, p := range c.Ports {
 			if p.ContainerPort >= HealthPort && p.ContainerPort <= last {

@@ -69,8 +69,12 @@ func Container(plan Plan, asked Asked) corev1.Container {
 
 func arguments(plan Plan, asked Asked) []string {
 	args := []string{"--broker=" + plan.Broker}
-	for _, l := range plan.Listen {
-		args = append(args, fmt.Sprintf("--listen=%s/%s=%d", l.Credential, l.Endpoint, l.Port))
+	if plan.Client == ClientProxy {
+		args = append(args, fmt.Sprintf("--proxy=%d", FirstPort))
+	} else {
+		for _, l := range plan.Listen {
+			args = append(args, fmt.Sprintf("--listen=%s/%s=%d", l.Credential, l.Endpoint, l.Port))
+		}
 	}
 	for _, name := range asked.Credentials {
 		args = append(args, fmt.Sprintf("--handle=%s=%s", name, plan.Handles[name]))

@@ -5,7 +5,11 @@
 // one file of authorities and no other get the public ones in it as well.
 package proxyenv
 
-import "github.com/sallyport-dev/sallyport/internal/bundle"
+import (
+	"strings"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+)
 
 // Where the files of trust are, below the agent's directory. The sidecar writes
 // them.
@@ -18,6 +22,16 @@ const (
 // Direct are the destinations that programs reach without the proxy: what is on
 // this machine, and what is in the cluster.
 const Direct = "localhost,127.0.0.1,::1,.svc,.cluster.local"
+
+// IsDirect tells whether programs reach a host without the proxy.
+func IsDirect(host string) bool {
+	for d := range strings.SplitSeq(Direct, ",") {
+		if host == d || strings.HasPrefix(d, ".") && strings.HasSuffix(host, d) {
+			return true
+		}
+	}
+	return false
+}
 
 var (
 	proxies = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"}

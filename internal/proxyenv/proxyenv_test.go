@@ -27,3 +27,14 @@ func TestVariables(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestIsDirect(t *testing.T) {
+	for host, want := range map[string]bool{
+		"notes.agents.svc": true, "notes.agents.svc.cluster.local": true, "localhost": true, "127.0.0.1": true, "::1": true,
+		"api.example.com": false, "svc": false, "cluster.local": false, "notsvc": false, "127.0.0.2": false, "x.localhost": false, "": false,
+	} {
+		if got := IsDirect(host); got != want {
+			t.Errorf("%s: got %t", host, got)
+		}
+	}
+}
