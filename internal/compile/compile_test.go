@@ -98,6 +98,7 @@ func TestCredential(t *testing.T) {
 				Profile: scope.Profile{
 					SlashInTail:    true,
 					FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
+					Aliases:        []scope.Alias{{Path: "/api/v3/", Means: "/"}, {Path: "/api/graphql", Means: "/graphql"}},
 					ReserveQuery:   []string{"client_id", "client_secret"},
 					ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 				},

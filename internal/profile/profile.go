@@ -9,7 +9,9 @@
 //   - github-rest: the names of accounts and repositories are compared without
 //     letter case, file paths and refs may hold an encoded slash, client_id and
 //     client_secret are an older way to authenticate, X-GitHub-Api-Version
-//     chooses the version (GitHub's REST documentation). Its clients read
+//     chooses the version (GitHub's REST documentation). Clients that take a
+//     host for an Enterprise server put /api/v3/ before the path, and ask
+//     /api/graphql (cli/cli, github-mcp-server). Its clients read
 //     GITHUB_API_URL, GITHUB_TOKEN and GH_TOKEN. It includes github-graphql.
 //   - github-git: the names of accounts and repositories have no letter case.
 //     git reads GIT_CONFIG_COUNT and the keys and values that it counts

@@ -17,6 +17,7 @@ func TestLookup(t *testing.T) {
 		Scope: scope.Profile{
 			SlashInTail:    true,
 			FoldPaths:      []string{"/repos/{owner}/{repo}", "/orgs/{org}", "/users/{username}"},
+			Aliases:        []scope.Alias{{Path: "/api/v3/", Means: "/"}, {Path: "/api/graphql", Means: "/graphql"}},
 			ReserveQuery:   []string{"client_id", "client_secret"},
 			ForwardHeaders: []string{"X-GitHub-Api-Version", "GraphQL-Features"},
 		},

@@ -1,6 +1,8 @@
 package scope
 
 import (
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -67,6 +69,7 @@ var (
 	errTwice        = malformed("the path is percent-encoded twice")
 	errEmptySegment = malformed("the path has an empty segment")
 	errDotSegment   = malformed("the path has a dot segment")
+	errAlias        = malformed("the path is another spelling of one that this API has, encoded or twice: write it plainly")
 	errRawQuery     = malformed("the query holds a character that must be percent-encoded")
 	errEmptyPair    = malformed("the query has an empty pair")
 	errNoEquals     = malformed("the query has a name without an equals sign")
@@ -156,6 +159,40 @@ func pathByteAt(raw string, i int, slashes bool) (c byte, width int, err *Refusa
 		}
 	}
 	return c, width, nil
+}
+
+// reduce undoes the first alias that path begins with, as it stands in the
+// request line. What is an alias behind decoding alone is not undone, and is
+// refused by isAlias.
+func reduce(path string, aliases []Alias) string {
+	for _, a := range aliases {
+		if a.matches(path) {
+			return a.Means + path[len(a.Path):]
+		}
+	}
+	return path
+}
+
+// isAlias tells whether a decoded path is another spelling still.
+func isAlias(path string, aliases []Alias) bool {
+	return slices.ContainsFunc(aliases, func(a Alias) bool { return a.matches(path) })
+}
+
+func (a Alias) matches(path string) bool {
+	return path == a.Path || strings.HasSuffix(a.Path, "/") && strings.HasPrefix(path, a.Path)
+}
+
+// checkAliases refuses those that mean none of what is judged, and what would
+// be read again as something else.
+func checkAliases(aliases []Alias) []error {
+	var errs []error
+	for _, a := range aliases {
+		rooted := strings.HasPrefix(a.Path, "/") && strings.HasPrefix(a.Means, "/")
+		if !rooted || strings.HasSuffix(a.Path, "/") != strings.HasSuffix(a.Means, "/") || len(a.Means) >= len(a.Path) || isAlias(a.Means, aliases) {
+			errs = append(errs, &SpecError{"profile.aliases", a.Path, "write a path, and a shorter one that is none of the aliases, both with a slash at the end or neither"})
+		}
+	}
+	return errs
 }
 
 // openSegment is the segment of a path whose end was not read yet.

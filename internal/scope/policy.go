@@ -62,7 +62,7 @@ type Policy struct {
 // grants[read].where.repo.glob.
 func Compile(p Profile, grants []Grant, ceiling *[]Grant) (*Policy, error) {
 	policy, errs := compile(&p, grants, "grants")
-	errs = append(errs, checkFoldPaths(p.FoldPaths)...)
+	errs = append(append(errs, checkFoldPaths(p.FoldPaths)...), checkAliases(p.Aliases)...)
 	if ceiling != nil {
 		bound, more := compile(&p, *ceiling, "ceiling.grants")
 		policy.ceiling = bound

@@ -97,8 +97,11 @@ func (r *Request) read(h *Head, p *Profile) *Refusal {
 	// Nothing is longer decoded than encoded: views into buf stay good.
 	r.buf = slices.Grow(r.buf, len(h.Target))
 	path, query, queried := strings.Cut(h.Target, "?")
-	if err := r.readPath(path, p.SlashInTail); err != nil {
+	if err := r.readPath(reduce(path, p.Aliases), p.SlashInTail); err != nil {
 		return err
+	}
+	if isAlias(text.View(r.buf), p.Aliases) {
+		return errAlias
 	}
 	for _, prefix := range p.FoldPaths {
 		r.fold(prefix)

@@ -144,6 +144,9 @@ type Profile struct {
 	// at their captures is compared without regard to the case of ASCII
 	// letters and forwarded in lower case.
 	FoldPaths []string `json:"foldPaths,omitempty"`
+	// Aliases are other spellings of paths. They are undone before anything is
+	// judged or recorded; what would be one behind that is refused.
+	Aliases []Alias `json:"aliases,omitempty"`
 	// RefuseHeaders are refused besides those every profile refuses.
 	RefuseHeaders []string `json:"refuseHeaders,omitempty"`
 	// ReserveQuery are query names refused under UnlistedAllow unless listed,
@@ -152,6 +155,13 @@ type Profile struct {
 	// ForwardHeaders are ordinary request headers of this API that go
 	// upstream besides those every profile forwards.
 	ForwardHeaders []string `json:"forwardHeaders,omitempty"`
+}
+
+// An Alias is another spelling of a path, or where it ends in a slash, of all
+// paths below it.
+type Alias struct {
+	Path  string `json:"path"`
+	Means string `json:"means"`
 }
 
 // A SpecError says which field of a grant cannot be enforced, and what to do.

@@ -121,7 +121,7 @@ func newSide(s *region.Space, mine, other Scope) *side {
 
 func equalProfiles(a, b *scope.Profile) bool {
 	return a.SlashInTail == b.SlashInTail && slices.Equal(a.FoldPaths, b.FoldPaths) &&
-		slices.Equal(a.RefuseHeaders, b.RefuseHeaders) && slices.Equal(a.ReserveQuery, b.ReserveQuery) &&
+		slices.Equal(a.Aliases, b.Aliases) && slices.Equal(a.RefuseHeaders, b.RefuseHeaders) && slices.Equal(a.ReserveQuery, b.ReserveQuery) &&
 		slices.Equal(a.ForwardHeaders, b.ForwardHeaders)
 }
 

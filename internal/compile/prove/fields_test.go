@@ -28,7 +28,7 @@ var proved = map[reflect.Type]string{
 	reflect.TypeFor[scope.Limits]():   "Requests",
 	reflect.TypeFor[scope.Rate]():     "Count Per",
 	reflect.TypeFor[scope.Matcher]():  "Set Equals In Glob Pattern Min Max MinLength MaxLength MaxItems Type Required Forbidden Except Kind Under FoldASCII Repeated",
-	reflect.TypeFor[scope.Profile]():  "SlashInTail FoldPaths RefuseHeaders ReserveQuery ForwardHeaders",
+	reflect.TypeFor[scope.Profile]():  "SlashInTail FoldPaths Aliases RefuseHeaders ReserveQuery ForwardHeaders",
 }
 
 func TestEveryFieldIsProved(t *testing.T) {
