@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sallyport
 TOOLS := $(CACHE)/tools
+CLIENTS := $(CACHE)/clients
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w
 BINARIES := manager sidecar sallyport
@@ -50,7 +51,7 @@ binaries: ## Build the programs of a cluster (once; about 13 minutes on two core
 test: verify lint unit ## Check generated files, lint, run all tests but e2e with the race detector
 
 .PHONY: unit
-unit: host binaries packages $(TOOLS)/gotestsum
+unit: host binaries packages clients $(TOOLS)/gotestsum
 	@echo "== tests, race detector on"
 	@CGO_ENABLED=1 $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./...
 	@echo "== tests of hack/cluster"
@@ -60,6 +61,9 @@ unit: host binaries packages $(TOOLS)/gotestsum
 packages: host $(CACHE)/npm/installed.json ## Install the npm packages that tests read and run (once)
 $(CACHE)/npm/installed.json: hack/npm/package-lock.json
 	@hack/npm.sh $(CACHE)/npm
+
+.PHONY: clients
+clients: $(CLIENTS)/gh $(CLIENTS)/github-mcp-server ## Build programs of others that tests run (once)
 
 .PHONY: verify
 verify: ## Check that generated files are current
@@ -124,4 +128,10 @@ $(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
 	@echo "== building $* (once)"
 	@mkdir -p $(TOOLS)
 	@cd hack/tools && go build -o $@ $$(go list -f '{{.ImportPath}}' tool | grep '/$*$$')
+	@touch $@
+
+$(CLIENTS)/%: hack/clients/go.mod hack/clients/go.sum
+	@echo "== building $* (once)"
+	@mkdir -p $(CLIENTS)
+	@cd hack/clients && go build -o $@ $$(go list -f '{{.ImportPath}}' tool | grep '/$*$$')
 	@touch $@

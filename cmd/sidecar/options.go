@@ -82,15 +82,21 @@ func (o *options) validate(podName string) error {
 		return errors.New("reading environment: set POD_NAME, POD_NAMESPACE and POD_UID")
 	case o.roots == "":
 		return errors.New("reading environment: set SALLYPORT_ROOTS to the authorities of the broker, in PEM")
+	}
+	if host, port, err := net.SplitHostPort(o.broker); err != nil || host == "" || port == "" {
+		return fmt.Errorf("reading flags: --broker is %q, not host:port", o.broker)
+	}
+	return o.validateListeners()
+}
+
+func (o *options) validateListeners() error {
+	switch {
 	case len(o.listen) == 0 && o.proxy == 0:
 		return errors.New("reading flags: give --listen at least once, or --proxy")
 	case len(o.listen) > 0 && o.proxy != 0:
 		return errors.New("reading flags: give --listen or --proxy, not both")
 	case len(o.handles) == 0 && o.proxy != 0:
 		return errors.New("reading flags: give --handle for each credential that --proxy serves")
-	}
-	if host, port, err := net.SplitHostPort(o.broker); err != nil || host == "" || port == "" {
-		return fmt.Errorf("reading flags: --broker is %q, not host:port", o.broker)
 	}
 	return nil
 }

@@ -169,7 +169,7 @@ func kubectl(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := filepath.Glob(filepath.Join(cache, "sallyport", "bin", "*", "kubectl"))
+	built, err := filepath.Glob(filepath.Join(cache, "sallyport", "bin-*", "kubectl"))
 	if err == nil && len(built) > 0 {
 		return built[len(built)-1]
 	}

@@ -49,6 +49,7 @@ var rules = []struct {
 	{"internal/secret", nil},
 	{"internal/bundle", []string{"internal/scope", "internal/secret"}},
 	{"internal/token", []string{"internal/scope", "internal/secret", "internal/bundle"}},
+	{"internal/proxyenv", []string{"internal/scope", "internal/secret", "internal/bundle"}},
 	{"internal/profile", []string{"internal/scope", "internal/secret", "internal/bundle"}},
 	{"internal/certs", []string{"internal/", "k8s"}},
 	{"internal/compile", []string{"api/", "internal/", "k8s"}},
