@@ -32,7 +32,6 @@ var (
 func (c *Call) ReadHead(h *http1.RequestHead, limit int) error {
 	h.Release()
 	r := c.agent
-	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
 	h.Method, h.Target, h.Host = r.Method, r.RequestURI, r.Host
 	switch {
 	case r.ContentLength < 0:
@@ -42,9 +41,6 @@ func (c *Call) ReadHead(h *http1.RequestHead, limit int) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
 		values := r.Header[name]
-		for _, value := range values {
-			size += len(name) + len(value) + len(": \r\n")
-		}
 		if http1.IsHopByHop(name) {
 			if err := c.own(name, values); err != nil {
 				return err
@@ -61,10 +57,21 @@ func (c *Call) ReadHead(h *http1.RequestHead, limit int) error {
 	switch {
 	case len(h.Fields) > maxFields:
 		return errFieldCount
-	case size > limit:
+	case headSize(r) > limit:
 		return errHeadLong
 	}
 	return nil
+}
+
+// headSize is the length of a head as HTTP/1.1 would write it.
+func headSize(r *http.Request) int {
+	size := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+		}
+	}
+	return size
 }
 
 // own checks a field that is not meant for the upstream. What else goes with

@@ -17,7 +17,7 @@ const Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // Bounds of one connection of an agent. What is sent before it is read is kept in
 // memory: of one call, and of all. Not more calls than maxCalls are open at the
-// same time, and net/http ends a connection that resets many times as many
+// same time, and net/http ends a connection on which four times as many were reset
 // before they were looked at.
 const (
 	maxCalls     = 100
@@ -31,9 +31,12 @@ const (
 // [NewServer].
 type Server struct {
 	server http.Server
-	calls  sync.WaitGroup
 	closed chan struct{}
 	once   sync.Once
+
+	mu    sync.Mutex
+	over  bool // no call begins any more
+	calls sync.WaitGroup
 }
 
 // NewServer returns a Server that has each call handled by handle, each in a
@@ -46,7 +49,9 @@ func NewServer(headerBytes int, handle func(*Call)) *Server {
 	spoken.SetUnencryptedHTTP2(true)
 	s.server = http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.calls.Add(1)
+			if !s.enter() {
+				panic(http.ErrAbortHandler)
+			}
 			defer s.calls.Done()
 			serve(w, r, handle)
 		}),
@@ -91,7 +96,20 @@ func (s *Server) Serve(c net.Conn, from io.Reader) {
 		return
 	}
 	<-s.closed
+	s.mu.Lock()
+	s.over = true // net/http may be about to begin one
+	s.mu.Unlock()
 	s.calls.Wait()
+}
+
+// enter counts a call, unless it comes too late.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		s.calls.Add(1)
+	}
+	return !s.over
 }
 
 // Drain tells the agent that no further call is taken. Those that are under way go
