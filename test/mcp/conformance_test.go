@@ -68,7 +68,7 @@ func TestConformanceOfClients(t *testing.T) {
 		ran++
 		t.Run(scenario, func(t *testing.T) {
 			play := func(command string) found {
-				return suite(t, env, "client", "--command", command, "--scenario", scenario)[scenario]
+				return suite(t, env, "client", "--command", command, "--scenario", scenario, "--timeout", "120000")[scenario]
 			}
 			without, through := play(programs+"everything-client"), play("./through.sh")
 			if len(without.status) == 0 || !slices.Equal(without.status, through.status) {
