@@ -87,3 +87,30 @@ func TestDecide(t *testing.T) {
 		})
 	}
 }
+
+// TestResolvedNeedsEveryPart tells of a part of a key that is missing as of a
+// whole one, whatever the source is, and of no source that nobody looked at it.
+func TestResolvedNeedsEveryPart(t *testing.T) {
+	ref := v1alpha1.KeyReference{Name: "b", Key: "c"}
+	missing := fmt.Errorf("reading Secret a/b: %w: create it", secretwatch.ErrNotFound)
+	expired := fmt.Errorf("reading Secret a/b: key \"c\": %w: the certificate has expired", secretwatch.ErrInvalid)
+	for name, test := range map[string]struct {
+		source v1alpha1.Source
+		err    error
+		want   string
+	}{
+		"keys":                 {v1alpha1.Source{AWSKeys: &v1alpha1.AWSKeys{AccessKeyIDRef: ref, SecretAccessKeyRef: ref}}, nil, "True/Accepted"},
+		"keys, one missing":    {v1alpha1.Source{AWSKeys: &v1alpha1.AWSKeys{AccessKeyIDRef: ref, SecretAccessKeyRef: ref}}, missing, "False/NotFound"},
+		"certificate":          {v1alpha1.Source{ClientCertificate: &v1alpha1.ClientCertificate{CertRef: ref, KeyRef: ref}}, nil, "True/Accepted"},
+		"certificate, expired": {v1alpha1.Source{ClientCertificate: &v1alpha1.ClientCertificate{CertRef: ref, KeyRef: ref}}, expired, "False/Invalid"},
+		"none":                 {v1alpha1.Source{}, nil, "Unknown/Pending"},
+	} {
+		up := &v1alpha1.UpstreamSecret{}
+		up.Spec.Source = test.source
+		decide(up, observation{secret: test.err})
+		c := meta.FindStatusCondition(up.Status.Conditions, v1alpha1.ConditionResolvedRefs)
+		if got := string(c.Status) + "/" + c.Reason; got != test.want || test.err != nil && c.Message != test.err.Error() {
+			t.Errorf("%s: %s, %q, want %s", name, got, c.Message, test.want)
+		}
+	}
+}

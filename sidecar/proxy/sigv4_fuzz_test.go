@@ -144,7 +144,7 @@ func readAgain(c *conn, sent string) string {
 		return "it has another body"
 	}
 	for _, f := range head.Fields {
-		own := slices.ContainsFunc(c.signed, func(s scope.Field) bool { return s == scope.Field(f) })
+		own := slices.ContainsFunc(c.signed, func(s scope.Field) bool { return s == f })
 		if !own && !c.view.swap.Drops(f.Name) {
 			return "it has the field " + f.Name + ", which was not signed"
 		}

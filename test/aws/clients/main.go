@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 )
 
 func main() {
-	if err := run(context.Background(), os.Args[1:]); err != nil {
+	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -20,7 +21,7 @@ func main() {
 
 // run does one thing for each argument, words separated by vertical bars, and
 // prints what came of it on a line.
-func run(ctx context.Context, arguments []string) error {
+func run(ctx context.Context, arguments []string, stdout io.Writer) error {
 	settings, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the environment: %w", err)
@@ -32,7 +33,9 @@ func run(ctx context.Context, arguments []string) error {
 		if err != nil {
 			result = "error: " + strings.ReplaceAll(err.Error(), "\n", " ")
 		}
-		fmt.Println(words[0] + ": " + result)
+		if _, err := fmt.Fprintln(stdout, words[0]+": "+result); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
 	}
 	return nil
 }
