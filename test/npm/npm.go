@@ -1,5 +1,5 @@
-// Package npm finds the data that tests read from npm packages. Make installs
-// it, by version and digest; nothing here or in a test asks the network.
+// Package npm finds what tests read and run of npm packages. Make installs it,
+// by version and digest; nothing here or in a test asks the network.
 package npm
 
 import (
@@ -15,28 +15,55 @@ import (
 // @octokit/openapi, of the version that hack/npm/package-lock.json pins. An
 // error says how to install it.
 func Read(name, file string) ([]byte, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("finding the cache: %w", err)
-	}
-	_, here, _, _ := runtime.Caller(0)
-	return read(filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), name, file)
-}
-
-func read(installed, pinned, name, file string) ([]byte, error) {
-	want, err := version(pinned, name)
+	installed, pinned, err := places()
 	if err != nil {
 		return nil, err
 	}
-	// Make writes this copy of the list last: what it names is whole.
-	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
-		return nil, errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
+	return read(installed, pinned, name, file)
+}
+
+// Modules returns the folder of all packages, node_modules, for a program that
+// runs one that is called name. An error says how to install it.
+func Modules(name string) (string, error) {
+	installed, pinned, err := places()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(installed, "node_modules"), check(installed, pinned, name)
+}
+
+// places are where packages are installed, and where they are pinned.
+func places() (installed, pinned string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", "", fmt.Errorf("finding the cache: %w", err)
+	}
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), nil
+}
+
+func read(installed, pinned, name, file string) ([]byte, error) {
+	if err := check(installed, pinned, name); err != nil {
+		return nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(installed, "node_modules", filepath.FromSlash(name), filepath.FromSlash(file)))
 	if err != nil {
 		return nil, fmt.Errorf("reading test data: %w", err)
 	}
 	return text, nil
+}
+
+// check tells whether a package is installed as it is pinned.
+func check(installed, pinned, name string) error {
+	want, err := version(pinned, name)
+	if err != nil {
+		return err
+	}
+	// Make writes this copy of the list last: what it names is whole.
+	if got, err := version(filepath.Join(installed, "installed.json"), name); err != nil || got != want {
+		return errors.Join(fmt.Errorf("finding %s %s in %s: run `make packages`", name, want, installed), err)
+	}
+	return nil
 }
 
 // version is that of a package and its digest, as a list of packages has them.
