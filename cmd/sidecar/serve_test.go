@@ -315,7 +315,7 @@ func TestServe(t *testing.T) {
 			raw = strings.TrimSuffix(raw, "\r\n") + "Connection: close\r\n\r\n" // so that the end is seen here, too
 		}
 		got := p.ask(raw)
-		if got.status != test.status || got.Reason != test.reason || got.media != "application/problem+json" || !got.closing {
+		if got.status != test.status || got.Reason != test.reason || got.media != "application/problem+json; charset=utf-8" || !got.closing {
 			t.Errorf("%s: got %+v: %s", name, got, test.why)
 		}
 		if told := p.recorded(got.RequestID); strings.Join(told, "; ") != strings.Join(test.records, "; ") {

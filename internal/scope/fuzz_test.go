@@ -100,7 +100,11 @@ func (c chance) profile() scope.Profile {
 	if c.IntN(2) == 0 {
 		return scope.Profile{}
 	}
-	return github
+	p := github
+	if c.IntN(2) == 0 {
+		p.Layouts = []scope.Layout{{Base: "/x/v3", Moved: []scope.Move{{Plain: "/a", There: "/x/a"}}}}
+	}
+	return p
 }
 
 func (c chance) matcher() scope.Matcher {
@@ -178,6 +182,9 @@ func (c chance) head(grants []scope.Grant) scope.Head {
 		h.Target = c.filled(pick(c, pick(c, grants...).HTTP.Paths...))
 	} else {
 		h.Target = c.path()
+	}
+	if c.IntN(16) == 0 {
+		h.Target = pick(c, "/x/v3", "/x/v3", "/x/v3/x/v3", "/%78/v3", "/x%2Fv3", "/x/v3%2F", "/x/a", "/x") + pick(c, h.Target, h.Target, "", "/")
 	}
 	h.Target += c.query()
 	for range c.IntN(3) {

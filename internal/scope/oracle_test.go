@@ -82,7 +82,34 @@ func oraclePath(raw string, p *scope.Profile) ([]string, bool) {
 		}
 		parts[i] = s
 	}
-	return parts, true
+	return oracleLayout(parts, p.Layouts)
+}
+
+// oracleLayout undoes another layout of the API: once, and only where no slash
+// of it was encoded.
+func oracleLayout(parts []string, layouts []scope.Layout) ([]string, bool) {
+	flat := strings.Split(strings.Join(parts, "/"), "/")
+	plain, other := oraclePlain(parts, layouts)
+	if _, hidden := oraclePlain(flat, layouts); hidden && !other {
+		return nil, false
+	}
+	_, twice := oraclePlain(strings.Split(strings.Join(plain, "/"), "/"), layouts)
+	return plain, !other || !twice
+}
+
+func oraclePlain(parts []string, layouts []scope.Layout) ([]string, bool) {
+	for _, l := range layouts {
+		for _, m := range l.Moved {
+			if there := strings.Split(m.There[1:], "/"); slices.Equal(parts, there) || slices.Equal(parts, append(there, "")) {
+				return append(strings.Split(m.Plain[1:], "/"), parts[len(there):]...), true
+			}
+		}
+		base := strings.Split(l.Base[1:], "/")
+		if len(parts) >= len(base) && slices.Equal(parts[:len(base)], base) {
+			return append(slices.Clone(parts[len(base):]), make([]string, 1)[:max(0, 1-len(parts)+len(base))]...), true
+		}
+	}
+	return parts, false
 }
 
 func oracleQuery(raw string) (pairs [][2]string, ok bool) {

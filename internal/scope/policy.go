@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
@@ -118,6 +119,24 @@ func AppendTarget(dst []byte, basePath string, r *Request, d *Decision) []byte {
 		return r.appendQuery(dst, d.route)
 	}
 	return r.appendTarget(dst, d.route)
+}
+
+// appendBase appends the base path of an endpoint for the path of r: for a path
+// that stands elsewhere in the layout that the endpoint is in, all of it, and
+// then the path is not to follow.
+func (r *Request) appendBase(dst []byte, basePath string, layouts []Layout) (out []byte, whole bool) {
+	for i := range layouts {
+		above, in := strings.CutSuffix(basePath, layouts[i].Base)
+		if !in {
+			continue
+		}
+		for _, m := range layouts[i].Moved {
+			if r.path == m.Plain {
+				return append(append(dst, above...), m.There...), true
+			}
+		}
+	}
+	return append(dst, basePath...), false
 }
 
 func (r *Request) appendTarget(dst []byte, one *route) []byte {

@@ -124,6 +124,93 @@ func (r *Request) read(h *Head, p *Profile) *Refusal {
 	return nil
 }
 
+// errLayout refuses what one server takes for a path of the other layout and
+// another does not.
+var errLayout = malformed("the path names a layout of the API twice, or with an encoded slash")
+
+// rearrange reads a path of another layout as the one it stands for: once. What
+// would be one of another layout even then has no meaning that is sure.
+func (r *Request) rearrange(layouts []Layout) *Refusal {
+	for i := range layouts {
+		if l := &layouts[i]; l.has(r.buf) {
+			if r.gluedWithin(l.Base) {
+				return errLayout
+			}
+			r.become(l)
+			break
+		}
+	}
+	for i := range layouts {
+		if layouts[i].has(r.buf) {
+			return errLayout
+		}
+	}
+	return nil
+}
+
+// has tells whether path is one of this layout.
+func (l *Layout) has(path []byte) bool {
+	p := text.View(path)
+	return l.moved(p) != nil || p == l.Base || strings.HasPrefix(p, l.Base) && p[len(l.Base)] == '/'
+}
+
+// moved returns what path, with or without a slash at its end, is in the plain
+// arrangement; nil where it stands at no place of its own.
+func (l *Layout) moved(path string) *Move {
+	for i := range l.Moved {
+		if strings.TrimSuffix(path, "/") == l.Moved[i].There {
+			return &l.Moved[i]
+		}
+	}
+	return nil
+}
+
+// gluedWithin tells whether an encoded slash stands within the first segments
+// of the path, of which a layout has as many, or right behind them.
+func (r *Request) gluedWithin(base string) bool {
+	for i := range r.segments[:min(len(r.segments), strings.Count(base, "/")+1)] {
+		if r.segments[i].glued {
+			return true
+		}
+	}
+	return false
+}
+
+// become makes the path, which is one of l, the one that it stands for.
+func (r *Request) become(l *Layout) {
+	if m := l.moved(text.View(r.buf)); m != nil {
+		r.write(m.Plain)
+		return
+	}
+	n := strings.Count(l.Base, "/")
+	r.segments = r.segments[:copy(r.segments, r.segments[n:])]
+	for i := range r.segments {
+		r.segments[i].start -= len(l.Base)
+		r.segments[i].end -= len(l.Base)
+	}
+	r.buf = r.buf[:copy(r.buf, r.buf[len(l.Base):])]
+	if len(r.segments) == 0 {
+		r.buf, r.slash = append(r.buf[:0], '/'), true
+	}
+}
+
+// write puts a canonical path in the place of the one that was read, but for
+// the slash at its end.
+func (r *Request) write(path string) {
+	r.buf, r.segments = append(r.buf[:0], path...), r.segments[:0]
+	for at := 0; at < len(path); {
+		end := len(path)
+		if next := strings.IndexByte(path[at+1:], '/'); next >= 0 {
+			end = at + 1 + next
+		}
+		r.segments = append(r.segments, segment{start: at + 1, end: end})
+		at = end
+	}
+	if r.slash {
+		r.buf = append(r.buf, '/')
+	}
+}
+
 // fold puts the segments at the captures of prefix into lower case, if the
 // path begins with it.
 func (r *Request) fold(prefix string) {

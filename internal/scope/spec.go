@@ -162,6 +162,24 @@ type Profile struct {
 	ForwardHeaders []string `json:"forwardHeaders,omitempty"`
 }
 
+// A Layout is another arrangement of the same API, in which some installations
+// of it serve it: its clients choose by the address that they are given. Both
+// are read as one, the plain arrangement, which grants and records name; what
+// is forwarded stands where the upstream has it. The zero Layout is none.
+type Layout struct {
+	// Base is the path below which stands what is below the root otherwise,
+	// such as /api/v3.
+	Base string `json:"base"`
+	// Moved are paths that stand elsewhere in this layout.
+	Moved []Move `json:"moved,omitempty"`
+}
+
+// A Move is a path of the plain arrangement and where a layout has it.
+type Move struct {
+	Plain string `json:"plain"` // such as /graphql
+	There string `json:"there"` // such as /api/graphql
+}
+
 // A SpecError says which field of a grant cannot be enforced, and what to do.
 type SpecError struct {
 	Field string // such as where.repo.glob

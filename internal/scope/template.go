@@ -299,3 +299,57 @@ func (t *PathTemplate) isLiteral(i int, want string) bool {
 	}
 	return false
 }
+
+// checkLayouts refuses what could not be told from the plain arrangement.
+func checkLayouts(layouts []Layout) []error {
+	var errs []error
+	for _, l := range layouts {
+		paths := []string{l.Base}
+		for _, m := range l.Moved {
+			paths = append(paths, m.Plain, m.There)
+		}
+		for _, path := range paths {
+			t, err := ParsePath(path)
+			if err != nil || t.slash || !t.isPlain() {
+				errs = append(errs, &SpecError{"profile.layouts", path, "write literals alone, such as /api/v3"})
+			}
+		}
+	}
+	return errs
+}
+
+// isPlain tells whether t matches one path alone, that is written as it is.
+func (t *PathTemplate) isPlain() bool {
+	for i := range t.parts {
+		if len(t.parts[i].literals) != 1 || !only(t.parts[i].literals[0], unreserved) {
+			return false
+		}
+	}
+	return true
+}
+
+// Misplaced says what to write in place of a path that is written in another
+// layout than the plain one: no request ever matches it. Empty: it is not.
+func (p *Profile) Misplaced(path string) string {
+	t, err := ParsePath(path)
+	if err != nil {
+		return "" // it is complained about as such
+	}
+	return t.misplaced(p.Layouts)
+}
+
+func (t *PathTemplate) misplaced(layouts []Layout) string {
+	for i := range layouts {
+		for _, m := range layouts[i].Moved {
+			if parts := segmentsOf(m.There); t.least() == len(parts) && t.begins(parts) {
+				return "write " + m.Plain + ": requests to either are judged as that"
+			}
+		}
+		if parts := segmentsOf(layouts[i].Base); t.least() >= len(parts) && t.begins(parts) {
+			return "write the path without " + layouts[i].Base + ": requests to either are judged as that"
+		}
+	}
+	return ""
+}
+
+func segmentsOf(path string) []string { return strings.Split(strings.TrimPrefix(path, "/"), "/") }

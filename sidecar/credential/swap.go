@@ -40,6 +40,7 @@ type Swap struct {
 	query     string // name of the parameter; empty for a header
 	basic     bool
 	prefix    string // of the value of the field, before what is secret
+	other     string // that agents may show their token behind instead
 	suffix    string
 	rendered  secret.Value  // the whole value of the field, or the escaped one of the parameter; zero: nothing is put there
 	signer    *sigv4.Signer // nil: the credential is put there as it is
@@ -112,7 +113,8 @@ func place(in bundle.Inject) (*Swap, error) {
 	var found []*Swap
 	var err error
 	if in.Bearer != nil {
-		found = append(found, &Swap{header: authorization, prefix: "Bearer ", challenge: "Bearer"})
+		// GitHub's clients show a token that is no JWT behind another scheme.
+		found = append(found, &Swap{header: authorization, prefix: "Bearer ", other: "token ", challenge: "Bearer"})
 	}
 	if in.Header != nil {
 		w, e := headerPlace(in.Header)
@@ -231,11 +233,15 @@ func fromQuery(value string, n int) (string, error) {
 // unwrap takes the token out of the value of the field. The name of an
 // authentication scheme has no letter case (RFC 9110, 11.1).
 func (w *Swap) unwrap(value string) (string, error) {
-	n := len(w.prefix) + len(w.suffix)
-	if len(value) <= n || !text.EqualFold(value[:len(w.prefix)], w.prefix) || !strings.HasSuffix(value, w.suffix) {
+	prefix := w.prefix
+	if w.other != "" && len(value) >= len(w.other) && text.EqualFold(value[:len(w.other)], w.other) {
+		prefix = w.other
+	}
+	n := len(prefix) + len(w.suffix)
+	if len(value) <= n || !text.EqualFold(value[:len(prefix)], prefix) || !strings.HasSuffix(value, w.suffix) {
 		return "", ErrMissing
 	}
-	token := value[len(w.prefix) : len(value)-len(w.suffix)]
+	token := value[len(prefix) : len(value)-len(w.suffix)]
 	switch {
 	case w.signer != nil:
 		return fromSignature(value)

@@ -18,6 +18,7 @@ const realKey = "s3cr3t/+="
 
 var places = map[string]bundle.Inject{
 	"bearer":   {Bearer: &struct{}{}},
+	"token":    {Bearer: &struct{}{}},
 	"header":   {Header: &bundle.HeaderInjection{Name: "X-Api-Key", Template: "{secret}"}},
 	"template": {Header: &bundle.HeaderInjection{Name: "X-Auth", Template: "key={secret};v=1"}},
 	"basic":    {Basic: &bundle.BasicInjection{Username: "x-access-token"}},
@@ -50,6 +51,7 @@ func TestSwap(t *testing.T) {
 		want   string // a line of what goes upstream
 	}{
 		"bearer":   {"a scheme has no letter case", "/x", []scope.Field{{Name: "authorization", Value: "bearer tok"}}, "Authorization: Bearer " + realKey},
+		"token":    {"Octokit and gh show theirs so", "/x", []scope.Field{{Name: "Authorization", Value: "token tok"}}, "Authorization: Bearer " + realKey},
 		"header":   {"a name has none either", "/x", []scope.Field{{Name: "x-api-KEY", Value: "tok"}}, "X-Api-Key: " + realKey},
 		"template": {"the text around it stays", "/x", []scope.Field{{Name: "X-Auth", Value: "key=tok;v=1"}}, "X-Auth: key=" + realKey + ";v=1"},
 		"basic":    {"any user name will do", "/x", []scope.Field{{Name: "Authorization", Value: basic("me:tok")}}, "Authorization: " + basic("x-access-token:"+realKey)},
@@ -89,6 +91,9 @@ func TestTakeRefuses(t *testing.T) {
 	}{
 		"nothing":             {"no token", "bearer", "/x", nil, ErrMissing},
 		"other scheme":        {"Basic is not Bearer", "bearer", "/x", []scope.Field{{Name: "Authorization", Value: basic("a:tok")}}, ErrMissing},
+		"other alone":         {"an empty token", "bearer", "/x", []scope.Field{{Name: "Authorization", Value: "token "}}, ErrMissing},
+		"other for basic":     {"it is the clients' of Bearer", "basic", "/x", []scope.Field{{Name: "Authorization", Value: "token tok"}}, ErrMissing},
+		"two schemes":         {"which one?", "bearer", "/x", []scope.Field{{Name: "Authorization", Value: "Bearer tok"}, {Name: "Authorization", Value: "token tok"}}, ErrAmbiguous},
 		"scheme alone":        {"an empty token", "bearer", "/x", []scope.Field{{Name: "Authorization", Value: "Bearer "}}, ErrMissing},
 		"twice":               {"which one?", "bearer", "/x", []scope.Field{{Name: "Authorization", Value: "Bearer tok"}, {Name: "authorization", Value: "Bearer tok"}}, ErrAmbiguous},
 		"second spelling":     {"some servers read _ as -", "header", "/x", []scope.Field{{Name: "X-Api-Key", Value: "tok"}, {Name: "X_Api_Key", Value: "tok"}}, ErrAmbiguous},

@@ -179,6 +179,11 @@ func (c *conn) tell(why refusal) bool {
 	return !closing
 }
 
+// problemMedia says the charset although JSON has but one: a client library that
+// does not know the media type (Octokit) shows the text where it is told that it
+// is text, and "Unknown error" otherwise.
+const problemMedia = "application/problem+json; charset=utf-8"
+
 // word puts a refusal into words that the client shows, and returns their media
 // type.
 func (c *conn) word(reason scope.Reason, a *telling) string {
@@ -188,7 +193,7 @@ func (c *conn) word(reason scope.Reason, a *telling) string {
 	told := git.Tell(c.asked(), &git.Refusal{Status: a.status, Title: a.title, Detail: a.detail, Reason: string(reason), ID: string(c.id[:])})
 	if told.Status == 0 {
 		c.problem = c.appendProblem(c.problem[:0], reason, *a)
-		return "application/problem+json"
+		return problemMedia
 	}
 	a.status = told.Status
 	c.problem = append(c.problem[:0], told.Body...)

@@ -89,7 +89,7 @@ func TestRefused(t *testing.T) {
 // checkProblem holds a refusal to its form, and to its record.
 func checkProblem(t *testing.T, f *fixture, got reply, before int) {
 	t.Helper()
-	if got.Header.Get("Content-Type") != "application/problem+json" {
+	if got.Header.Get("Content-Type") != "application/problem+json; charset=utf-8" {
 		t.Errorf("media type %q", got.Header.Get("Content-Type"))
 	}
 	var p struct {

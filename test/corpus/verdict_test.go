@@ -170,7 +170,7 @@ func problem(c *testCase, a *answer, e *evidence) error {
 	if c.Refusal != "problem" || a.status != http.StatusForbidden || bytes.HasPrefix(e.sent, []byte("HEAD ")) {
 		return nil
 	}
-	if media := a.header.Get("Content-Type"); media != "application/problem+json" {
+	if media := a.header.Get("Content-Type"); media != "application/problem+json; charset=utf-8" {
 		return fmt.Errorf("the refusal has Content-Type %q", media)
 	}
 	var document struct {
@@ -342,7 +342,7 @@ func TestVerdict(t *testing.T) {
 	refused := func(status int, reason string) evidence {
 		body := fmt.Sprintf(`{"type":"t","title":"t","status":%d,"detail":"d","credential":"c","reason":%q,"requestId":"1"}`, status, reason)
 		return evidence{
-			answers: []answer{{status: status, header: http.Header{"Content-Type": {"application/problem+json"}}, body: []byte(body)}},
+			answers: []answer{{status: status, header: http.Header{"Content-Type": {"application/problem+json; charset=utf-8"}}, body: []byte(body)}},
 			records: []record{{"0", ""}, {"1", reason}},
 		}
 	}

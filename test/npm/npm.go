@@ -36,6 +36,16 @@ func Path(name, file string) (string, error) {
 	return path(filepath.Join(cache, "sallyport", "npm"), filepath.Join(filepath.Dir(here), "..", "..", "hack", "npm", "package-lock.json"), name, file)
 }
 
+// Modules returns the folder of all packages, node_modules, for a program that
+// runs one that is called name.
+func Modules(name string) (string, error) {
+	at, err := Path(name, "")
+	if err != nil {
+		return "", err
+	}
+	return at[:len(at)-len("/")-len(name)], nil
+}
+
 // Node returns the path of the Node.js that programs of packages are run with:
 // the host's may be older than they need.
 func Node() (string, error) {

@@ -104,7 +104,9 @@ func TestSchema(t *testing.T) {
 		{"no schema", "", v1alpha1.ReasonNotFound, field + "there is no ConfigMap", "this UpstreamSecret is not accepted"},
 	} {
 		w.setSchema(change.text)
-		w.await("nothing is served by "+change.why, func() bool { return w.query("{thing{name}}") == http.StatusForbidden || w.query("{thing{name}}") == http.StatusServiceUnavailable })
+		w.await("nothing is served by "+change.why, func() bool {
+			return w.query("{thing{name}}") == http.StatusForbidden || w.query("{thing{name}}") == http.StatusServiceUnavailable
+		})
 		w.accepted(sc, &sc.Status.Conditions, metav1.ConditionFalse, cmp.Or(change.reason, v1alpha1.ReasonInvalid), change.scope)
 		if change.reason != "" {
 			w.accepted(up, &up.Status.Conditions, metav1.ConditionFalse, change.reason, change.message)
