@@ -110,10 +110,10 @@ func (c *conn) passSwitch() error {
 	return w.End()
 }
 
-// judgeMessage decides about a message of the agent. A credential that has
-// changed meanwhile ends the WebSocket: what was allowed may not be any more.
+// judgeMessage decides about a message of the agent. A scope that has changed
+// meanwhile ends the WebSocket: what was allowed may not be any more.
 func (c *conn) judgeMessage(m *websocket.Message) error {
-	if c.listener.view.Load() != c.view {
+	if v := c.listener.view.Load(); v == nil || v != c.view && !v.judgesLike(c.view) {
 		return &websocket.Error{Code: websocket.GoingAway, Msg: "the credential has changed"}
 	}
 	if why := c.standing(c.server.now()); why.is() {

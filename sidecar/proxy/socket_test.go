@@ -200,6 +200,7 @@ func TestSocketEnds(t *testing.T) {
 			c := document()
 			c.Generation++
 			withSocket(c)
+			c.Grants[0].HTTP.Paths = []string{"/notes"}
 			if errs := f.server.Apply(state(c)); len(errs) > 0 {
 				f.t.Fatal(errs)
 			}
@@ -220,6 +221,24 @@ func TestSocketEnds(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		})
+	}
+}
+
+// A document that brings another key, token or lease and the same scope, as one
+// comes every few minutes, ends no WebSocket.
+func TestSocketOutlivesRenewals(t *testing.T) {
+	f := newFixture(t, switching(""), withSocket)
+	a := f.open()
+	for range 3 {
+		f.apply(withSocket, func(c *bundle.Credential) { c.LeaseEnds = time.Now().Add(2 * time.Hour) })
+		a.send(message(0x81, `{"type":"ping"}`))
+		if got := a.frame(); got != `81 {"type":"ping"}` {
+			t.Fatalf("got %q", got)
+		}
+	}
+	a.send(message(0x81, `{"type":"drop"}`))
+	if got := a.frame(); got != "88 \x03\xf0" {
+		t.Errorf("got %q: it is judged still", got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
@@ -52,6 +54,7 @@ type Cluster struct {
 // Start builds the program and starts an API server; there is no replica yet
 // and no certificate. The caller calls Stop, whatever comes of it.
 func Start(ctx context.Context) (*Cluster, error) {
+	ctrl.SetLogger(logr.Discard()) // of clients
 	c := &Cluster{}
 	for _, step := range []func(context.Context) error{c.build, c.startServer, c.makeObjects, c.startService} {
 		if err := step(ctx); err != nil {
