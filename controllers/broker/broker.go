@@ -259,13 +259,14 @@ func (b *Broker) close(s *stream) {
 	}
 }
 
-// owes tells whether a stream has news to be judged. What only tells of others
-// waits for these.
+// owes tells whether sidecars are still to be served, or about to acknowledge.
+// What only tells of that waits.
 func (b *Broker) owes() bool {
+	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, s := range b.byPod {
-		if len(s.dirty) > 0 {
+		if s.owed(now) {
 			return true
 		}
 	}

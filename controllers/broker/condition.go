@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -183,6 +184,7 @@ func (s *stream) ack(a *bundle.Ack) {
 			r.refusals = []bundle.ApplyError{{Reason: bundle.SidecarRefused, Detail: "it did not apply the state"}}
 		}
 		if a.Applied && a.Digest == r.sent.Digest {
+			s.pushed = time.Time{}
 			r.acked = r.sent.without(a.Errors, s.id.Pod.Namespace)
 		}
 	})

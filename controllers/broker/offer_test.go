@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
+	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -294,17 +295,39 @@ func TestPushesComeFirst(t *testing.T) {
 	if writtenAt != 1 {
 		t.Errorf("written when asked %d times: whoever is pushed to for ever must not keep others from being told", writtenAt)
 	}
-	b := &Broker{byPod: map[types.UID]*stream{}}
-	s := &stream{b: b, dirty: make(chan struct{}, 1)}
-	b.byPod["uid-1"] = s
-	for _, dirty := range []bool{true, false} {
-		if s.touch(); !dirty {
-			<-s.dirty
-		}
-		if b.owes() != dirty {
-			t.Errorf("a stream has news %v, and the broker says otherwise", dirty)
+}
+
+// TestWhatIsOwed holds when a broker has something more urgent to do than to
+// tell: while a stream has news, and while its sidecar may be about to
+// acknowledge them. One that never does holds nothing up.
+func TestWhatIsOwed(t *testing.T) {
+	clock := testingclock.NewFakeClock(attestNow)
+	b := &Broker{byPod: map[types.UID]*stream{}, clock: clock, conditions: newConditions(admin, admin, events.NewFakeRecorder(1))}
+	s := newStream(b, attestID, [32]byte{})
+	b.byPod[attestID.UID] = s
+	owes := func(want bool, why string) {
+		t.Helper()
+		if b.owes() != want {
+			t.Errorf("owes is not %v: %s", want, why)
 		}
 	}
+	owes(false, "nothing has happened")
+	s.touch()
+	owes(true, "something that it depends on has changed")
+	<-s.dirty
+	owes(false, "it was judged, and nothing is new")
+	push := func(digest string) {
+		s.tell(func(r *report) { r.sent, s.pushed = Enforcement{Digest: digest}, clock.Now() })
+	}
+	push("1")
+	owes(true, "a state was sent")
+	s.ack(&bundle.Ack{Version: bundle.Version, Applied: true, Digest: "0"})
+	owes(true, "an older one is acknowledged")
+	s.ack(&bundle.Ack{Version: bundle.Version, Applied: true, Digest: "1"})
+	owes(false, "it is acknowledged")
+	push("2")
+	clock.Step(yieldAtMost)
+	owes(false, "it has had its time")
 }
 
 // TestNewTokenKeysAreSent rotates the keys while nothing else happens: sidecars

@@ -152,7 +152,7 @@ func (c *conditions) process(ctx context.Context, uid types.UID) {
 	c.queue.AddRateLimited(uid)
 }
 
-// yield lets pushes go first: each write is work for the API server and for all
+// yield lets pushes and their acknowledgements go first: each write is work for the API server and for all
 // who watch pods, and after an edit as many are wanted as there are sidecars to
 // be served. It waits until then at the latest. ok is false when ctx has ended.
 func (c *conditions) yield(ctx context.Context, until time.Time) (ok bool) {

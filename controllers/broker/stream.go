@@ -69,6 +69,7 @@ type stream struct {
 
 	mu     sync.Mutex
 	report report
+	pushed time.Time // when the newest state was sent; zero: it is acknowledged
 }
 
 func newStream(b *Broker, id identity.Identity, token [sha256.Size]byte) *stream {
@@ -85,6 +86,14 @@ func (s *stream) touch() {
 	case s.dirty <- struct{}{}:
 	default:
 	}
+}
+
+// owed tells whether s has news to be judged, or its sidecar some to
+// acknowledge, for which it has had no time yet.
+func (s *stream) owed(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dirty) > 0 || now.Before(s.pushed.Add(yieldAtMost))
 }
 
 // finish ends s for that reason, unless it is ending already.
@@ -288,7 +297,12 @@ func (s *stream) sendState(send sender, now time.Time) error {
 	}
 	s.beat, s.digest, s.served = now, st.digest, st.served
 	// The acknowledgement may be there before send returns.
-	s.tell(func(r *report) { r.sent = s.enforcement() })
+	s.tell(func(r *report) {
+		if r.sent.Digest != st.digest { // else it brings a token alone
+			s.pushed = now
+		}
+		r.sent = s.enforcement()
+	})
 	if err := send(st.line); err != nil {
 		return fmt.Errorf("sending state: %w", err)
 	}
