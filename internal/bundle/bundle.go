@@ -58,7 +58,8 @@ type Credential struct {
 
 	Secret        secret.Value  `json:"-"` // written by [Encode] alone
 	SecretVersion string        `json:"secretVersion"`
-	Token         string        `json:"token"` // compact JWS for the agent
+	SecretExpires time.Time     `json:"secretExpires,omitzero"` // after that it is not sent any more; zero: never
+	Token         string        `json:"token"`                  // compact JWS for the agent
 	MaxOffline    time.Duration `json:"maxOffline"`
 	LeaseEnds     time.Time     `json:"leaseEnds"`
 	ExpiresAt     time.Time     `json:"expiresAt,omitzero"` // zero: never
