@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 )
@@ -47,14 +48,13 @@ func (c Compiler) Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problem.List
 	spec := field.NewPath("spec")
 	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
-	source := spec.Child("source")
-	p.Unsupported(up.Spec.Source.GitHubApp != nil, source.Child("githubApp"), "")
-	p.Unsupported(up.Spec.Source.OAuth2 != nil, source.Child("oauth2"), "")
-	p.Unsupported(up.Spec.Source.AWSKeys != nil, source.Child("awsKeys"), "")
-	p.Unsupported(up.Spec.Source.ClientCertificate != nil, source.Child("clientCertificate"), "")
+	from := spec.Child("source")
+	p.Unsupported(up.Spec.Source.AWSKeys != nil, from.Child("awsKeys"), "")
+	p.Unsupported(up.Spec.Source.ClientCertificate != nil, from.Child("clientCertificate"), "")
 	if up.Spec.Source == (v1alpha1.Source{}) {
-		p.Invalid(source, "", "set secretRef: without a source there is no key to use")
+		p.Invalid(from, "", "set secretRef: without a source there is no key to use")
 	}
+	source.Check(&p, from, up)
 	c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.Err()
 }
