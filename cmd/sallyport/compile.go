@@ -67,6 +67,15 @@ func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstrea
 		return out
 	}
 	ref := up.Spec.Source.SecretRef
+	if ref == nil {
+		field := "spec.source.oauth2"
+		if up.Spec.Source.GitHubApp != nil {
+			field = "spec.source.githubApp"
+		}
+		w.complaints = append(w.complaints, o.ErrorAt(field,
+			"tokens of this source are minted by the operator, and `sallyport run` mints none: get one yourself, write it into a Secret of the files, and name that in spec.source.secretRef instead"))
+		return out
+	}
 	data, found := secretData(w.secrets[up.Namespace+"/"+ref.Name], ref.Key)
 	if !found {
 		w.complaints = append(w.complaints, o.ErrorAt("spec.source.secretRef", fmt.Sprintf(

@@ -77,6 +77,7 @@ func TestCompileAllRefuses(t *testing.T) {
 		"schema":          {"the API server would refuse it", "methods: [GET]", "methods: []", ":27: spec.grants[0].http.methods: ", false},
 		"scope":           {"the compiler refuses it", "/v1/{name}", "/v1/{name", `:27: spec.grants[0].http.paths[0]: "/v1/{name": `, false},
 		"body":            {"it bounds nothing", `["/v1/{name}"]}`, "[/v1]}\n    body: {fields: {a: {}}}", `:28: spec.grants[0].body.fields.a: `, false},
+		"minted":          {"nobody mints here", "secretRef: {name: key, key: token}", `oauth2: {grant: ClientCredentials, tokenURL: "https://a.example/t", clientID: a, clientSecretRef: {name: key, key: token}}`, ":15: spec.source.oauth2: tokens of this source are minted by the operator", true},
 		"upstream":        {"told where it stands, once", "    inject:", "    profile: grpc\n    inject:", `:13: spec.endpoints[0].profile: "grpc": `, false},
 		"no upstream":     {"it looks as if it did not exist", "name: files}\n  holders", "name: file}\n  holders", ":22: spec.upstream: UpstreamSecret platform/file does not exist", true},
 		"not shared":      {"in the same words", "[agents]", "[others]", ":22: spec.upstream: UpstreamSecret platform/files does not exist", true},

@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/denied"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
@@ -77,6 +78,7 @@ type Broker struct {
 	apiReader   client.Reader
 	records     Records
 	secrets     *secretwatch.Watcher
+	source      sourcekey.Reader
 	keys        *tokenkey.Ring
 	reviewer    *identity.Reviewer
 	issuer      string
@@ -110,6 +112,7 @@ func New(o Options) (*Broker, error) {
 	}
 	return &Broker{
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
+		source:   sourcekey.Reader{Secrets: o.Secrets, Namespace: o.Keys.Secret().Namespace},
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -142,16 +143,15 @@ func (b *Broker) upstream(ctx context.Context, d *dependencies, sc *v1alpha1.Sco
 
 // fillSecret puts the key of the upstream into c.
 func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bundle.Credential) error {
-	ref := up.Spec.Source.SecretRef
-	if ref == nil {
-		return withdraw(scope.NotReady, "UpstreamSecret %s/%s names no Secret", up.Namespace, up.Name)
+	for _, name := range b.source.Names(up) {
+		d.on(kindSecret, name)
 	}
-	name := types.NamespacedName{Namespace: up.Namespace, Name: ref.Name}
-	d.on(kindSecret, name)
-	value, err := b.secrets.Key(name, ref.Key)
+	key, err := b.source.Key(up, b.now())
 	switch {
 	case errors.Is(err, secretwatch.ErrPending):
 		return err
+	case errors.Is(err, sourcekey.ErrUnminted):
+		return withdraw(scope.NotReady, "no token of UpstreamSecret %s/%s is good now: see its condition %s", up.Namespace, up.Name, v1alpha1.ConditionResolvedRefs)
 	case err != nil:
 		// The words are for the owner of the Secret, who reads them in the
 		// conditions of the UpstreamSecret.
@@ -162,7 +162,7 @@ func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bun
 	if err != nil {
 		return fmt.Errorf("reading token keys: %w", err)
 	}
-	c.Secret, c.SecretVersion = value, keys.SecretVersion(string(up.UID), value)
+	c.Secret, c.SecretVersion, c.SecretExpires = key.Value, keys.SecretVersion(string(up.UID), key.Value), key.Expires
 	return nil
 }
 
@@ -171,9 +171,7 @@ func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bun
 func (b *Broker) refer(versions ...*v1alpha1.UpstreamSecret) {
 	var names []types.NamespacedName
 	for _, up := range versions {
-		if ref := up.Spec.Source.SecretRef; ref != nil {
-			names = append(names, types.NamespacedName{Namespace: up.Namespace, Name: ref.Name})
-		}
+		names = append(names, b.source.Names(up)...)
 	}
 	b.secrets.Refer(owner(versions[0].Namespace, versions[0].Name), names...)
 }

@@ -146,6 +146,7 @@ func (s *stream) due() time.Time {
 			continue
 		}
 		sooner(h.document.ExpiresAt)
+		sooner(h.document.SecretExpires)
 		if m := s.tokens[h.document.UID]; m != nil {
 			sooner(m.renewal(h.document.ExpiresAt))
 		}

@@ -3,6 +3,7 @@ package upstreamsecret
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 )
 
@@ -38,15 +40,16 @@ func Upstream(sc *v1alpha1.ScopedCredential) types.NamespacedName {
 
 // SetupWithManager registers the reconciler, and IndexUpstream for the one of
 // ScopedCredentials. namespace is the manager's.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, keys *tokenkey.Ring) error {
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, keys *tokenkey.Ring, minter Minter) error {
 	c := mgr.GetClient()
 	r := &Reconciler{
-		Client: c, Secrets: secrets, Keys: keys,
+		Client: c, Secrets: secrets, Keys: keys, Minter: minter, Now: time.Now,
+		Source:  sourcekey.Reader{Secrets: secrets, Namespace: namespace},
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
 		Events:  mgr.GetEventRecorder("sallyport"),
 	}
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := r.addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
@@ -61,10 +64,11 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, s
 		})).
 		WatchesMetadata(record.Metadata(), record.Requests(record.UpstreamSecret)).
 		WatchesRawSource(r.changes()).
+		WatchesRawSource(r.troubles()).
 		Complete(r.forgetting(reconcile.AsReconciler(c, r)))
 }
 
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+func (r *Reconciler) addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err := indexer.IndexField(ctx, &v1alpha1.ScopedCredential{}, IndexUpstream, func(o client.Object) []string {
 		if sc, ok := o.(*v1alpha1.ScopedCredential); ok {
 			return []string{Upstream(sc).String()}
@@ -74,12 +78,13 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		return fmt.Errorf("indexing ScopedCredentials: %w", err)
 	}
 	if err := indexer.IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) []string {
+		var names []string
 		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
-			if name, ok := secretOf(up); ok {
-				return []string{name.String()}
+			for _, name := range r.Source.Names(up) {
+				names = append(names, name.String())
 			}
 		}
-		return nil
+		return names
 	}); err != nil {
 		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
 	}
@@ -114,6 +119,15 @@ func (r *Reconciler) changes() source.Source {
 				queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 			}
 		})
+		context.AfterFunc(ctx, cancel)
+		return nil
+	})
+}
+
+// troubles is the source of news about minting.
+func (r *Reconciler) troubles() source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		cancel := r.Minter.Subscribe(func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) })
 		context.AfterFunc(ctx, cancel)
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -17,18 +18,30 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/mint"
 )
+
+// Minter tells why the last attempt to mint a token failed; nil: it did not.
+// [minter.Minter] does.
+type Minter interface {
+	Trouble(types.NamespacedName) *mint.Failure
+	Subscribe(func(types.NamespacedName)) (cancel func())
+}
 
 // Reconciler writes the status of UpstreamSecrets. It runs in the leader.
 type Reconciler struct {
 	Client  client.Client
 	Secrets *secretwatch.Watcher
+	Source  sourcekey.Reader
 	Keys    *tokenkey.Ring
+	Minter  Minter
 	Records *record.Writer
 	InForce *record.Store
 	Events  events.EventRecorder
+	Now     func() time.Time
 }
 
 // Reconcile judges up and records what it accepts. The broker serves the
@@ -56,7 +69,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 	if wrote {
 		condition.Announce(r.Events, up, before.Status.Conditions, up.Status.Conditions)
 	}
-	return ctrl.Result{}, err
+	return ctrl.Result{RequeueAfter: untilEnd(&o, r.Now())}, err
+}
+
+// untilEnd is when the token ends that serves on though the next one cannot be
+// minted: the conditions have to say so then. Zero: no such time.
+func untilEnd(o *observation, now time.Time) time.Duration {
+	if o.trouble == nil || o.key.Expires.IsZero() {
+		return 0
+	}
+	return max(o.key.Expires.Sub(now), time.Second)
 }
 
 // accept records up, which compiles.
@@ -83,15 +105,12 @@ func (r *Reconciler) gatherRefused(ctx context.Context, up *v1alpha1.UpstreamSec
 
 // gather reads the Secrets and the consumers.
 func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
-	var names []types.NamespacedName
-	for _, version := range []*v1alpha1.UpstreamSecret{up, o.inForce} {
-		if name, ok := secretOf(version); ok {
-			names = append(names, name)
-		}
-	}
-	r.Secrets.Refer(owner(client.ObjectKeyFromObject(up)), names...)
-	if name, ok := secretOf(up); ok {
-		_, o.secret = r.Secrets.Key(name, up.Spec.Source.SecretRef.Key)
+	name := client.ObjectKeyFromObject(up)
+	r.Secrets.Refer(owner(name), append(r.Source.Names(up), r.Source.Names(o.inForce)...)...)
+	o.secret = r.resolve(up)
+	if o.secret == nil && o.inForce != nil && mint.Is(&o.inForce.Spec.Source) {
+		o.key, o.secret = r.Source.Key(o.inForce, r.Now())
+		o.trouble = r.Minter.Trouble(name)
 	}
 	if err := r.version(o); err != nil {
 		return err
@@ -108,14 +127,29 @@ func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o 
 	return nil
 }
 
+// resolve says why a key that up names cannot be read or used.
+func (r *Reconciler) resolve(up *v1alpha1.UpstreamSecret) error {
+	if !mint.Is(&up.Spec.Source) {
+		_, err := r.Source.Basis(up)
+		return err
+	}
+	job, err := r.Source.Job(up)
+	if err != nil {
+		return err
+	}
+	if err := job.Check(); err != nil {
+		return fmt.Errorf("%w: %w", secretwatch.ErrInvalid, err)
+	}
+	return nil
+}
+
 // version tells versions of the key apart that is in use: the one of what is in
 // force.
 func (r *Reconciler) version(o *observation) error {
-	name, ok := secretOf(o.inForce)
-	if !ok {
+	if o.inForce == nil {
 		return nil
 	}
-	value, err := r.Secrets.Key(name, o.inForce.Spec.Source.SecretRef.Key)
+	value, err := r.Source.Basis(o.inForce)
 	if err != nil {
 		return nil //nolint:nilerr // no key, no version: the conditions say why
 	}
@@ -129,14 +163,6 @@ func (r *Reconciler) version(o *observation) error {
 	}
 	o.version = keys.SecretVersion(string(o.inForce.UID), value)
 	return nil
-}
-
-// secretOf is the Secret that up names. A nil up names none.
-func secretOf(up *v1alpha1.UpstreamSecret) (types.NamespacedName, bool) {
-	if up == nil || up.Spec.Source.SecretRef == nil {
-		return types.NamespacedName{}, false
-	}
-	return types.NamespacedName{Namespace: up.Namespace, Name: up.Spec.Source.SecretRef.Name}, true
 }
 
 func owner(name types.NamespacedName) string { return "upstreamsecret/" + name.String() }

@@ -163,7 +163,11 @@ func TestPrivateKeys(t *testing.T) {
 		"no PEM": "canary", "two": good + good, "a certificate": strings.ReplaceAll(good, "RSA PRIVATE KEY", "X")[:80],
 		"not a key": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("canary")})),
 	} {
-		if _, err := NewJob(app(), []secret.Value{secret.New(text)}); err == nil || strings.Contains(err.Error(), "canary") {
+		j, err := NewJob(app(), []secret.Value{secret.New(text)})
+		if err == nil {
+			err = j.Check()
+		}
+		if err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

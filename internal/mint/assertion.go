@@ -49,12 +49,9 @@ func (j *Job) assertion(now time.Time) (string, error) {
 // parseKey reads a private key in PEM as GitHub gives it, or in PKCS #8. No
 // error holds anything of it.
 func parseKey(text secret.Value) (*rsa.PrivateKey, error) {
-	block, rest := pem.Decode([]byte(text.Reveal()))
-	if block == nil {
-		return nil, errors.New("it is no private key in PEM: write the whole file that GitHub gave")
-	}
-	if next, _ := pem.Decode(rest); next != nil {
-		return nil, errors.New("it holds more than one block of PEM: write the private key alone")
+	block, err := onlyBlock(text)
+	if err != nil {
+		return nil, err
 	}
 	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
 	if err != nil {
@@ -69,4 +66,16 @@ func parseKey(text secret.Value) (*rsa.PrivateKey, error) {
 		return nil, fmt.Errorf("its key has %d bits, fewer than %d: have GitHub make another", key.N.BitLen(), minKeyBits)
 	}
 	return key, nil
+}
+
+// onlyBlock is the one block of PEM that text holds.
+func onlyBlock(text secret.Value) (*pem.Block, error) {
+	block, rest := pem.Decode([]byte(text.Reveal()))
+	if block == nil {
+		return nil, errors.New("it is no private key in PEM: write the whole file that GitHub gave")
+	}
+	if next, _ := pem.Decode(rest); next != nil {
+		return nil, errors.New("it holds more than one block of PEM: write the private key alone")
+	}
+	return block, nil
 }

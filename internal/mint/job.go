@@ -56,7 +56,7 @@ type Job struct {
 }
 
 // NewJob returns the job of up. keys are those of [Refs], in that order. It
-// refuses a private key that cannot sign.
+// refuses a private key that is no PEM; [Job.Check] looks closer.
 func NewJob(up *v1alpha1.UpstreamSecret, keys []secret.Value) (*Job, error) {
 	refs := Refs(&up.Spec.Source)
 	if len(refs) == 0 || len(refs) != len(keys) {
@@ -70,11 +70,20 @@ func NewJob(up *v1alpha1.UpstreamSecret, keys []secret.Value) (*Job, error) {
 		refs[i].put(j, keys[i])
 	}
 	if j.spec.GitHubApp != nil {
-		if _, err := parseKey(j.privateKey); err != nil {
+		if _, err := onlyBlock(j.privateKey); err != nil {
 			return nil, err
 		}
 	}
 	return j, nil
+}
+
+// Check says why j can never mint: its private key cannot sign.
+func (j *Job) Check() error {
+	if j.spec.GitHubApp == nil {
+		return nil
+	}
+	_, err := parseKey(j.privateKey)
+	return err
 }
 
 // Endpoint is the one whose server mints: GitHub's own, or the one that has
