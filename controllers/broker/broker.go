@@ -112,7 +112,7 @@ func New(o Options) (*Broker, error) {
 	}
 	return &Broker{
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, keys: o.Keys,
-		source:   sourcekey.Reader{Secrets: o.Secrets, Namespace: o.Keys.Secret().Namespace},
+		source:   sourcekey.Reader{Secrets: o.Secrets, Namespace: o.Keys.Secret().Namespace, Now: o.Clock.Now},
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),

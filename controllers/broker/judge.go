@@ -146,7 +146,7 @@ func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bun
 	for _, name := range b.source.Names(up) {
 		d.on(kindSecret, name)
 	}
-	key, err := b.source.Key(up, b.now())
+	key, err := b.source.Key(up)
 	switch {
 	case errors.Is(err, secretwatch.ErrPending):
 		return err

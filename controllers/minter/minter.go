@@ -43,7 +43,6 @@ type Minter struct {
 	source  sourcekey.Reader
 	inForce *record.Store
 	ask     asker
-	now     func() time.Time
 	again   time.Duration
 	process string // no other process has this name
 
@@ -58,9 +57,12 @@ func New(c client.Client, live client.Reader, secrets corev1client.SecretsGetter
 		client: c, secrets: secrets, watched: watched,
 		source:  sourcekey.Reader{Secrets: watched, Namespace: namespace},
 		inForce: &record.Store{Meta: c, Bodies: live, Namespace: namespace},
-		now:     time.Now, again: lookAgain, process: rand.Text(),
+		again:   lookAgain, process: rand.Text(),
 	}
 }
+
+// Source reads what m mints, and what it mints from.
+func (m *Minter) Source() sourcekey.Reader { return m.source }
 
 // work is what there is to do about one UpstreamSecret.
 type work struct {
@@ -75,7 +77,7 @@ func (m *Minter) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret) (ct
 	if err != nil || w == nil {
 		return ctrl.Result{}, err
 	}
-	if due := m.due(w); due.After(m.now()) {
+	if due := m.due(w); due.After(m.source.Time()) {
 		return m.until(due), nil
 	}
 	due, err := m.mint(ctx, w)
@@ -87,7 +89,7 @@ func (m *Minter) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret) (ct
 
 // until has up looked at again when it is due.
 func (m *Minter) until(due time.Time) ctrl.Result {
-	return ctrl.Result{RequeueAfter: min(max(due.Sub(m.now()), time.Millisecond), m.again)}
+	return ctrl.Result{RequeueAfter: min(max(due.Sub(m.source.Time()), time.Millisecond), m.again)}
 }
 
 // due is when the next token is to be minted; what could not be stored yet is
@@ -96,7 +98,7 @@ func (m *Minter) due(w *work) time.Time {
 	if _, waits := m.unsaved.get(w.up); waits {
 		return time.Time{}
 	}
-	return w.held.Due(w.job, m.troubles.tries(client.ObjectKeyFromObject(w.up)), m.now())
+	return w.held.Due(w.job, m.troubles.tries(client.ObjectKeyFromObject(w.up)), m.source.Time())
 }
 
 // gather reads what is minted from, and what is held; nil: nothing is minted,
@@ -141,23 +143,23 @@ func (m *Minter) gather(ctx context.Context, up *v1alpha1.UpstreamSecret) (*work
 func (m *Minter) mint(ctx context.Context, w *work) (time.Time, error) {
 	s := slot{secrets: m.secrets.Secrets(m.source.Namespace), up: w.up, name: m.source.Stored(w.up)}
 	if saved, err := m.save(ctx, &s); err != nil || saved {
-		return m.now(), err
+		return m.source.Time(), err
 	}
 	held, err := s.read(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	w.held = held // newer than what was watched, perhaps
-	if due := m.due(w); due.After(m.now()) {
+	if due := m.due(w); due.After(m.source.Time()) {
 		return due, nil
 	}
-	if until := s.claimed().Until(m.process, m.now()); !until.IsZero() {
+	if until := s.claimed().Until(m.process, m.source.Time()); !until.IsZero() {
 		return until, nil
 	}
-	if err := s.claim(ctx, mint.Claim{Process: m.process, At: m.now()}); err != nil {
+	if err := s.claim(ctx, mint.Claim{Process: m.process, At: m.source.Time()}); err != nil {
 		return time.Time{}, err
 	}
-	return m.now(), m.askAndStore(ctx, w, &s)
+	return m.source.Time(), m.askAndStore(ctx, w, &s)
 }
 
 // askAndStore is not interrupted once it has begun: whoever has sent a refresh
@@ -165,7 +167,7 @@ func (m *Minter) mint(ctx context.Context, w *work) (time.Time, error) {
 func (m *Minter) askAndStore(ctx context.Context, w *work, s *slot) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout+storeTimeout)
 	defer cancel()
-	name, asked := client.ObjectKeyFromObject(w.up), m.now()
+	name, asked := client.ObjectKeyFromObject(w.up), m.source.Time()
 	answer, err := m.ask.token(ctx, w, asked)
 	if !answer.Token.IsZero() || !answer.Refresh.IsZero() {
 		m.unsaved.put(w.up, w.held.Take(w.job, answer, asked))
@@ -176,11 +178,11 @@ func (m *Minter) askAndStore(ctx context.Context, w *work, s *slot) error {
 	var f *mint.Failure
 	switch {
 	case err == nil:
-		m.troubles.success(name, w.job.Want(), m.now())
+		m.troubles.success(name, w.job.Want(), m.source.Time())
 		log.FromContext(ctx).V(1).Info("minted a token")
 		return nil
 	case errors.As(err, &f):
-		m.troubles.failure(name, w.job.Want(), f, m.now())
+		m.troubles.failure(name, w.job.Want(), f, m.source.Time())
 		return nil // its turn comes when it is due again
 	}
 	return fmt.Errorf("minting for UpstreamSecret %s: %w", name, err)

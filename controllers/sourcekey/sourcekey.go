@@ -32,6 +32,16 @@ type Reader struct {
 	Secrets *secretwatch.Watcher
 	// Namespace of the manager.
 	Namespace string
+	// Now is the time; nil: time.Now.
+	Now func() time.Time
+}
+
+// Time is the time by r's clock.
+func (r Reader) Time() time.Time {
+	if r.Now == nil {
+		return time.Now()
+	}
+	return r.Now()
 }
 
 // Stored is the Secret that holds what is minted for up.
@@ -57,11 +67,11 @@ func (r Reader) Names(up *v1alpha1.UpstreamSecret) []types.NamespacedName {
 	return names
 }
 
-// Key returns the key of up at now. The errors are those of
+// Key returns the key that up has now. The errors are those of
 // [secretwatch.Watcher.Key] about what the spec names, and ErrUnminted. A token
 // is good only while the keys that it was minted from can be read: to take them
 // away takes it away.
-func (r Reader) Key(up *v1alpha1.UpstreamSecret, now time.Time) (Key, error) {
+func (r Reader) Key(up *v1alpha1.UpstreamSecret) (Key, error) {
 	if ref := up.Spec.Source.SecretRef; ref != nil {
 		value, err := r.Secrets.Key(types.NamespacedName{Namespace: up.Namespace, Name: ref.Name}, ref.Key)
 		return Key{Value: value}, err
@@ -74,7 +84,7 @@ func (r Reader) Key(up *v1alpha1.UpstreamSecret, now time.Time) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	if !held.Serves(job.Want(), now) {
+	if !held.Serves(job.Want(), r.Time()) {
 		return Key{}, fmt.Errorf("reading Secret %s: %w", r.Stored(up), ErrUnminted)
 	}
 	return Key{Value: held.Token, Expires: held.Expires}, nil

@@ -3,7 +3,6 @@ package upstreamsecret
 import (
 	"context"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,7 +16,6 @@ import (
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
-	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 )
 
@@ -43,8 +41,7 @@ func Upstream(sc *v1alpha1.ScopedCredential) types.NamespacedName {
 func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, keys *tokenkey.Ring, minter Minter) error {
 	c := mgr.GetClient()
 	r := &Reconciler{
-		Client: c, Secrets: secrets, Keys: keys, Minter: minter, Now: time.Now,
-		Source:  sourcekey.Reader{Secrets: secrets, Namespace: namespace},
+		Client: c, Secrets: secrets, Keys: keys, Minter: minter, Source: minter.Source(),
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
 		Events:  mgr.GetEventRecorder("sallyport"),

@@ -27,6 +27,7 @@ import (
 // Minter tells why the last attempt to mint a token failed; nil: it did not.
 // [minter.Minter] does.
 type Minter interface {
+	Source() sourcekey.Reader
 	Trouble(types.NamespacedName) *mint.Failure
 	Subscribe(func(types.NamespacedName)) (cancel func())
 }
@@ -41,7 +42,6 @@ type Reconciler struct {
 	Records *record.Writer
 	InForce *record.Store
 	Events  events.EventRecorder
-	Now     func() time.Time
 }
 
 // Reconcile judges up and records what it accepts. The broker serves the
@@ -69,7 +69,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 	if wrote {
 		condition.Announce(r.Events, up, before.Status.Conditions, up.Status.Conditions)
 	}
-	return ctrl.Result{RequeueAfter: untilEnd(&o, r.Now())}, err
+	return ctrl.Result{RequeueAfter: untilEnd(&o, r.Source.Time())}, err
 }
 
 // untilEnd is when the token ends that serves on though the next one cannot be
@@ -109,7 +109,7 @@ func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o 
 	r.Secrets.Refer(owner(name), append(r.Source.Names(up), r.Source.Names(o.inForce)...)...)
 	o.secret = r.resolve(up)
 	if o.secret == nil && o.inForce != nil && mint.Is(&o.inForce.Spec.Source) {
-		o.key, o.secret = r.Source.Key(o.inForce, r.Now())
+		o.key, o.secret = r.Source.Key(o.inForce)
 		o.trouble = r.Minter.Trouble(name)
 	}
 	if err := r.version(o); err != nil {
