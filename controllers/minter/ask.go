@@ -23,6 +23,7 @@ import (
 // Bounds of asking a token endpoint.
 const (
 	askTimeout      = 20 * time.Second // look-up, connection, TLS and answer, of both attempts
+	dialTimeout     = 8 * time.Second  // look-up and all addresses
 	maxAnswerHeader = 32 << 10
 	maxTried        = 4 // addresses that are tried
 )
@@ -125,6 +126,9 @@ func (a *asker) tlsConfig(e *v1alpha1.Endpoint) (*tls.Config, error) {
 
 // dial connects to an address of a name that was vetted, and to no other.
 func (a *asker) dial(ctx context.Context, address string, private bool) (net.Conn, error) {
+	// The transport's context has no end of its own.
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	var dialer net.Dialer
 	if to, ok := a.elsewhere[address]; ok {
 		return dialer.DialContext(ctx, "tcp", to.String())
@@ -143,7 +147,7 @@ func (a *asker) dial(ctx context.Context, address string, private bool) (net.Con
 	}
 	var failures []error
 	for _, to := range addresses[:min(len(addresses), maxTried)] {
-		share, cancel := context.WithTimeout(ctx, askTimeout/(2*maxTried))
+		share, cancel := context.WithTimeout(ctx, dialTimeout/maxTried)
 		c, err := dialer.DialContext(share, "tcp", net.JoinHostPort(to.String(), port))
 		cancel()
 		if err == nil {

@@ -104,6 +104,8 @@ type world struct {
 	clock    clock
 	writes   atomic.Int64 // of all replicas, but for leases and Events
 	ask      asker
+	leases   int // how many there are: as many replicas lead; 0: one
+	replicas int
 }
 
 var worlds atomic.Int64
@@ -241,9 +243,11 @@ type replica struct {
 	stop  func()          // ends it, without a word to the others
 }
 
-// run starts a replica.
-func (w *world) run() *replica {
+// run starts a replica, edited.
+func (w *world) run(edit ...func(*Minter)) *replica {
 	w.t.Helper()
+	name := fmt.Sprintf("%s-%d", w.platform, w.replicas%max(w.leases, 1))
+	w.replicas++
 	own := rest.CopyConfig(config)
 	own.Wrap(func(next http.RoundTripper) http.RoundTripper { return counting{next, &w.writes} })
 	lease, renew, again := 3*time.Second, 2*time.Second, 200*time.Millisecond
@@ -253,7 +257,7 @@ func (w *world) run() *replica {
 		Cache:  cache.Options{DefaultNamespaces: map[string]cache.Config{w.platform: {}, system: {}}},
 		// The names of controllers are those of a process that has one manager.
 		Controller:     ctrlconfig.Controller{SkipNameValidation: new(true)},
-		LeaderElection: true, LeaderElectionID: w.platform, LeaderElectionNamespace: system,
+		LeaderElection: true, LeaderElectionID: name, LeaderElectionNamespace: system,
 		LeaseDuration: &lease, RenewDeadline: &renew, RetryPeriod: &again,
 	})
 	if err != nil {
@@ -267,6 +271,9 @@ func (w *world) run() *replica {
 	watched := secretwatch.New(c.CoreV1(), secretwatch.Grant{Role: "r", Account: types.NamespacedName{Namespace: system, Name: "m"}})
 	m := New(mgr.GetClient(), mgr.GetAPIReader(), c.CoreV1(), watched, system)
 	m.ask, m.source.Now, m.again = w.ask, w.clock.now, 20*time.Millisecond
+	for _, e := range edit {
+		e(m)
+	}
 	err = errors.Join(
 		mgr.Add(watched), m.SetupWithManager(ctx, mgr),
 		upstreamsecret.SetupWithManager(ctx, mgr, system, watched, tokenkey.NewRing(watched, system), m),
