@@ -222,7 +222,6 @@ func (n noticing) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, e
 // of an endpoint on the same server counts.
 func TestCertificates(t *testing.T) {
 	p := newProvider(t)
-	p.server.Config.ErrorLog = quietLog()
 	strangers := asker{elsewhere: p.asker().elsewhere}
 	if _, err := strangers.token(t.Context(), workFor(t, nil), time.Now()); reasonOf(t, err) != "UpstreamUnreachable" || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an authority that nobody trusts: %v", err)

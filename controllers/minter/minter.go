@@ -110,32 +110,47 @@ func (m *Minter) gather(ctx context.Context, up *v1alpha1.UpstreamSecret) (*work
 		m.forget(name)
 		return nil, nil
 	}
-	inForce, err := m.inForce.UpstreamSecret(ctx, up)
-	if errors.Is(err, record.ErrNone) || errors.Is(err, record.ErrInvalid) {
-		inForce, err = nil, nil
-	}
+	inForce, err := m.accepted(ctx, up)
 	if err != nil {
 		return nil, err
 	}
 	m.watched.Refer(owner(name), append(m.source.Names(up), m.source.Names(inForce)...)...)
-	// What another release accepted may be more than this one enforces.
-	if inForce == nil || !mint.Is(&inForce.Spec.Source) || compile.Upstream(inForce) != nil {
+	job := m.job(inForce)
+	if job == nil {
 		m.troubles.end(name)
 		return nil, nil
-	}
-	job, err := m.source.Job(inForce)
-	if err == nil {
-		err = job.Check()
-	}
-	if err != nil {
-		m.troubles.end(name)
-		return nil, nil //nolint:nilerr // told in ResolvedRefs; a change of the Secret wakes us
 	}
 	held, err := m.source.Held(inForce)
 	if err != nil {
 		return nil, nil //nolint:nilerr // not read yet; its arrival wakes us
 	}
 	return &work{up: inForce, job: job, held: held}, nil
+}
+
+// accepted is what is in force of up; nil: nothing.
+func (m *Minter) accepted(ctx context.Context, up *v1alpha1.UpstreamSecret) (*v1alpha1.UpstreamSecret, error) {
+	inForce, err := m.inForce.UpstreamSecret(ctx, up)
+	switch {
+	case errors.Is(err, record.ErrNone), errors.Is(err, record.ErrInvalid):
+		return nil, nil //nolint:nilerr // nothing was accepted, or by another release
+	case err != nil:
+		return nil, err
+	}
+	return inForce, nil
+}
+
+// job is what is minted for up; nil: nothing can be. What another release
+// accepted may be more than this one enforces; a key that cannot be read is told
+// in ResolvedRefs, and a change of its Secret wakes us.
+func (m *Minter) job(up *v1alpha1.UpstreamSecret) *mint.Job {
+	if up == nil || !mint.Is(&up.Spec.Source) || compile.Upstream(up) != nil {
+		return nil
+	}
+	job, err := m.source.Job(up)
+	if err != nil || job.Check() != nil {
+		return nil
+	}
+	return job
 }
 
 // mint asks for the next token and stores what came. It returns when to look

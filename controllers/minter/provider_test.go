@@ -49,13 +49,15 @@ func newProvider(t *testing.T) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/oauth/token" {
 			p.token(w, r, handler)
 			return
 		}
 		handler.ServeHTTP(w, r)
 	}))
+	p.server.Config.ErrorLog = quietLog()
+	p.server.StartTLS()
 	t.Cleanup(p.server.Close)
 	return p
 }

@@ -59,27 +59,31 @@ func (j *Job) Read(status int, header http.Header, body []byte, asked time.Time)
 func (j *Job) read(status int, header http.Header, body []byte, asked time.Time) (Answer, *Failure) {
 	media, _, _ := mime.ParseMediaType(header.Get("Content-Type"))
 	members, err := object(body)
-	isJSON := err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
+	if err != nil || (media != "application/json" && !strings.HasSuffix(media, "+json")) {
+		members = nil
+	}
+	success := http.StatusOK
 	if j.spec.GitHubApp != nil {
-		if status != http.StatusCreated {
-			return Answer{}, j.refusedGitHub(status)
-		}
-		if !isJSON {
-			return Answer{}, j.unreadable("the answer is no JSON object, or has a name twice")
-		}
+		success = http.StatusCreated
+	}
+	switch {
+	case status != success:
+		return j.readError(status, members)
+	case members == nil:
+		return Answer{}, j.unreadable("the answer is no JSON object, or has a name twice")
+	case j.spec.GitHubApp != nil:
 		return j.readGitHub(members)
 	}
-	if status != http.StatusOK {
-		kind := ""
-		if isJSON {
-			kind, _ = text(members, "error")
-		}
-		return Answer{wrongClient: kind == "invalid_client" && (status == 400 || status == 401)}, j.refusedOAuth2(status, kind)
-	}
-	if !isJSON {
-		return Answer{}, j.unreadable("the answer is no JSON object, or has a name twice")
-	}
 	return j.readOAuth2(members, asked)
+}
+
+// readError reads an answer that brings no token.
+func (j *Job) readError(status int, members map[string]json.RawMessage) (Answer, *Failure) {
+	if j.spec.GitHubApp != nil {
+		return Answer{}, j.refusedGitHub(status)
+	}
+	kind, _ := text(members, "error")
+	return Answer{wrongClient: kind == "invalid_client" && (status == 400 || status == 401)}, j.refusedOAuth2(status, kind)
 }
 
 // readOAuth2 reads a successful answer (RFC 6749, section 5.1).

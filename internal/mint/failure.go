@@ -2,7 +2,6 @@ package mint
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 )
@@ -47,12 +46,6 @@ func (j *Job) field() string {
 		return fieldGitHubApp
 	}
 	return fieldTokenURL
-}
-
-// Transient tells whether the same attempt may succeed later, so that nothing
-// has to be edited.
-func (f *Failure) Transient() bool {
-	return f.Reason == v1alpha1.ReasonUpstreamUnreachable || f.Reason == v1alpha1.ReasonUpstreamTimeout
 }
 
 // status is the failure that a status alone tells; nil: it tells none.
@@ -121,7 +114,6 @@ func (j *Job) refusedGitHub(code int) *Failure {
 }
 
 // unreadable refuses an answer that is not what it should be.
-func (j *Job) unreadable(format string, args ...any) *Failure {
-	what := strings.TrimSpace(fmt.Sprintf(format, args...))
+func (j *Job) unreadable(what string) *Failure {
 	return fail(v1alpha1.ReasonAnswerRefused, j.field(), "the token that came is not used: %s", what)
 }
