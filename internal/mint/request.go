@@ -30,11 +30,11 @@ func (j *Job) MaxAnswer() int64 {
 	if j.spec.GitHubApp != nil {
 		return maxGitHubAnswer
 	}
-	return maxOAuth2Answer
+	return maxTokenAnswer
 }
 
 const (
-	maxOAuth2Answer = 64 << 10
+	maxTokenAnswer  = 64 << 10
 	maxGitHubAnswer = 8 << 20
 )
 
