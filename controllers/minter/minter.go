@@ -132,7 +132,7 @@ func (m *Minter) accepted(ctx context.Context, up *v1alpha1.UpstreamSecret) (*v1
 	inForce, err := m.inForce.UpstreamSecret(ctx, up)
 	switch {
 	case errors.Is(err, record.ErrNone), errors.Is(err, record.ErrInvalid):
-		return nil, nil //nolint:nilerr // nothing was accepted, or by another release
+		return nil, nil // nothing was accepted, or by another release
 	case err != nil:
 		return nil, err
 	}
