@@ -199,7 +199,7 @@ func (w *world) held() mint.Held {
 // await polls until wanted holds.
 func (w *world) await(what string, wanted func() bool) {
 	w.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !wanted() {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("never came: %s; conditions %+v", what, w.get().Status.Conditions)
@@ -250,7 +250,7 @@ func (w *world) run(edit ...func(*Minter)) *replica {
 	w.replicas++
 	own := rest.CopyConfig(config)
 	own.Wrap(func(next http.RoundTripper) http.RoundTripper { return counting{next, &w.writes} })
-	lease, renew, again := 3*time.Second, 2*time.Second, 200*time.Millisecond
+	lease, renew, again := 12*time.Second, 9*time.Second, 200*time.Millisecond // a busy machine keeps its leader
 	mgr, err := ctrl.NewManager(own, ctrl.Options{
 		Scheme: scheme(), Metrics: metricsserver.Options{BindAddress: "0"},
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}}},

@@ -71,8 +71,12 @@ type work struct {
 	held mint.Held
 }
 
-// Reconcile mints the next token of up if it is due.
+// Reconcile mints the next token of up if it is due. What came before and could
+// not be stored is stored first, whatever has become of the spec since.
 func (m *Minter) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret) (ctrl.Result, error) {
+	if err := m.save(ctx, m.slot(up)); err != nil {
+		return ctrl.Result{}, err
+	}
 	w, err := m.gather(ctx, up)
 	if err != nil || w == nil {
 		return ctrl.Result{}, err
@@ -92,12 +96,8 @@ func (m *Minter) until(due time.Time) ctrl.Result {
 	return ctrl.Result{RequeueAfter: min(max(due.Sub(m.source.Time()), time.Millisecond), m.again)}
 }
 
-// due is when the next token is to be minted; what could not be stored yet is
-// stored at once.
+// due is when the next token is to be minted.
 func (m *Minter) due(w *work) time.Time {
-	if _, waits := m.unsaved.get(w.up); waits {
-		return time.Time{}
-	}
 	return w.held.Due(w.job, m.troubles.tries(client.ObjectKeyFromObject(w.up)), m.source.Time())
 }
 
@@ -156,10 +156,7 @@ func (m *Minter) job(up *v1alpha1.UpstreamSecret) *mint.Job {
 // mint asks for the next token and stores what came. It returns when to look
 // again.
 func (m *Minter) mint(ctx context.Context, w *work) (time.Time, error) {
-	s := slot{secrets: m.secrets.Secrets(m.source.Namespace), up: w.up, name: m.source.Stored(w.up)}
-	if saved, err := m.save(ctx, &s); err != nil || saved {
-		return m.source.Time(), err
-	}
+	s := m.slot(w.up)
 	held, err := s.read(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -174,7 +171,7 @@ func (m *Minter) mint(ctx context.Context, w *work) (time.Time, error) {
 	if err := s.claim(ctx, mint.Claim{Process: m.process, At: m.source.Time()}); err != nil {
 		return time.Time{}, err
 	}
-	return m.source.Time(), m.askAndStore(ctx, w, &s)
+	return m.source.Time(), m.askAndStore(ctx, w, s)
 }
 
 // askAndStore is not interrupted once it has begun: whoever has sent a refresh
@@ -186,8 +183,8 @@ func (m *Minter) askAndStore(ctx context.Context, w *work, s *slot) error {
 	answer, err := m.ask.token(ctx, w, asked)
 	if !answer.Token.IsZero() || !answer.Refresh.IsZero() {
 		m.unsaved.put(w.up, w.held.Take(w.job, answer, asked))
-		if _, storeErr := m.save(ctx, s); storeErr != nil {
-			return storeErr // it is held, and stored before anything is asked again
+		if err := m.save(ctx, s); err != nil {
+			return err // it is held, and stored before anything is asked again
 		}
 	}
 	var f *mint.Failure
@@ -203,18 +200,21 @@ func (m *Minter) askAndStore(ctx context.Context, w *work, s *slot) error {
 	return fmt.Errorf("minting for UpstreamSecret %s: %w", name, err)
 }
 
-// save stores what came and could not be stored yet, and tells whether there
-// was any.
-func (m *Minter) save(ctx context.Context, s *slot) (bool, error) {
+func (m *Minter) slot(up *v1alpha1.UpstreamSecret) *slot {
+	return &slot{secrets: m.secrets.Secrets(m.source.Namespace), up: up, name: m.source.Stored(up)}
+}
+
+// save stores what came and is not stored yet, if anything.
+func (m *Minter) save(ctx context.Context, s *slot) error {
 	held, ok := m.unsaved.get(s.up)
 	if !ok {
-		return false, nil
+		return nil
 	}
 	err := s.store(ctx, &held, m.process)
 	if err == nil || errors.Is(err, errClaimLost) { // another one leads, and has asked since
 		m.unsaved.drop(client.ObjectKeyFromObject(s.up))
 	}
-	return err == nil, err
+	return err
 }
 
 // forget ends what is known of an UpstreamSecret that is gone.
