@@ -12,8 +12,10 @@ const (
 	ConditionAccepted = "Accepted"
 
 	// ConditionResolvedRefs is True when every object that the spec names is
-	// there and may be read. Positive; always present once the object was seen.
-	// Reasons: Accepted, NotFound, NotPermitted, Invalid, Pending.
+	// there and may be read, and where tokens are minted the last attempt
+	// brought one. Positive; always present once the object was seen.
+	// Reasons: Accepted, NotFound, NotPermitted, Invalid, Pending, and of minting
+	// DestinationRefused, UpstreamUnreachable, UpstreamTimeout, AnswerRefused.
 	ConditionResolvedRefs = "ResolvedRefs"
 
 	// ConditionEnforced is True when every sidecar that holds the credential
@@ -31,7 +33,9 @@ const (
 	ConditionReady = "Ready"
 
 	// ConditionReconciling is True while the controller works towards the
-	// generation it names. Negative; present only then. Reason: Pending.
+	// generation it names. Negative; present only then. Reasons: Pending, and
+	// UpstreamUnreachable and UpstreamTimeout of a token endpoint that is asked
+	// again.
 	ConditionReconciling = "Reconciling"
 
 	// ConditionStalled is True when only a change of the object, or of one that

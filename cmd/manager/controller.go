@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/authority"
 	"github.com/sallyport-dev/sallyport/controllers/broker"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/minter"
 	"github.com/sallyport-dev/sallyport/controllers/podwebhook"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/schemas"
@@ -168,12 +169,17 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 		&tokenkey.Keeper{Secrets: clients.CoreV1(), Namespace: o.namespace},
 		&authority.Keeper{Client: clients, Namespace: o.namespace, WebhookNames: []string{podwebhook.ServerName}},
 		&record.Sweeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace},
+		&minter.Sweeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace},
 	} {
 		if err := mgr.Add(r); err != nil {
 			return fmt.Errorf("adding %T: %w", r, err)
 		}
 	}
-	if err := upstreamsecret.SetupWithManager(ctx, mgr, o.namespace, secrets, schemata, keys); err != nil {
+	mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, o.namespace)
+	if err := mints.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	if err := upstreamsecret.SetupWithManager(ctx, mgr, o.namespace, secrets, schemata, keys, mints); err != nil {
 		return err
 	}
 	if err := scopedcredential.SetupWithManager(ctx, mgr, o.namespace, schemata); err != nil {

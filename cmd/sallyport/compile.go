@@ -69,6 +69,11 @@ func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstrea
 	if out.refused = w.complain(o, load.Compiler(w.objects, up).Upstream(up)); out.refused {
 		return out
 	}
+	if field := mintedField(up); field != "" {
+		w.complaints = append(w.complaints, o.ErrorAt("spec.source."+field,
+			"tokens of this source are minted by the operator, and `sallyport run` mints none: get one yourself, write it into a Secret of the files, and name that in spec.source.secretRef instead"))
+		return out
+	}
 	key, err := material.Read(up, func(r material.Reference) ([]byte, error) {
 		data, found := secretData(w.secrets[up.Namespace+"/"+r.Name], r.Key)
 		if !found {
@@ -84,6 +89,17 @@ func (w *world) upstream(o manifest.Object, up *v1alpha1.UpstreamSecret) upstrea
 	}
 	out.key = key.Value // zero with an error
 	return out
+}
+
+// mintedField is the source of up whose tokens are minted; empty: it is none.
+func mintedField(up *v1alpha1.UpstreamSecret) string {
+	switch s := &up.Spec.Source; {
+	case s.OAuth2 != nil:
+		return "oauth2"
+	case s.GitHubApp != nil:
+		return "githubApp"
+	}
+	return ""
 }
 
 // secretData reads a key as the API server would store it: stringData wins.

@@ -78,6 +78,7 @@ func TestCompileAllRefuses(t *testing.T) {
 		"scope":           {"the compiler refuses it", "/v1/{name}", "/v1/{name", `:27: spec.grants[0].http.paths[0]: "/v1/{name": `, false},
 		"body":            {"it bounds nothing", `["/v1/{name}"]}`, "[/v1]}\n    body: {fields: {a: {}}}", `:28: spec.grants[0].body.fields.a: `, false},
 		"upstream":        {"told where it stands, once", "    inject:", "    tls: {caBundle: x}\n    inject:", `:13: spec.endpoints[0].tls.caBundle: `, false},
+		"minted":          {"nobody mints here", "secretRef: {name: key, key: token}", `oauth2: {grant: ClientCredentials, tokenURL: "https://a.example/t", clientID: a, clientSecretRef: {name: key, key: token}}`, ":15: spec.source.oauth2: tokens of this source are minted by the operator", true},
 		"no upstream":     {"it looks as if it did not exist", "name: files}\n  holders", "name: file}\n  holders", ":22: spec.upstream: UpstreamSecret platform/file does not exist", true},
 		"not shared":      {"in the same words", "[agents]", "[others]", ":22: spec.upstream: UpstreamSecret platform/files does not exist", true},
 		"no Secret":       {"there is no key", "secretRef: {name: key", "secretRef: {name: keys", ":15: spec.source.secretRef: the files hold no Secret platform/keys", true},

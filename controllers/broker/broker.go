@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/identity"
 	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
@@ -80,6 +81,7 @@ type Broker struct {
 	records     Records
 	secrets     *secretwatch.Watcher
 	schemas     *schemas.Watcher
+	source      sourcekey.Reader
 	keys        *tokenkey.Ring
 	reviewer    *identity.Reviewer
 	issuer      string
@@ -115,6 +117,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b := &Broker{
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, schemas: o.Schemas, keys: o.Keys,
+		source:   sourcekey.Reader{Secrets: o.Secrets, Namespace: o.Keys.Secret().Namespace, Now: o.Clock.Now},
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -165,13 +166,15 @@ func notShared(up types.NamespacedName) error {
 
 // fillSecret puts the key of the upstream into c.
 func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bundle.Credential) error {
-	for _, name := range secretwatch.Names(up) {
+	for _, name := range b.source.Names(up) {
 		d.on(kindSecret, name)
 	}
-	key, err := b.secrets.Key(up, b.now())
+	key, err := b.source.Key(up)
 	switch {
 	case errors.Is(err, secretwatch.ErrPending):
 		return err
+	case errors.Is(err, sourcekey.ErrUnminted):
+		return withdraw(scope.NotReady, "no token of UpstreamSecret %s/%s is good now: see its condition %s", up.Namespace, up.Name, v1alpha1.ConditionResolvedRefs)
 	case err != nil:
 		// The words are for the owner of the Secret, who reads them in the
 		// conditions of the UpstreamSecret.
@@ -182,15 +185,19 @@ func (b *Broker) fillSecret(d *dependencies, up *v1alpha1.UpstreamSecret, c *bun
 	if err != nil {
 		return fmt.Errorf("reading token keys: %w", err)
 	}
-	c.Secret, c.SecretVersion = key.Value, keys.SecretVersion(string(up.UID), key.Value)
+	c.Secret, c.SecretVersion, c.SecretExpires = key.Value, keys.SecretVersion(string(up.UID), key.Value), key.Expires
 	return nil
 }
 
 // refer has the Secrets and schemas of an UpstreamSecret watched, those of both
 // versions: the accepted one is used, the newest one may be next.
 func (b *Broker) refer(versions ...*v1alpha1.UpstreamSecret) {
+	var names []types.NamespacedName
+	for _, up := range versions {
+		names = append(names, b.source.Names(up)...)
+	}
 	who := owner(versions[0].Namespace, versions[0].Name)
-	b.secrets.Refer(who, secretwatch.Names(versions...)...)
+	b.secrets.Refer(who, names...)
 	b.schemas.Refer(who, schemas.Names(versions...)...)
 }
 

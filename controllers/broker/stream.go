@@ -165,6 +165,7 @@ func (s *stream) due() time.Time {
 		}
 		c := &h.offer.document
 		sooner(c.ExpiresAt)
+		sooner(c.SecretExpires)
 		if m := s.tokens[c.UID]; m != nil {
 			sooner(m.renewal(c.ExpiresAt))
 		}

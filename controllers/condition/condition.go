@@ -54,7 +54,11 @@ type Named struct {
 
 // waits tells whether work on it goes on. Else only a change of an object helps.
 func (o Outcome) waits() bool {
-	return o.Status != metav1.ConditionFalse || o.Reason == v1alpha1.ReasonPending
+	switch o.Reason {
+	case v1alpha1.ReasonPending, v1alpha1.ReasonUpstreamUnreachable, v1alpha1.ReasonUpstreamTimeout:
+		return true
+	}
+	return o.Status != metav1.ConditionFalse
 }
 
 // Write sets the named conditions, their summary Ready, and Reconciling or

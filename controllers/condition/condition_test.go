@@ -36,6 +36,11 @@ func TestWrite(t *testing.T) {
 			named: []Named{{"Accepted", Met("a")}, {"Enforced", Failed(v1alpha1.ReasonPending, "b")}},
 			ready: "False/Pending", extra: "Reconciling",
 		},
+		"unreachable": {
+			why:   "it is asked again, and nobody has to edit anything",
+			named: []Named{{"Accepted", Met("a")}, {"ResolvedRefs", Failed(v1alpha1.ReasonUpstreamUnreachable, "b")}},
+			ready: "False/UpstreamUnreachable", extra: "Reconciling",
+		},
 		"failed after pending": {
 			why:   "who waits for what failed says nothing new",
 			named: []Named{{"Accepted", Pending("a")}, {"ResolvedRefs", Failed("NotFound", "b")}},

@@ -2,21 +2,23 @@ package upstreamsecret
 
 import (
 	"errors"
-	"time"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/condition"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/compile/material"
+	"github.com/sallyport-dev/sallyport/internal/mint"
 )
 
 // observation is all that a decision is made from.
 type observation struct {
 	refused   *compile.Refused         // why the spec is not accepted; nil: it is
 	inForce   *v1alpha1.UpstreamSecret // what is served; nil: nothing
-	secret    error                    // of the Secrets that the spec names; nil: its key can be read
-	ends      time.Time                // when that key is good no longer; zero: nothing says so
+	secret    error                    // of the Secrets that the spec names; nil: the key can be read
+	key       sourcekey.Key            // that is served
+	trouble   *mint.Failure            // why the next token cannot be minted; nil: it was, or is about to be
 	version   string                   // of the key in use
 	keyless   bool                     // the manager has no keys of its own yet
 	consumers int32
@@ -45,7 +47,7 @@ func accepted(o observation) condition.Outcome {
 
 func resolved(up *v1alpha1.UpstreamSecret, o observation) condition.Outcome {
 	switch {
-	case len(material.References(up)) == 0:
+	case len(material.References(up)) == 0 && !mint.Is(&up.Spec.Source):
 		return condition.Pending("not looked at, since the spec is not accepted")
 	case errors.Is(o.secret, secretwatch.ErrNotFound):
 		return condition.Failed(v1alpha1.ReasonNotFound, o.secret.Error())
@@ -53,10 +55,22 @@ func resolved(up *v1alpha1.UpstreamSecret, o observation) condition.Outcome {
 		return condition.Failed(v1alpha1.ReasonNotPermitted, o.secret.Error())
 	case errors.Is(o.secret, secretwatch.ErrInvalid):
 		return condition.Failed(v1alpha1.ReasonInvalid, o.secret.Error())
+	case o.trouble != nil:
+		return unminted(o)
+	case errors.Is(o.secret, sourcekey.ErrUnminted):
+		return condition.Pending("a token is about to be minted; every request is refused until then")
 	case o.secret != nil:
 		return condition.Pending("the Secret is about to be read")
 	case o.keyless:
 		return condition.Pending("the manager is about to make keys of its own")
 	}
 	return condition.Met("the key can be read")
+}
+
+// unminted says why there is no next token, and what that means now.
+func unminted(o observation) condition.Outcome {
+	if o.secret == nil {
+		return condition.Failed(o.trouble.Reason, o.trouble.Error()+"; the token before is used until it expires")
+	}
+	return condition.Failed(o.trouble.Reason, o.trouble.Error()+"; every request is refused")
 }

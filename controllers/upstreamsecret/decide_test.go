@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
+	"github.com/sallyport-dev/sallyport/internal/mint"
 )
 
 func TestDecide(t *testing.T) {
@@ -61,6 +64,26 @@ func TestDecide(t *testing.T) {
 			why:      "an error that nobody knows is no success",
 			o:        observation{secret: errors.New("x")},
 			accepted: "True/Accepted", resolved: "Unknown/Pending", ready: "Unknown/Pending",
+		},
+		"no token yet": {
+			why:      "nobody has to act",
+			o:        observation{secret: fmt.Errorf("reading: %w", sourcekey.ErrUnminted)},
+			accepted: "True/Accepted", resolved: "Unknown/Pending", ready: "Unknown/Pending", text: "about to be minted",
+		},
+		"refused by the token endpoint": {
+			why:      "its owner has to act, and is told where",
+			o:        observation{secret: fmt.Errorf("reading: %w", sourcekey.ErrUnminted), trouble: &mint.Failure{Reason: "Invalid", Field: "spec.source.oauth2.scopes", Msg: "correct them"}},
+			accepted: "True/Accepted", resolved: "False/Invalid", ready: "False/Invalid", text: "spec.source.oauth2.scopes: correct them; every request is refused",
+		},
+		"refused, with a token left": {
+			why:      "it will be over soon, and until then nothing is refused",
+			o:        observation{key: sourcekey.Key{Expires: time.Now()}, trouble: &mint.Failure{Reason: "UpstreamUnreachable", Field: "spec.source.oauth2.tokenURL", Msg: "asked again"}},
+			accepted: "True/Accepted", resolved: "False/UpstreamUnreachable", ready: "False/UpstreamUnreachable", text: "asked again; the token before is used until it expires",
+		},
+		"trouble, and no secret": {
+			why:      "what is missing comes first",
+			o:        observation{secret: fmt.Errorf("reading Secret a/b: %w: create it", secretwatch.ErrNotFound), trouble: &mint.Failure{Reason: "Invalid"}},
+			accepted: "True/Accepted", resolved: "False/NotFound", ready: "False/NotFound", text: "a/b",
 		},
 		"no keys of ours": {
 			why:      "tokens cannot be signed yet",

@@ -3,7 +3,6 @@ package upstreamsecret
 import (
 	"context"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,15 +42,15 @@ func Upstream(sc *v1alpha1.ScopedCredential) types.NamespacedName {
 
 // SetupWithManager registers the reconciler, and IndexUpstream for the one of
 // ScopedCredentials. namespace is the manager's.
-func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring) error {
+func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, minter Minter) error {
 	c := mgr.GetClient()
 	r := &Reconciler{
-		Client: c, Secrets: secrets, Schemas: schemata, Keys: keys,
+		Client: c, Secrets: secrets, Schemas: schemata, Keys: keys, Minter: minter, Source: minter.Source(),
 		Records: &record.Writer{Client: c, Meta: c, Namespace: namespace},
 		InForce: &record.Store{Meta: c, Bodies: mgr.GetAPIReader(), Namespace: namespace},
-		Events:  mgr.GetEventRecorder("sallyport"), Now: time.Now,
+		Events:  mgr.GetEventRecorder("sallyport"),
 	}
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := r.addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
@@ -69,10 +68,11 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, s
 		WatchesRawSource(Schemas(c, schemata, func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], up *v1alpha1.UpstreamSecret) {
 			queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(up)})
 		})).
+		WatchesRawSource(r.troubles()).
 		Complete(r.forgetting(reconcile.AsReconciler(c, r)))
 }
 
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+func (r *Reconciler) addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	if err := indexer.IndexField(ctx, &v1alpha1.ScopedCredential{}, IndexUpstream, func(o client.Object) []string {
 		if sc, ok := o.(*v1alpha1.ScopedCredential); ok {
 			return []string{Upstream(sc).String()}
@@ -83,7 +83,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}
 	if err := indexer.IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) (names []string) {
 		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
-			for _, name := range secretwatch.Names(up) {
+			for _, name := range r.Source.Names(up) {
 				names = append(names, name.String())
 			}
 		}
@@ -153,6 +153,15 @@ func (r *Reconciler) changes() source.Source {
 				queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 			}
 		})
+		context.AfterFunc(ctx, cancel)
+		return nil
+	})
+}
+
+// troubles is the source of news about minting.
+func (r *Reconciler) troubles() source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		cancel := r.Minter.Subscribe(func(name types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: name}) })
 		context.AfterFunc(ctx, cancel)
 		return nil
 	})

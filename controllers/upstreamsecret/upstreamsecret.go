@@ -19,21 +19,31 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
+	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/compile"
-	"github.com/sallyport-dev/sallyport/internal/compile/material"
+	"github.com/sallyport-dev/sallyport/internal/mint"
 )
+
+// Minter tells why the last attempt to mint a token failed; nil: it did not.
+// [minter.Minter] does.
+type Minter interface {
+	Source() sourcekey.Reader
+	Trouble(types.NamespacedName) *mint.Failure
+	Subscribe(func(types.NamespacedName)) (cancel func())
+}
 
 // Reconciler writes the status of UpstreamSecrets. It runs in the leader.
 type Reconciler struct {
 	Client  client.Client
 	Secrets *secretwatch.Watcher
 	Schemas *schemas.Watcher
+	Source  sourcekey.Reader
 	Keys    *tokenkey.Ring
+	Minter  Minter
 	Records *record.Writer
 	InForce *record.Store
 	Events  events.EventRecorder
-	Now     func() time.Time
 }
 
 // Reconcile judges up and records what it accepts. The broker serves the
@@ -58,15 +68,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, up *v1alpha1.UpstreamSecret)
 	if wrote {
 		condition.Announce(r.Events, up, before.Status.Conditions, up.Status.Conditions)
 	}
-	return ctrl.Result{RequeueAfter: r.untilEnd(o)}, err
+	return ctrl.Result{RequeueAfter: untilEnd(&o, r.Source.Time())}, err
 }
 
 // untilEnd is when to look again, since time alone ends a key; 0: no need.
-func (r *Reconciler) untilEnd(o observation) time.Duration {
-	if o.ends.IsZero() {
+func untilEnd(o *observation, now time.Time) time.Duration {
+	if o.key.Expires.IsZero() {
 		return 0
 	}
-	return max(o.ends.Sub(r.Now()), time.Second)
+	return max(o.key.Expires.Sub(now), time.Second)
 }
 
 // judge compiles up, and records it or reads what stays in force.
@@ -97,7 +107,7 @@ func (r *Reconciler) compile(up *v1alpha1.UpstreamSecret) error {
 // of it name.
 func (r *Reconciler) follow(up, inForce *v1alpha1.UpstreamSecret) {
 	who := owner(client.ObjectKeyFromObject(up))
-	r.Secrets.Refer(who, secretwatch.Names(up, inForce)...)
+	r.Secrets.Refer(who, append(r.Source.Names(up), r.Source.Names(inForce)...)...)
 	r.Schemas.Refer(who, schemas.Names(up, inForce)...)
 }
 
@@ -133,10 +143,10 @@ func (r *Reconciler) gatherRefused(ctx context.Context, up *v1alpha1.UpstreamSec
 // gather reads the Secrets and the consumers.
 func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o *observation) error {
 	r.follow(up, o.inForce)
-	if len(material.References(up)) > 0 {
-		var key material.Key
-		key, o.secret = r.Secrets.Key(up, r.Now())
-		o.ends = key.Ends
+	o.key, o.secret = r.resolve(up)
+	if o.secret == nil && o.inForce != nil && mint.Is(&o.inForce.Spec.Source) {
+		o.key, o.secret = r.Source.Key(o.inForce)
+		o.trouble = r.Minter.Trouble(client.ObjectKeyFromObject(up))
 	}
 	if err := r.version(o); err != nil {
 		return err
@@ -153,13 +163,29 @@ func (r *Reconciler) gather(ctx context.Context, up *v1alpha1.UpstreamSecret, o 
 	return nil
 }
 
+// resolve returns the key that up names, or says why it cannot be read or used.
+// What is minted is none of these.
+func (r *Reconciler) resolve(up *v1alpha1.UpstreamSecret) (sourcekey.Key, error) {
+	if !mint.Is(&up.Spec.Source) {
+		return r.Source.Key(up)
+	}
+	job, err := r.Source.Job(up)
+	if err == nil {
+		err = job.Check()
+	}
+	if err != nil && !errors.Is(err, secretwatch.ErrNotFound) && !errors.Is(err, secretwatch.ErrNotPermitted) && !errors.Is(err, secretwatch.ErrPending) && !errors.Is(err, secretwatch.ErrInvalid) {
+		err = fmt.Errorf("%w: %w", secretwatch.ErrInvalid, err)
+	}
+	return sourcekey.Key{}, err
+}
+
 // version tells versions of the key apart that is in use: the one of what is in
 // force.
 func (r *Reconciler) version(o *observation) error {
 	if o.inForce == nil {
 		return nil
 	}
-	key, err := r.Secrets.Key(o.inForce, r.Now())
+	value, err := r.Source.Basis(o.inForce)
 	if err != nil {
 		return nil //nolint:nilerr // no key, no version: the conditions say why
 	}
@@ -171,7 +197,7 @@ func (r *Reconciler) version(o *observation) error {
 	if err != nil {
 		return err
 	}
-	o.version = keys.SecretVersion(string(o.inForce.UID), key.Value)
+	o.version = keys.SecretVersion(string(o.inForce.UID), value)
 	return nil
 }
 

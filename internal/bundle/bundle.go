@@ -60,7 +60,8 @@ type Credential struct {
 	// as [AWSKeys] and [CertificateSecret] say. It is written by [Encode] alone.
 	Secret        secret.Value  `json:"-"`
 	SecretVersion string        `json:"secretVersion"`
-	Token         string        `json:"token"` // compact JWS for the agent
+	SecretExpires time.Time     `json:"secretExpires,omitzero"` // after that it is not sent any more; zero: never
+	Token         string        `json:"token"`                  // compact JWS for the agent
 	MaxOffline    time.Duration `json:"maxOffline"`
 	LeaseEnds     time.Time     `json:"leaseEnds"`
 	ExpiresAt     time.Time     `json:"expiresAt,omitzero"` // zero: never

@@ -52,7 +52,7 @@ func wire(s *State) *wireState {
 	state.LeaseEnds = state.LeaseEnds.UTC()
 	w := &wireState{State: &state, Credentials: make([]wireCredential, len(s.Credentials))}
 	for i, c := range s.Credentials {
-		c.LeaseEnds, c.ExpiresAt = c.LeaseEnds.UTC(), c.ExpiresAt.UTC()
+		c.LeaseEnds, c.ExpiresAt, c.SecretExpires = c.LeaseEnds.UTC(), c.ExpiresAt.UTC(), c.SecretExpires.UTC()
 		w.Credentials[i] = wireCredential{Credential: &c, Secret: wireSecret(c.Secret)}
 	}
 	return w

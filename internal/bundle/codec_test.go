@@ -53,7 +53,7 @@ func full() *bundle.State {
 				{Name: "certified", URL: "https://d.example", Inject: bundle.Inject{ClientCertificate: &struct{}{}}},
 			},
 			Grants: grants, Ceiling: &bundle.Ceiling{Grants: grants}, ScopeHash: "h",
-			Secret: secret.New("s3cr\xe9t\n\x00"), SecretVersion: "sv", Token: "a.b.c",
+			Secret: secret.New("s3cr\xe9t\n\x00"), SecretVersion: "sv", SecretExpires: noon.Add(time.Hour), Token: "a.b.c",
 			MaxOffline: 10 * time.Minute, LeaseEnds: noon.Add(time.Minute), ExpiresAt: noon.Add(time.Hour),
 			Limits:   bundle.Limits{HeaderBytes: 1, BodyBytes: 2, RequestTimeout: 3, AnswerTimeout: 4, StreamTimeout: 5, Concurrency: 6},
 			Requests: &scope.Rate{Count: 600, Per: time.Hour},

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/compile/material"
 	"github.com/sallyport-dev/sallyport/internal/compile/problem"
+	"github.com/sallyport-dev/sallyport/internal/compile/source"
 	"github.com/sallyport-dev/sallyport/internal/profile"
 )
 
@@ -46,6 +47,7 @@ func (c Compiler) Upstream(up *v1alpha1.UpstreamSecret) error {
 	spec := field.NewPath("spec")
 	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
 	material.Check(&p, spec, up)
+	source.Check(&p, spec.Child("source"), up)
 	c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.Err()
 }

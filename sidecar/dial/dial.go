@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/destination"
 )
 
 // Bounds of opening one connection.
 const (
-	dialTimeout  = 10 * time.Second // look-up, all addresses and TLS together
-	maxAddresses = 16               // of an answer that is looked at
-	maxTried     = 4                // addresses that are tried
+	dialTimeout = 10 * time.Second // look-up, all addresses and TLS together
+	maxTried    = 4                // addresses that are tried
 )
 
 // Options are what all targets of a process share. The zero value is right for
@@ -176,7 +176,7 @@ func (d *Dialer) connect(ctx context.Context, p *place) (net.Conn, error) {
 	if p.override.IsValid() {
 		return d.net.DialContext(ctx, "tcp", p.override.String())
 	}
-	addresses, err := d.vetted(ctx, p)
+	addresses, err := destination.Addresses(ctx, d.resolver, p.host, p.private)
 	if err != nil {
 		return nil, err
 	}
@@ -196,34 +196,4 @@ func (d *Dialer) connect(ctx context.Context, p *place) (net.Conn, error) {
 		failures = append(failures, err)
 	}
 	return nil, errors.Join(failures...)
-}
-
-// vetted returns the addresses of p, each of which passed [Vet].
-func (d *Dialer) vetted(ctx context.Context, p *place) ([]netip.Addr, error) {
-	addresses, err := d.lookUp(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	if len(addresses) == 0 || len(addresses) > maxAddresses {
-		return nil, fmt.Errorf("looking up %s: %d addresses: %w", p.host, len(addresses), errRefused)
-	}
-	for _, a := range addresses {
-		if err := Vet(a, p.private); err != nil {
-			return nil, err
-		}
-	}
-	return addresses, nil
-}
-
-func (d *Dialer) lookUp(ctx context.Context, p *place) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(p.host); err == nil {
-		return []netip.Addr{a}, nil
-	}
-	name := p.host
-	if !p.private && strings.Contains(name, ".") && !strings.HasSuffix(name, ".") {
-		// Not below the search domains, where others may make names. Upstreams
-		// within the cluster are private, and may be named as pods name them.
-		name += "."
-	}
-	return d.resolver.LookupNetIP(ctx, "ip", name)
 }

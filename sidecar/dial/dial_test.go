@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/destination"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -112,7 +113,7 @@ func TestNames(t *testing.T) {
 
 func many() []string {
 	var all []string
-	for i := range maxAddresses + 1 {
+	for i := range destination.MaxAddresses + 1 {
 		all = append(all, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String())
 	}
 	return all

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 
+	"github.com/sallyport-dev/sallyport/internal/destination"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -25,7 +26,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func failed(err error) *Error {
 	var timeout interface{ Timeout() bool }
 	switch {
-	case errors.Is(err, errRefused):
+	case errors.Is(err, destination.ErrRefused):
 		return &Error{Reason: scope.DestinationRefused, Err: err}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():

@@ -68,7 +68,7 @@ func (c *conn) judge() (scope.Decision, refusal) {
 	unread := c.request.Parse(&head, &v.profile)
 	c.path = c.request.AppendPath(c.path)
 	for _, refuse := range [...]func() refusal{
-		func() refusal { return c.standing(now) },
+		func() refusal { return c.usable(now) },
 		func() refusal { return unparsed(unread) },
 		c.addressed,
 		func() refusal { return c.authenticate(now) },
@@ -302,7 +302,7 @@ func (c *conn) judgeBody(d scope.Decision) (scope.Decision, refusal) {
 		if v := c.listener.view.Load(); v != nil && v != c.view {
 			return c.judgeAnew(v)
 		}
-		why := c.standing(c.server.now())
+		why := c.usable(c.server.now())
 		if why.is() {
 			return scope.Decision{}, why
 		}

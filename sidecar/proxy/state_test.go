@@ -289,6 +289,38 @@ func TestLease(t *testing.T) {
 	f.want("no lease at all", 503, scope.LeaseExpired)
 }
 
+// TestSecretExpires holds that a token of the upstream is not sent once it has
+// expired, that the next one is, and that what has no end has none.
+func TestSecretExpires(t *testing.T) {
+	var c clock
+	f := startFixture(t, echo, Options{Now: c.now})
+	serve := func(expires time.Time) {
+		t.Helper()
+		d := document()
+		d.MaxOffline, d.LeaseEnds, d.SecretExpires = time.Hour, c.now().Add(time.Hour), expires
+		if errs := f.server.Apply(state(d)); len(errs) > 0 {
+			t.Fatal(errs)
+		}
+	}
+	serve(c.now().Add(time.Minute))
+	f.want("before its end", 200, "")
+	c.set(30 * time.Second)
+	f.want("still before it", 200, "")
+	sent := f.upstream.bytes()
+	c.set(time.Minute)
+	f.want("at its end", 503, scope.NotReady)
+	f.server.Extend(c.now().Add(time.Hour))
+	f.want("news that bring no other", 503, scope.NotReady)
+	if got := f.upstream.bytes(); got != sent {
+		t.Errorf("a token that has expired is sent: %s", got[len(sent):])
+	}
+	serve(c.now().Add(time.Minute))
+	f.want("the next one", 200, "")
+	serve(time.Time{})
+	c.set(30 * time.Minute)
+	f.want("no end", 200, "")
+}
+
 // TestRefusedDocumentEnds holds that what could not be replaced is not kept
 // alive by heartbeats: the broker tells of a revocation when its lease ends.
 func TestRefusedDocumentEnds(t *testing.T) {

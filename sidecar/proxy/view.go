@@ -131,7 +131,25 @@ type view struct {
 	response bundle.Response
 	expires  time.Time // zero: never
 	leased   bool
+	// secretExpires is when the secret is sent no more; zero: never.
+	secretExpires time.Time
 }
+
+// usable refuses a new exchange while the credential is not to be used at all,
+// and where the secret has expired: an upstream that is sent an expired one may
+// take the client for a thief. What was begun before goes on.
+func (c *conn) usable(now time.Time) refusal {
+	if why := c.standing(now); why.is() {
+		return why
+	}
+	if end := c.view.secretExpires; !end.IsZero() && !now.Round(0).Before(end) {
+		return refusal{reason: scope.NotReady, detail: "the upstream's token has expired, and the operator has not got the next one yet: try again", retryAfter: secretRetry}
+	}
+	return refusal{}
+}
+
+// secretRetry is when to ask again for a secret that has expired, in seconds.
+const secretRetry = 5
 
 // targetKey is what makes two endpoints the same place.
 type targetKey struct {
@@ -174,7 +192,7 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	v := &view{
 		profile: e.Profile, headers: fixed(e), limits: c.Limits, response: c.Response,
 		calls:   slices.ContainsFunc(of(e, c.Grants), func(g scope.Grant) bool { return g.GRPC != nil }),
-		expires: c.ExpiresAt, leased: !s.options.WithoutLeases,
+		expires: c.ExpiresAt, leased: !s.options.WithoutLeases, secretExpires: c.SecretExpires,
 		tokens: &credential.Tokens{
 			Handle: l.holder.handle, Verifier: verifier, PodUID: s.options.PodUID, CredentialUID: c.UID,
 		},

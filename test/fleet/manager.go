@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/authority"
 	"github.com/sallyport-dev/sallyport/controllers/broker"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/minter"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/scopedcredential"
@@ -97,7 +98,11 @@ func (m *Manager) Run(ctx context.Context) error {
 		return err
 	}
 	if m.Leads {
-		if err := upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys); err != nil {
+		mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, Namespace)
+		if err := mints.SetupWithManager(ctx, mgr); err != nil {
+			return err
+		}
+		if err := upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys, mints); err != nil {
 			return err
 		}
 		if err := scopedcredential.SetupWithManager(ctx, mgr, Namespace, schemata); err != nil {

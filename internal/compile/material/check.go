@@ -14,8 +14,6 @@ import (
 // older than this code.
 func Check(p *problem.List, spec *field.Path, up *v1alpha1.UpstreamSecret) {
 	s, at := &up.Spec.Source, spec.Child("source")
-	p.Unsupported(s.GitHubApp != nil, at.Child("githubApp"), "")
-	p.Unsupported(s.OAuth2 != nil, at.Child("oauth2"), "")
 	if *s == (v1alpha1.Source{}) {
 		p.Invalid(at, "", "set secretRef, or another source: without one there is no key to use")
 		return

@@ -1,13 +1,56 @@
-package dial
+// Package destination says which addresses a credential may be sent to. The
+// sidecar asks it about upstreams, the operator about token endpoints.
+package destination
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 )
 
-// errRefused is why an address is never or not here connected to.
-var errRefused = errors.New("address is not one that credentials are sent to")
+// ErrRefused is why an address is never or not here connected to.
+var ErrRefused = errors.New("address is not one that credentials are sent to")
+
+// MaxAddresses bounds the answer of a name.
+const MaxAddresses = 16
+
+// Resolver looks names up. A [net.Resolver] does.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Addresses returns the addresses of host, a name or an address, each of which
+// passed [Vet]: one that is refused spoils the whole answer. Whoever dials
+// another address than these has vetted nothing.
+func Addresses(ctx context.Context, r Resolver, host string, allowPrivate bool) ([]netip.Addr, error) {
+	addresses, err := lookUp(ctx, r, host, allowPrivate)
+	if err != nil {
+		return nil, err
+	}
+	if len(addresses) == 0 || len(addresses) > MaxAddresses {
+		return nil, fmt.Errorf("looking up %s: %d addresses: %w", host, len(addresses), ErrRefused)
+	}
+	for _, a := range addresses {
+		if err := Vet(a, allowPrivate); err != nil {
+			return nil, err
+		}
+	}
+	return addresses, nil
+}
+
+func lookUp(ctx context.Context, r Resolver, host string, allowPrivate bool) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	if !allowPrivate && strings.Contains(host, ".") && !strings.HasSuffix(host, ".") {
+		// Not below the search domains, where others may make names. Upstreams
+		// within the cluster are private, and may be named as pods name them.
+		host += "."
+	}
+	return r.LookupNetIP(ctx, "ip", host)
+}
 
 func prefixes(texts ...string) []netip.Prefix {
 	list := make([]netip.Prefix, 0, len(texts))
@@ -57,7 +100,7 @@ var (
 // pass.
 func Vet(a netip.Addr, allowPrivate bool) error {
 	if !allowed(a, allowPrivate) {
-		return fmt.Errorf("vetting %s: %w", a, errRefused)
+		return fmt.Errorf("vetting %s: %w", a, ErrRefused)
 	}
 	return nil
 }

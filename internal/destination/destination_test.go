@@ -1,14 +1,11 @@
-package dial
+package destination
 
 import (
 	"bufio"
-	"errors"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // TestVet reads its cases from a table that needs no Go: address, what is
@@ -73,16 +70,4 @@ func FuzzVet(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestReasons(t *testing.T) {
-	if got := failed(Vet(netip.MustParseAddr("127.0.0.1"), true)).Reason; got != scope.DestinationRefused {
-		t.Errorf("loopback: %s", got)
-	}
-	if got := failed(os.ErrDeadlineExceeded).Reason; got != scope.UpstreamTimeout {
-		t.Errorf("too slow: %s", got)
-	}
-	if got := failed(errors.New("anything")).Reason; got != scope.UpstreamUnreachable {
-		t.Errorf("anything: %s", got)
-	}
 }

@@ -1,0 +1,77 @@
+package minter
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/record"
+)
+
+// indexSecret finds UpstreamSecrets by namespace/name of the Secrets that their
+// tokens are minted from, and of that which holds them.
+const indexSecret = "minted-from"
+
+// atOnce is how many token endpoints are asked at a time: one that is slow must
+// not keep the others waiting.
+const atOnce = 8
+
+// SetupWithManager registers m with the leader.
+func (m *Minter) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) (names []string) {
+		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
+			for _, name := range m.source.Names(up) {
+				names = append(names, name.String())
+			}
+		}
+		return names
+	})
+	if err != nil {
+		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("minter").
+		For(&v1alpha1.UpstreamSecret{}).
+		WatchesMetadata(record.Metadata(), record.Requests(record.UpstreamSecret)).
+		WatchesRawSource(m.changes()).
+		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
+		Complete(m.forgetting(reconcile.AsReconciler(m.client, m)))
+}
+
+// forgetting ends what is known of an UpstreamSecret that is gone. Its Secret is
+// swept away.
+func (m *Minter) forgetting(next reconcile.Reconciler) reconcile.Reconciler {
+	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+		if err := m.client.Get(ctx, req.NamespacedName, &v1alpha1.UpstreamSecret{}); apierrors.IsNotFound(err) {
+			m.forget(req.NamespacedName)
+			return reconcile.Result{}, nil
+		}
+		return next.Reconcile(ctx, req)
+	})
+}
+
+// changes is the source of changes of Secrets.
+func (m *Minter) changes() source.Source {
+	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		cancel := m.watched.Subscribe(func(name types.NamespacedName) {
+			var list v1alpha1.UpstreamSecretList
+			if err := m.client.List(ctx, &list, client.MatchingFields{indexSecret: name.String()}); err != nil {
+				return // the cache has stopped, and so have we
+			}
+			for i := range list.Items {
+				queue.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+			}
+		})
+		context.AfterFunc(ctx, cancel)
+		return nil
+	})
+}
