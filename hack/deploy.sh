@@ -32,6 +32,12 @@ archives=(
 	"$(image debian agent -add "$PWD/bin/intruder" bash curl git ca-certificates)"
 	"$(image debian upstream -add "$PWD/bin/upstream" git)"
 )
+if [ -n "${CLIENTS:-}" ]; then # programs of others, for tests of proxy mode
+	make --no-print-directory packages >&2
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./test/clients/goclient
+	node=$(echo "${XDG_CACHE_HOME:-$HOME/.cache}"/sallyport/npm/node_modules/node-*/bin/node)
+	archives+=("$(image debian clients -add "$PWD/bin/goclient" -add "$bin/kubectl" -add "$node" bash curl git ca-certificates python3-requests libstdc++6)")
+fi
 refs=$(go -C hack/cluster run . load "${archives[@]}")
 ref() { grep "^sallyport.local/$1@" <<<"$refs"; }
 say "images built and loaded"
@@ -51,4 +57,5 @@ export KUBECONFIG=$kubeconfig
 export PATH=$bin:\$PATH
 export SALLYPORT_AGENT_IMAGE=$(ref agent)
 export SALLYPORT_UPSTREAM_IMAGE=$(ref upstream)
+export SALLYPORT_CLIENTS_IMAGE=${CLIENTS:+$(ref clients)}
 END

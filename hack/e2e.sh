@@ -4,7 +4,7 @@
 # is left as it is: make down removes it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-environment=$(hack/deploy.sh)
+environment=$(CLIENTS=1 hack/deploy.sh)
 eval "$environment"
 echo "== end-to-end tests"
 go test -count=1 -tags=e2e -timeout=25m -v ./test/e2e

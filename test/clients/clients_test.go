@@ -102,6 +102,65 @@ func TestHTTPClients(t *testing.T) {
 	}
 }
 
+const plain = `
+apiVersion: v1
+kind: Secret
+metadata: {name: key, namespace: agents}
+stringData: {token: ` + key + `}
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: UpstreamSecret
+metadata: {name: notes, namespace: agents}
+spec:
+  endpoints:
+  - {name: api, url: "http://notes.agents.svc/base", inject: {bearer: {}}}
+  source: {secretRef: {name: key, key: token}}
+  network: {private: Allow}
+  plaintext: AllowClusterInternal
+---
+apiVersion: sallyport.dev/v1alpha1
+kind: ScopedCredential
+metadata: {name: notes, namespace: agents}
+spec:
+  upstream: {name: notes}
+  holders: {serviceAccounts: [agent]}
+  client: {env: [{name: NOTES_TOKEN, value: "{token}"}]}
+  grants:
+  - {name: read, http: {methods: [GET], paths: ["/notes"]}}
+`
+
+// TestPlainUpstream sends whole URLs to the proxy, as programs do for http ones.
+// NO_PROXY covers such hosts: a program has to be told to use the proxy.
+func TestPlainUpstream(t *testing.T) {
+	w := newWorld(t, plain, func(w *world) map[string]http.Handler {
+		return map[string]http.Handler{"notes.agents.svc:80": http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			w.log.Record(upstream.Entry{Method: r.Method, Path: r.RequestURI, Authorized: r.Header.Get("Authorization") == "Bearer "+key})
+			_, _ = out.Write([]byte("noted"))
+		})}
+	})
+	curl := func(url string) string {
+		out, status := w.run("curl", "-sS", "-m", "20", "--noproxy", "", "-w", " %{http_code}", "-H", "Authorization: Bearer "+w.variable("NOTES_TOKEN"), url)
+		if status != 0 {
+			t.Errorf("%s: status %d: %s", url, status, out)
+		}
+		return out
+	}
+	if out := curl("http://notes.agents.svc/base/notes"); out != "noted 200" {
+		t.Errorf("granted: %s", out)
+	}
+	if got := w.seen(); !slices.Equal(got, []string{"GET /base/notes"}) {
+		t.Errorf("the upstream saw %q", got)
+	}
+	for _, url := range []string{"http://notes.agents.svc/base/users", "http://notes.agents.svc/notes", "http://notes.agents.svc:8080/base/notes", "http://other.agents.svc/base/notes"} {
+		if out := curl(url); !strings.HasSuffix(out, " 403") {
+			t.Errorf("%s: %s", url, out)
+		}
+	}
+	if got := w.seen(); len(got) > 0 {
+		t.Errorf("the upstream saw %q", got)
+	}
+}
+
 // TestGit clones and pushes by the upstream's own address.
 func TestGit(t *testing.T) {
 	w := newWorld(t, scope, githubOnly)

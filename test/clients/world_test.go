@@ -63,7 +63,8 @@ type world struct {
 	}
 }
 
-// newWorld serves hosts, written HOST:PORT, by their handlers.
+// newWorld serves hosts, written HOST:PORT, by their handlers: in the clear on
+// port 80, else with TLS.
 func newWorld(t *testing.T, manifests string, serve func(w *world) map[string]http.Handler) *world {
 	t.Helper()
 	w := &world{t: t, home: t.TempDir(), log: &upstream.Log{}}
@@ -82,7 +83,11 @@ func newWorld(t *testing.T, manifests string, serve func(w *world) map[string]ht
 	for host, handler := range hosts {
 		server := httptest.NewUnstartedServer(handler)
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-		server.StartTLS()
+		if strings.HasSuffix(host, ":80") {
+			server.Start()
+		} else {
+			server.StartTLS()
+		}
 		t.Cleanup(server.Close)
 		arguments = append(arguments, "--connect-to", host+"="+server.Listener.Addr().String())
 	}

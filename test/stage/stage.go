@@ -78,7 +78,8 @@ func New(c kube.Cluster, images Images, progress func(format string, args ...any
 	if err != nil {
 		return nil, fmt.Errorf("making the upstreams' authority: %w", err)
 	}
-	names := []string{"api." + Without.Upstream + ".svc", "api." + With.Upstream + ".svc"}
+	// By the last, programs reach it through a proxy: .svc is what they go straight to.
+	names := []string{"api." + Without.Upstream + ".svc", "api." + With.Upstream + ".svc", "api." + With.Upstream}
 	leaf, err := certs.KeepLeaf(authorities, certs.Pair{}, names, now)
 	if err != nil {
 		return nil, fmt.Errorf("making the upstreams' certificate: %w", err)

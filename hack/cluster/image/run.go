@@ -18,9 +18,10 @@ import (
 
 // options are the command line after the verb.
 type options struct {
-	name, arch, out, add string
-	push                 bool
-	args                 []string
+	name, arch, out string
+	add             []string
+	push            bool
+	args            []string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -59,7 +60,10 @@ func parse(verb string, args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.name, "name", "", "`reference` of the image: registry/name:tag")
 	f.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture of the executable")
 	f.StringVar(&o.out, "o", "", "write an OCI archive to `FILE`")
-	f.StringVar(&o.add, "add", "", "put the executable `FILE` below /usr/local/bin of a debian image")
+	f.Func("add", "put the executable `FILE` below /usr/local/bin of a debian image; may be repeated", func(file string) error {
+		o.add = append(o.add, file)
+		return nil
+	})
 	f.BoolVar(&o.push, "push", false, "push to the registry in the reference")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -74,7 +78,7 @@ func parse(verb string, args []string, stderr io.Writer) (options, error) {
 func assemble(ctx context.Context, verb string, o options) (v1.Image, error) {
 	switch verb {
 	case "binary":
-		if len(o.args) != 1 || o.add != "" {
+		if len(o.args) != 1 || len(o.add) > 0 {
 			return nil, fmt.Errorf("image binary takes one executable, not %d, and no -add", len(o.args))
 		}
 		return images.Binary(o.args[0], o.arch)
@@ -93,10 +97,13 @@ func assembleDebian(ctx context.Context, o options) (v1.Image, error) {
 		return nil, fmt.Errorf("finding the cache directory: %w", err)
 	}
 	image, err := debian.Image(ctx, filepath.Join(cache, "sallyport", "images"), o.args, o.arch)
-	if err != nil || o.add == "" {
-		return image, err
+	for _, file := range o.add {
+		if err != nil {
+			return nil, err
+		}
+		image, err = images.AddBinary(image, file)
 	}
-	return images.AddBinary(image, o.add)
+	return image, err
 }
 
 // report prints what a pod's manifest needs to stdout, the rest to stderr.
