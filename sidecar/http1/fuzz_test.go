@@ -319,7 +319,7 @@ func requestSeeds() []string {
 		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket/13\r\n\r\n" + hidden,
 		"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\nX: \tb c \t\r\nX:\r\nX: \xe9\r\n\r\n",
 		"GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\rHost: x\r\r", "GET / HTTP/1.0\r\n\r\n",
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\r\n" + hidden, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
+		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\r\n" + hidden, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", "CONNECT x:1 HTTP/1.0\r\n\r\n" + hidden,
 		"GET http://y/ HTTP/1.1\r\nHost: x\r\n\r\n", padded(testLimit), padded(testLimit + 1),
 	}
 }
