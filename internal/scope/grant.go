@@ -17,13 +17,6 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope/websocket"
 )
 
-// reserved are query names by which some servers take another method or
-// another identity, or answer in a form that a browser runs.
-var reserved = []string{"_method", "access_token", "oauth_token", "callback"}
-
-// ReservedQuery returns the query names that UnlistedAllow does not admit.
-func (p *Profile) ReservedQuery() []string { return slices.Concat(reserved, p.ReserveQuery) }
-
 // grant is a compiled [Grant].
 type grant struct {
 	name     string

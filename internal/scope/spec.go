@@ -2,6 +2,7 @@ package scope
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/body"
@@ -204,3 +205,10 @@ type problems struct {
 func (p *problems) add(field, value, msg string) {
 	p.found = append(p.found, &SpecError{Field: p.prefix + field, Value: value, Msg: msg})
 }
+
+// reserved are query names by which some servers take another method or
+// another identity, or answer in a form that a browser runs.
+var reserved = []string{"_method", "access_token", "oauth_token", "callback"}
+
+// ReservedQuery returns the query names that UnlistedAllow does not admit.
+func (p *Profile) ReservedQuery() []string { return slices.Concat(reserved, p.ReserveQuery) }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -12,11 +13,11 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
-	"github.com/sallyport-dev/sallyport/internal/scope/text"
-	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/grpc"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/sidecar/mask"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
@@ -40,7 +41,8 @@ type conn struct {
 	near     []*listener
 	reader   *http1.Reader
 	writer   *http1.Writer
-	life     life
+	life     lifetime.Connection
+	held     held
 	calls    atomic.Pointer[grpc.Server] // that are taken from agent; nil: HTTP/1.1 is spoken
 	call     *grpc.Call                  // in place of agent, reader and writer; nil: none
 	full     bool                        // too much is under way for this call
@@ -92,8 +94,7 @@ func newConn(s *Server, l *listener, agent net.Conn) *conn {
 	if l.holder == &s.nobody {
 		c.front = l
 	}
-	c.life = life{agent: agent, gone: c.reader.Gone}
-	c.life.rest(time.Now())
+	c.life.Open(agent, c.reader.Gone, time.Now())
 	return c
 }
 
@@ -121,7 +122,7 @@ func (c *conn) serve() {
 		c.head.Release()
 		c.answer.Release()
 		c.letGo()
-		if !c.life.rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
+		if !c.life.Rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}
 	}
@@ -143,7 +144,7 @@ func (c *conn) close() {
 		c.server.log.Error("serving a connection failed", "credential", c.listener.holder.name)
 		c.drop()
 	}
-	if up, sound := c.life.finish(); up != nil {
+	if up, sound := c.life.Finish(); up != nil {
 		if v := c.listener.view.Load(); sound && v != nil && v.target != nil && v.target.Owns(up) && up.Reader.Reusable() {
 			v.target.Put(up, time.Now())
 		} else {
@@ -163,7 +164,7 @@ func (c *conn) begin() bool {
 	}
 	// First busy, then the view: who swaps the view and then cuts what is busy
 	// misses no one.
-	_, alive := c.life.start(c.began, c.began.Add(timeout))
+	alive := c.life.Start(c.began, c.began.Add(timeout))
 	if c.view = c.listener.view.Load(); c.view == nil {
 		c.view = &view{withdrawn: scope.NotReady}
 	}
@@ -180,46 +181,6 @@ func (c *conn) begin() bool {
 	c.left -= idBytes
 	hex.Encode(c.id[:], c.random[c.left:c.left+idBytes])
 	return alive
-}
-
-// record writes what was decided about the request.
-func (c *conn) record(event audit.Event, d *scope.Decision, why refusal) error {
-	l := c.listener
-	r := audit.Record{
-		Time: c.began, Event: event, ID: c.id[:], Token: c.jti, Credential: l.holder.name, Endpoint: l.endpoint,
-		Reason: why.reason, Method: c.head.Method, Path: c.path, Pod: c.server.options.Pod,
-	}
-	if event == audit.Outcome {
-		r.Time = time.Now()
-	}
-	r.Trace, r.Span = c.trace()
-	if d != nil {
-		r.Verdict, r.Grants = d.Verdict, d.Grants
-	}
-	if why.is() {
-		r.Verdict = scope.Deny
-	}
-	err := c.server.options.Audit.Write(&r)
-	if err != nil {
-		c.server.log.Error("recording failed", "credential", l.holder.name, "error", err)
-	}
-	return err
-}
-
-// trace returns what the agent says this request is part of. Where it says so
-// twice, neither counts. It is recorded, never forwarded.
-func (c *conn) trace() (trace, span string) {
-	times := 0
-	for i := range c.head.Fields {
-		if f := &c.head.Fields[i]; text.EqualFold(f.Name, "Traceparent") {
-			trace, span, _ = audit.TraceOf(f.Value)
-			times++
-		}
-	}
-	if times > 1 {
-		return "", ""
-	}
-	return trace, span
 }
 
 // readBody goes on reading the body into memory: all of it, or where it is longer
@@ -257,7 +218,7 @@ const (
 
 // forget gives the memory of the body back.
 func (c *conn) forget() {
-	c.life.hold(nil)
+	c.hold(nil)
 	if c.memory != nil {
 		giveBack(c.memory, c.body)
 	}
@@ -270,4 +231,143 @@ func giveBack(memory *[]byte, text []byte) {
 		*memory = text[:0]
 		bodyMemory.Put(memory)
 	}
+}
+
+// opensHTTP2 tells whether HTTP/2 is spoken on the connection, as it may be where
+// calls are granted.
+func (c *conn) opensHTTP2() bool {
+	if !c.listener.calls.Load() || !c.begin() {
+		return false
+	}
+	opens, err := c.reader.HasPrefix(grpc.Preface)
+	return c.life.Rest(time.Now()) && opens && err == nil
+}
+
+// serveCalls takes calls until one side has had enough, and waits for those that
+// are under way.
+func (c *conn) serveCalls() {
+	calls := grpc.NewServer(c.headerBytes(), c.serveCall)
+	c.calls.Store(calls)
+	if c.server.closing.Load() { // Shutdown may have missed it
+		c.drain(c.server.context)
+	}
+	calls.Serve(c.agent, c.reader.Tunnel())
+}
+
+// drain ends a connection on which nothing is under way, or lets its calls be the
+// last ones.
+func (c *conn) drain(ctx context.Context) {
+	c.life.EndIdle()
+	if calls := c.calls.Load(); calls != nil {
+		calls.Drain(ctx)
+	}
+}
+
+// serveCall carries one call, which is judged and ended like any other request.
+func (c *conn) serveCall(call *grpc.Call) {
+	if !c.life.Join() {
+		return
+	}
+	one := &conn{server: c.server, listener: c.listener, call: call}
+	one.life.Open(call, nil, time.Now())
+	one.full = c.server.connections() >= maxConnections && !c.server.makeRoom()
+	c.listener.add(one)
+	defer func() {
+		if v := recover(); v != nil { // as in close
+			c.server.log.Error("serving a call failed", "credential", c.listener.holder.name)
+		}
+		c.listener.remove(one)
+		c.life.Part(time.Now())
+	}()
+	one.exchange()
+}
+
+// enter counts the exchange, unless too many are under way.
+func (c *conn) enter() bool { return !c.full && c.listener.holder.enter(c.view.limits.Concurrency) }
+
+// readHead reads the head of the next request, or of the call.
+func (c *conn) readHead() error {
+	if c.call != nil {
+		return c.call.ReadHead(&c.head, c.headerBytes())
+	}
+	return c.reader.ReadRequest(&c.head)
+}
+
+// forwardCall brings an allowed call to the upstream, and its answer back.
+func (c *conn) forwardCall(d *scope.Decision) bool {
+	v := c.view
+	defer v.target.Settle()
+	if c.head.Framing.Empty() {
+		c.awaitAnswer()
+	} else {
+		c.life.Extend(c.began.Add(v.limits.StreamTimeout))
+	}
+	total := int64(0) // of an upload that nothing bounds
+	if d.Body != nil {
+		total = d.Body.MaxBytes
+	}
+	q := grpc.Question{
+		To: v.target.HTTP2(), Scheme: v.target.Scheme(), Authority: v.target.Authority, Host: v.target.Host, Target: c.aim(d),
+		Fields: func(w grpc.Fields) {
+			c.writeFields(w, d)
+			v.swap.Write(w)
+		},
+		Message: v.limits.BodyBytes, Total: total, Sent: c.awaitAnswer,
+	}
+	if err := c.call.Ask(&q); err != nil {
+		return c.broken(err)
+	}
+	if v.response.RefuseRedirects && isRedirect(c.call.Status()) {
+		return c.fail(refusal{reason: scope.AnswerRefused, detail: redirected})
+	}
+	c.life.Extend(c.began.Add(v.limits.StreamTimeout))
+	if err := c.call.Pass(&grpc.Editing{Field: c.passCallField, Masking: &c.masking, Mask: v.swap.Mask(), Message: v.limits.BodyBytes}); err != nil {
+		return c.broken(err)
+	}
+	return false
+}
+
+// awaitAnswer sets the end of waiting for the answer to what was sent whole.
+func (c *conn) awaitAnswer() {
+	c.life.Extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
+}
+
+// passCallField returns a field of the answer to a call as it is passed on.
+func (c *conn) passCallField(name, value string) (string, string, bool) {
+	m := c.view.swap.Mask()
+	return m.String(name), m.String(c.view.base.Value(name, value)), c.view.passes(name)
+}
+
+// blameCall finds the reason of a broken call; there is none where the agent is
+// gone.
+func (c *conn) blameCall(err error, ended scope.Reason) refusal {
+	unreachable, known := (*dial.Error)(nil), (*grpc.Error)(nil)
+	switch fault := c.call.Fault(); {
+	case fault != nil:
+		return refusal{reason: fault.Reason, detail: fault.Detail}
+	case errors.As(err, &unreachable):
+		return c.unreached(unreachable, ended)
+	case ended == lifetime.TimeIsUp:
+		return refusal{reason: scope.UpstreamTimeout}
+	case c.call.Lost() || errors.Is(err, grpc.ErrLost):
+		return refusal{}
+	case errors.As(err, &known):
+		return refusal{reason: known.Reason, detail: known.Detail}
+	}
+	return refusal{reason: scope.UpstreamUnreachable, detail: "the upstream broke off, or does not speak HTTP/2 as it should"}
+}
+
+// drained tells that nothing of a request is left to read: of a call, net/http
+// drops it.
+func (c *conn) drained() bool { return c.whole || c.call != nil }
+
+// tellCall ends a call with a refusal.
+func (c *conn) tellCall(why refusal) bool {
+	a := answerTo(why)
+	c.problem = c.appendProblem(c.problem[:0], why.reason, a)
+	c.call.Tell(&grpc.Refusal{
+		Reason: why.reason, Title: a.title, Detail: a.detail, Credential: c.listener.holder.name, ID: string(c.id[:]),
+		RetryAfter: a.retryAfter, Status: a.status, Problem: c.problem,
+	})
+	return false
 }

@@ -287,9 +287,7 @@ func eventually(ok func() bool) bool {
 func (f *fixture) awaitRest() {
 	f.t.Helper()
 	rests := func(c *conn) bool {
-		c.life.mu.Lock()
-		defer c.life.mu.Unlock()
-		return !c.life.busy
+		return !c.life.Busy()
 	}
 	if !eventually(func() bool {
 		all := true

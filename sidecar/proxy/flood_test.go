@@ -1,12 +1,8 @@
 package proxy
 
 import (
-	"net"
 	"net/http"
 	"testing"
-	"time"
-
-	"github.com/sallyport-dev/sallyport/sidecar/dial"
 )
 
 // TestTooManyConnections opens more than there may be and never finishes a
@@ -57,27 +53,5 @@ func TestAdmittedAreNotPushedOut(t *testing.T) {
 	}
 	if _, err := a.r.ReadByte(); err != nil {
 		t.Errorf("what was admitted was cut off: %v", err)
-	}
-}
-
-// TestEndedLivesHandNothingOver looks at a connection that was pushed out while
-// it rested: the deadline that ended it is its upstream connection's, too, and
-// would break the next exchange on it.
-func TestEndedLivesHandNothingOver(t *testing.T) {
-	agent, _ := net.Pipe()
-	up, _ := net.Pipe()
-	for name, end := range map[string]func(*life){
-		"pushed out":  func(l *life) { l.evict() },
-		"time is up":  func(l *life) { l.until = time.Time{} },
-		"stopped":     func(l *life) { l.endIdle() },
-		"still there": func(*life) {},
-	} {
-		now := time.Now()
-		l := &life{agent: agent, up: &dial.Conn{Conn: up}}
-		l.rest(now)
-		end(l)
-		if got := l.look(now.Add(2 * pinTimeout)); (got != nil) != (name == "still there") {
-			t.Errorf("%s: handed over: %t", name, got != nil)
-		}
 	}
 }

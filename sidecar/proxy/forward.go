@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential/sigv4"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/websocket"
 )
 
@@ -28,7 +29,7 @@ func (c *conn) forward(d *scope.Decision) bool {
 		return c.forwardCall(d)
 	}
 	if c.speaksMCP() {
-		c.life.stream() // a client that has left has cancelled its request, or resumes the answer
+		c.life.Stream() // a client that has left has cancelled its request, or resumes the answer
 	}
 	up, err := c.upstream()
 	if err == nil && c.head.ExpectContinue && c.writer.Continue() != nil {
@@ -49,16 +50,16 @@ func (c *conn) forward(d *scope.Decision) bool {
 // upstream returns the connection that the last request was sent on, or
 // another, or none.
 func (c *conn) upstream() (*dial.Conn, error) {
-	up := c.life.up // an exchange is under way: nobody takes it
+	up := c.life.Up() // an exchange is under way: nobody takes it
 	if up != nil {
-		if c.view.target.Owns(up) && c.life.reusable(up) {
+		if c.view.target.Owns(up) && c.life.Reusable(up) {
 			up.Used = true
 			return up, nil
 		}
 		_ = up.Close() // the peer has ended it, or it leads elsewhere
-		c.life.bind(nil)
+		c.life.Bind(nil)
 	}
-	return c.life.dial(c.server.context, c.view.target.Get)
+	return c.life.Dial(c.server.context, c.view.target.Get)
 }
 
 // ask sends the request and reads the head of the answer. A connection that
@@ -69,8 +70,8 @@ func (c *conn) ask(up *dial.Conn, d *scope.Decision) (*dial.Conn, error) {
 		return up, err
 	}
 	_ = up.Close() // it is dead
-	c.life.bind(nil)
-	up, err = c.life.dial(c.server.context, c.view.target.Open)
+	c.life.Bind(nil)
+	up, err = c.life.Dial(c.server.context, c.view.target.Open)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +85,7 @@ func (c *conn) ask(up *dial.Conn, d *scope.Decision) (*dial.Conn, error) {
 func (c *conn) mayRepeat(up *dial.Conn, err error) bool {
 	e := (*http1.Error)(nil)
 	safe := c.head.Method == "GET" || c.head.Method == "HEAD" || c.head.Method == "OPTIONS"
-	return up.Used && safe && c.head.Framing.Empty() && c.life.why() == alive &&
+	return up.Used && safe && c.head.Framing.Empty() && c.life.Why() == lifetime.Alive &&
 		!errors.As(err, &e) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errLost)
 }
 
@@ -99,7 +100,7 @@ func (c *conn) send(up *dial.Conn, d *scope.Decision) error {
 		return c.sendLong(up)
 	}
 	if err := c.copyBody(up.Writer); err != nil {
-		if bad := (*bodyError)(nil); errors.As(err, &bad) || c.life.why() != alive {
+		if bad := (*bodyError)(nil); errors.As(err, &bad) || c.life.Why() != lifetime.Alive {
 			return err
 		}
 		// It may have answered before it closed, such as with a 413.
@@ -115,7 +116,7 @@ func (c *conn) receive(up *dial.Conn, sent error) error {
 	if !c.head.Framing.Empty() {
 		now = time.Now()
 	}
-	if !c.life.extend(c.until(now.Add(c.view.limits.AnswerTimeout))) {
+	if !c.life.Extend(c.until(now.Add(c.view.limits.AnswerTimeout))) {
 		return os.ErrDeadlineExceeded
 	}
 	var err error
@@ -260,24 +261,24 @@ func (c *conn) sendLong(up *dial.Conn) error {
 	go func() {
 		err := up.Reader.ReadResponse(&c.answer, c.head.Method)
 		if err != nil || c.answer.Status >= 400 {
-			c.life.interrupt()
+			c.life.Interrupt()
 		}
 		received <- err
 	}()
 	sent := c.copyBody(up.Writer)
 	bad := (*bodyError)(nil)
-	cut := errors.As(sent, &bad) && !c.life.interrupted()
+	cut := errors.As(sent, &bad) && !c.life.Interrupted()
 	switch {
 	case sent == nil:
-		c.life.extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
+		c.life.Extend(c.until(time.Now().Add(c.view.limits.AnswerTimeout)))
 	case cut:
-		c.life.sever()
+		c.life.Sever()
 	}
 	err := <-received
 	if cut {
 		return sent // the answer, if there is one, is to half a request
 	}
-	c.life.resume()
+	c.life.Resume()
 	return c.reconcile(sent, err)
 }
 

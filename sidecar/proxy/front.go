@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
@@ -170,7 +171,7 @@ func (c *conn) next() (ready, again bool) {
 	c.lend(l)
 	c.view = l.view.Load()
 	if c.view.limits.RequestTimeout > 0 {
-		c.life.extend(c.began.Add(c.view.limits.RequestTimeout))
+		c.life.Extend(c.began.Add(c.view.limits.RequestTimeout))
 	}
 	return true, false
 }
@@ -322,7 +323,7 @@ func (c *conn) shakeHands(all []*listener) error {
 	if _, err := io.WriteString(c.agent, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return err
 	}
-	if !c.life.extend(time.Now().Add(handshakeTimeout)) {
+	if !c.life.Extend(time.Now().Add(handshakeTimeout)) {
 		return os.ErrDeadlineExceeded
 	}
 	limit := defaultHeaderBytes
@@ -343,9 +344,9 @@ func (c *conn) shakeHands(all []*listener) error {
 // say so to an agent that speaks something else.
 func (c *conn) unsecured(err error) bool {
 	why := refusal{reason: scope.Malformed}
-	switch c.life.why() {
-	case alive:
-	case timeIsUp:
+	switch c.life.Why() {
+	case lifetime.Alive:
+	case lifetime.TimeIsUp:
 		why.reason = scope.TooSlow
 	default:
 		return false

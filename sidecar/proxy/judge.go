@@ -24,7 +24,7 @@ func (c *conn) exchange() bool {
 		return c.refuse(&d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()
-	c.life.admit()
+	c.life.Admit()
 	defer c.forget()
 	if d, why = c.judgeWhole(d); !why.is() {
 		why = c.settleTerms(&d)
@@ -105,7 +105,7 @@ func (v *view) over(h *holder, now time.Time) scope.Reason {
 	switch {
 	case !v.expires.IsZero() && !now.Before(v.expires):
 		return scope.Expired
-	case v.leased && h.lease.Load().over(now):
+	case v.leased && h.lease.Load().Over(now):
 		return scope.LeaseExpired
 	}
 	return ""
@@ -275,12 +275,12 @@ func (c *conn) judgeWhole(d scope.Decision) (scope.Decision, refusal) {
 		}
 		// First held, then the view: who swaps the view and then looks at what
 		// is held misses no one.
-		c.life.hold(c.view)
+		c.hold(c.view)
 		v := c.listener.view.Load()
 		if v == nil || v == c.view {
 			return d, refusal{}
 		}
-		c.life.hold(nil)
+		c.hold(nil)
 		if d, why = c.judgeAnew(v); why.is() {
 			return d, why
 		}

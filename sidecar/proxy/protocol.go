@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/websocket"
 )
@@ -75,7 +76,7 @@ func (c *conn) socket(up *dial.Conn) bool {
 		c.drop()
 		return c.fail(refusal{reason: scope.AnswerRefused, detail: "the upstream's answer opens no WebSocket that was asked for", close: true})
 	}
-	if !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) || c.passSwitch() != nil {
+	if !c.life.Extend(c.began.Add(c.view.limits.StreamTimeout)) || c.passSwitch() != nil {
 		return c.broken(errLost)
 	}
 	c.masking.Start(c.view.swap.Mask())
@@ -84,12 +85,12 @@ func (c *conn) socket(up *dial.Conn) bool {
 	ended := make(chan error, 1)
 	go func() {
 		err := down.Run()
-		_ = c.agent.SetReadDeadline(longAgo) // nothing more is taken from the agent
+		c.life.SeverAgent() // nothing more is taken from the agent
 		ended <- err
 	}()
 	agent := websocket.Agent{From: c.reader.Tunnel(), Up: toUp, Back: toAgent, Most: c.view.limits.BodyBytes, Judge: c.judgeMessage}
 	sent := agent.Run()
-	c.life.sever() // nothing more is taken from the upstream
+	c.life.Sever() // nothing more is taken from the upstream
 	received := <-ended
 	c.closeSocket(sent, received, toUp, toAgent)
 	return false
@@ -144,8 +145,8 @@ func (c *conn) closeSocket(sent, received error, toUp, toAgent *websocket.Writer
 	c.revive()
 	code, why := websocket.GoingAway, refusal{}
 	refused, bad := (*messageError)(nil), (*websocket.Error)(nil)
-	switch ended := c.life.why(); {
-	case ended != alive:
+	switch ended := c.life.Why(); {
+	case ended != lifetime.Alive:
 		why = c.blame(sent)
 		code = websocket.Refused
 	case errors.As(sent, &refused):
@@ -314,7 +315,7 @@ func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit e
 		described := edit.dropped
 		edit.dropped = func(name string) bool { return described(name) || cut.DescribesAny(name) }
 		text, err = nil, nil
-		if !c.life.reusable(up) {
+		if !c.life.Reusable(up) {
 			c.drop() // the rest is not worth reading
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 )
 
@@ -25,11 +26,11 @@ func (c *conn) relay(up *dial.Conn) bool {
 		return c.fail(refusal{reason: scope.AnswerRefused, detail: redirected})
 	}
 	pending := a.Framing.Length > int64(up.Reader.Buffered()) || a.Framing.Kind > http1.Sized
-	if pending && !c.life.extend(c.began.Add(c.view.limits.StreamTimeout)) {
+	if pending && !c.life.Extend(c.began.Add(c.view.limits.StreamTimeout)) {
 		return c.broken(os.ErrDeadlineExceeded)
 	}
 	if mcp.MediaOf(a.Fields) == mcp.Stream {
-		c.life.stream()
+		c.life.Stream()
 	}
 	closing := c.closing()
 	if err := c.pass(up, closing); err != nil {
@@ -194,7 +195,7 @@ func (c *conn) cutAnswer(up *dial.Conn, coding answer.Coding) (kept []byte, ok b
 			return nil, false, err
 		}
 	}
-	if !c.life.reusable(up) {
+	if !c.life.Reusable(up) {
 		c.drop() // the rest is not worth reading
 	}
 	return kept, ok, nil
@@ -284,9 +285,9 @@ func (v *view) passes(name string) bool {
 
 // drop closes the connection to the upstream.
 func (c *conn) drop() {
-	if c.life.up != nil {
-		_ = c.life.up.Close() // what is under way on it is given up
-		c.life.bind(nil)
+	if c.life.Up() != nil {
+		_ = c.life.Up().Close() // what is under way on it is given up
+		c.life.Bind(nil)
 	}
 }
 
@@ -309,8 +310,8 @@ func (c *conn) broken(err error) bool {
 // blame finds the reason of a broken exchange; there is none where the agent
 // is gone.
 func (c *conn) blame(err error) refusal {
-	ended := c.life.why()
-	if ended != alive && ended != timeIsUp {
+	ended := c.life.Why()
+	if ended != lifetime.Alive && ended != lifetime.TimeIsUp {
 		return ofEnd(ended)
 	}
 	if c.call != nil {
@@ -342,9 +343,9 @@ func (c *conn) blameExchange(err error, ended scope.Reason) refusal {
 // ofEnd is the refusal of an exchange that was ended from outside.
 func ofEnd(why scope.Reason) refusal {
 	switch why {
-	case left:
+	case lifetime.Left:
 		return refusal{} // there is nobody to tell
-	case stopped:
+	case lifetime.Stopped:
 		return refusal{reason: scope.NotReady, detail: "the sidecar is being stopped", close: true}
 	}
 	return refusal{reason: why, close: true}
@@ -360,7 +361,7 @@ func ofUnreadable(err error) refusal {
 
 // unreached is the refusal of an exchange whose upstream was not connected to.
 func (c *conn) unreached(e *dial.Error, ended scope.Reason) refusal {
-	if ended == timeIsUp { // connecting was cut short
+	if ended == lifetime.TimeIsUp { // connecting was cut short
 		return refusal{reason: scope.UpstreamTimeout}
 	}
 	c.server.log.Warn("upstream not reached", "credential", c.listener.holder.name, "error", e)

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/secret"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 )
 
 // apply serves the next version of the fixture's document, changed.
@@ -134,7 +135,7 @@ func (f *fixture) wantAlive(why string) {
 	for _, l := range f.server.listening() {
 		l.each(func(c *conn) {
 			n++
-			if reason := c.life.why(); reason != alive {
+			if reason := c.life.Why(); reason != lifetime.Alive {
 				f.t.Errorf("%s: it was ended: %s", why, reason)
 			}
 		})
@@ -195,9 +196,7 @@ func TestScopeChangesWhileHeadIsRead(t *testing.T) {
 func (f *fixture) reading() (n int) {
 	for _, l := range f.server.listening() {
 		l.each(func(c *conn) {
-			c.life.mu.Lock()
-			defer c.life.mu.Unlock()
-			if c.life.busy {
+			if c.life.Busy() {
 				n++
 			}
 		})
@@ -282,9 +281,9 @@ func TestReviewIsBounded(t *testing.T) {
 	held := func() (n int) {
 		for _, l := range f.server.listening() {
 			l.each(func(c *conn) {
-				c.life.mu.Lock()
-				defer c.life.mu.Unlock()
-				if c.life.held != nil && c.life.ended == alive {
+				c.held.mu.Lock()
+				defer c.held.mu.Unlock()
+				if c.held.by != nil && c.life.Why() == lifetime.Alive {
 					n++
 				}
 			})

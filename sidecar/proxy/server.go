@@ -28,6 +28,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
@@ -179,7 +180,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.awaitConnections(ctx)
 	s.stop()
 	for _, l := range s.listening() {
-		l.each(func(c *conn) { c.life.end(stopped) })
+		l.each(func(c *conn) { c.life.End(lifetime.Stopped) })
 	}
 	<-done
 	s.release()
@@ -271,12 +272,12 @@ func (s *Server) makeRoom() bool {
 	var at *listener
 	for _, l := range s.listening() {
 		l.each(func(c *conn) {
-			if t, ok := c.life.waiting(); ok && (oldest == nil || t.Before(since)) {
+			if t, ok := c.life.Waiting(); ok && (oldest == nil || t.Before(since)) {
 				oldest, since, at = c, t, l
 			}
 		})
 	}
-	if oldest == nil || !oldest.life.evict() {
+	if oldest == nil || !oldest.life.Evict() {
 		return false
 	}
 	at.remove(oldest)
@@ -305,7 +306,7 @@ func (s *Server) watch() {
 func (l *listener) sweep(now time.Time) {
 	v := l.view.Load()
 	l.each(func(c *conn) {
-		up := c.life.look(now)
+		up := c.life.Look(now)
 		if up == nil {
 			return
 		}
@@ -328,7 +329,7 @@ func (l *listener) expire(now time.Time) {
 		why = v.over(l.holder, now)
 	}
 	if why != "" && !l.over {
-		l.each(func(c *conn) { c.life.endBusy(why) })
+		l.each(func(c *conn) { c.life.EndBusy(why) })
 	}
 	l.over = why != ""
 }

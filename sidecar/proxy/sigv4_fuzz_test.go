@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
@@ -61,7 +62,7 @@ func (b *bench) forward(raw string) (string, *conn) {
 		server: b.server, listener: b.listener, view: b.view, agent: agent,
 		reader: http1.NewReader(strings.NewReader(raw), 1<<16), writer: http1.NewWriter(io.Discard),
 	}
-	c.life = life{agent: agent}
+	c.life.Open(agent, nil, time.Now())
 	if c.reader.ReadRequest(&c.head) != nil {
 		return "", nil
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
@@ -36,7 +37,7 @@ type holder struct {
 
 	inFlight atomic.Int64
 	counter  limit.Counter
-	lease    atomic.Pointer[lease] // nil: over
+	lease    atomic.Pointer[lifetime.Lease] // nil: over
 	stats    metrics.Credential
 
 	// Under Server.mu.
@@ -72,32 +73,6 @@ func (v versions) olderThan(c *bundle.Credential) bool {
 }
 
 func earlier(a, b bundle.Object) bool { return a.UID == b.UID && a.Generation < b.Generation }
-
-// lease is how long a credential may be served without news.
-type lease struct {
-	monotonic time.Time // by the clock that nobody sets
-	wall      time.Time // by the one that is set
-	shown     time.Time // for metrics
-}
-
-const (
-	shortestOffline = 30 * time.Second // two heartbeats
-	clockLeeway     = 30 * time.Second
-)
-
-// newLease counts from receipt, so that a frame that was delayed stretches
-// nothing: whichever clock is first ends the lease.
-func newLease(received time.Time, maxOffline time.Duration, ends time.Time) *lease {
-	return &lease{
-		monotonic: received.Add(max(maxOffline, shortestOffline)),
-		wall:      ends.Round(0).Add(clockLeeway),
-		shown:     ends,
-	}
-}
-
-func (l *lease) over(now time.Time) bool {
-	return l == nil || !now.Before(l.monotonic) || !now.Round(0).Before(l.wall)
-}
 
 // view is what one listener judges and forwards by: an immutable value that
 // is swapped in whole. The zero view refuses.

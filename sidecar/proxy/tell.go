@@ -2,12 +2,20 @@ package proxy
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
+	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
 // refusal is an answer of the sidecar's own. The zero refusal is none.
@@ -159,7 +167,7 @@ func (c *conn) tell(why refusal) bool {
 	if c.call != nil {
 		return c.tellCall(why)
 	}
-	if c.life.why() != alive {
+	if c.life.Why() != lifetime.Alive {
 		why.close = true
 		c.revive()
 	}
@@ -240,4 +248,118 @@ func (c *conn) appendProblem(dst []byte, reason scope.Reason, a telling) []byte 
 	dst = append(dst, `,"requestId":`...)
 	dst = audit.AppendString(dst, c.id[:])
 	return append(dst, '}', '\n')
+}
+
+// record writes what was decided about the request.
+func (c *conn) record(event audit.Event, d *scope.Decision, why refusal) error {
+	l := c.listener
+	r := audit.Record{
+		Time: c.began, Event: event, ID: c.id[:], Token: c.jti, Credential: l.holder.name, Endpoint: l.endpoint,
+		Reason: why.reason, Method: c.head.Method, Path: c.path, Pod: c.server.options.Pod,
+	}
+	if event == audit.Outcome {
+		r.Time = time.Now()
+	}
+	r.Trace, r.Span = c.trace()
+	if d != nil {
+		r.Verdict, r.Grants = d.Verdict, d.Grants
+	}
+	if why.is() {
+		r.Verdict = scope.Deny
+	}
+	err := c.server.options.Audit.Write(&r)
+	if err != nil {
+		c.server.log.Error("recording failed", "credential", l.holder.name, "error", err)
+	}
+	return err
+}
+
+// trace returns what the agent says this request is part of. Where it says so
+// twice, neither counts. It is recorded, never forwarded.
+func (c *conn) trace() (trace, span string) {
+	times := 0
+	for i := range c.head.Fields {
+		if f := &c.head.Fields[i]; text.EqualFold(f.Name, "Traceparent") {
+			trace, span, _ = audit.TraceOf(f.Value)
+			times++
+		}
+	}
+	if times > 1 {
+		return "", ""
+	}
+	return trace, span
+}
+
+// Metrics adds what the server has counted to t.
+func (s *Server) Metrics(t *metrics.Text) {
+	var list []metrics.Holder
+	for _, h := range s.sorted() {
+		list = append(list, s.shown(h))
+	}
+	if s.proxied() {
+		list = append(list, metrics.Holder{Credential: &s.nobody.stats})
+	}
+	t.Holders(list)
+	t.Family("sallyport_connections", "gauge", "Connections of agents, and calls over HTTP/2 on them.")
+	t.Sample("sallyport_connections", float64(s.connections()))
+	t.Family("sallyport_connections_limit", "gauge", "How many of them may be open.")
+	t.Sample("sallyport_connections_limit", maxConnections)
+}
+
+// shown is a credential as metrics have it.
+func (s *Server) shown(h *holder) metrics.Holder {
+	out := metrics.Holder{Credential: &h.stats, InFlight: h.inFlight.Load()}
+	out.Namespace, out.Name, _ = strings.Cut(h.name, "/")
+	if l := h.lease.Load(); l != nil {
+		out.LeaseEnds = max(0, l.Ends().Unix())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.held != nil {
+		out.Limit, out.Generation, out.Applied = h.held.Limits.Concurrency, h.held.Generation, h.at.Unix()
+	}
+	return out
+}
+
+// Seen counts what was denied since it was called before. It is not to be
+// called concurrently.
+func (s *Server) Seen() (all []bundle.Seen) {
+	for _, h := range s.sorted() {
+		h.stats.News(func(r scope.Reason, n uint64) {
+			all = append(all, bundle.Seen{Credential: h.name, Reason: r, Count: n})
+		})
+	}
+	return all
+}
+
+func (s *Server) sorted() []*holder {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.holders), func(a, b *holder) int { return strings.Compare(a.name, b.name) })
+}
+
+// Patience with what an agent sends behind its last answer.
+const (
+	lingerTimeout = 2 * time.Second
+	lingerBytes   = 4 << 20
+)
+
+// revive lets a connection whose life has ended say so.
+func (c *conn) revive() { _ = c.agent.SetDeadline(time.Now().Add(lingerTimeout)) }
+
+// linger lets the agent read the answer before the connection is reset for
+// what it sent besides.
+func (c *conn) linger() {
+	half, ok := c.agent.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.agent.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	var scratch [4 << 10]byte
+	for left := lingerBytes; left > 0; {
+		n, err := c.agent.Read(scratch[:])
+		if err != nil {
+			return
+		}
+		left -= n
+	}
 }
