@@ -78,18 +78,27 @@ func (s *store[T, V]) lost(state State) {
 	s.record(state, none)
 }
 
-func (s *store[T, V]) put(object any) error {
-	if value, ok := object.(T); ok && client.ObjectKeyFromObject(value) == s.name {
-		s.record(Known, s.read(value))
+// put records object if it is the one, and tells whether it is.
+func (s *store[T, V]) put(object any) bool {
+	value, ok := object.(T)
+	if !ok || client.ObjectKeyFromObject(value) != s.name {
+		return false
 	}
-	return nil
+	s.record(Known, s.read(value))
+	return true
 }
 
 // Add records the object.
-func (s *store[T, V]) Add(object any) error { return s.put(object) }
+func (s *store[T, V]) Add(object any) error {
+	s.put(object)
+	return nil
+}
 
 // Update records the object.
-func (s *store[T, V]) Update(object any) error { return s.put(object) }
+func (s *store[T, V]) Update(object any) error {
+	s.put(object)
+	return nil
+}
 
 // Delete records that there is none.
 func (s *store[T, V]) Delete(any) error {
@@ -100,8 +109,8 @@ func (s *store[T, V]) Delete(any) error {
 // Replace records the answer to a list.
 func (s *store[T, V]) Replace(objects []any, _ string) error {
 	for _, object := range objects {
-		if value, ok := object.(T); ok && client.ObjectKeyFromObject(value) == s.name {
-			return s.put(object)
+		if s.put(object) {
+			return nil
 		}
 	}
 	return s.Delete(nil)
