@@ -234,11 +234,10 @@ func fromQuery(value string, n int) (string, error) {
 // authentication scheme has no letter case (RFC 9110, 11.1).
 func (w *Swap) unwrap(value string) (string, error) {
 	prefix := w.prefix
-	if w.other != "" && len(value) >= len(w.other) && text.EqualFold(value[:len(w.other)], w.other) {
+	if w.other != "" && startsWith(value, w.other) {
 		prefix = w.other
 	}
-	n := len(prefix) + len(w.suffix)
-	if len(value) <= n || !text.EqualFold(value[:len(prefix)], prefix) || !strings.HasSuffix(value, w.suffix) {
+	if len(value) <= len(prefix)+len(w.suffix) || !startsWith(value, prefix) || !strings.HasSuffix(value, w.suffix) {
 		return "", ErrMissing
 	}
 	token := value[len(prefix) : len(value)-len(w.suffix)]
@@ -257,6 +256,11 @@ func (w *Swap) unwrap(value string) (string, error) {
 		return "", ErrMissing
 	}
 	return password, nil
+}
+
+// startsWith tells whether value has this prefix, whatever the letter case.
+func startsWith(value, prefix string) bool {
+	return len(value) >= len(prefix) && text.EqualFold(value[:len(prefix)], prefix)
 }
 
 // fromSignature takes the token out of a signature. Its algorithm has one

@@ -254,16 +254,16 @@ func (l *Connection) Dial(ctx context.Context, open func(context.Context) (*dial
 }
 
 // Look ends the connection where its time is up or its agent has left a stream,
-// and
-// returns the upstream connection of an agent that is silent. One whose deadline
-// was passed to end a life is of no use to others: it is closed with that.
+// and returns the upstream connection of an agent that is silent. One whose
+// deadline was passed to end a life is of no use to others: it is closed with
+// that.
 func (l *Connection) Look(now time.Time) *dial.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.After(l.until) && l.calls == 0 {
+	switch {
+	case now.After(l.until) && l.calls == 0:
 		l.endLocked(TimeIsUp)
-	}
-	if l.streaming && l.gone != nil && l.ended == Alive && l.gone() {
+	case l.hasLeft():
 		l.endLocked(Left)
 	}
 	if l.busy || l.up == nil || l.ended != Alive || now.Sub(l.since) < pinTimeout {
@@ -272,6 +272,11 @@ func (l *Connection) Look(now time.Time) *dial.Conn {
 	up := l.up
 	l.up = nil
 	return up
+}
+
+// hasLeft tells whether the agent has closed its side during a stream.
+func (l *Connection) hasLeft() bool {
+	return l.streaming && l.gone != nil && l.ended == Alive && l.gone()
 }
 
 // Interrupt breaks the sending of a request whose answer is there already.

@@ -7,6 +7,7 @@ package fleet
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -99,13 +100,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	if m.Leads {
 		mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, Namespace)
-		if err := mints.SetupWithManager(ctx, mgr); err != nil {
-			return err
-		}
-		if err := upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys, mints); err != nil {
-			return err
-		}
-		if err := scopedcredential.SetupWithManager(ctx, mgr, Namespace, schemata); err != nil {
+		err := errors.Join(
+			mints.SetupWithManager(ctx, mgr),
+			upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys, mints),
+			scopedcredential.SetupWithManager(ctx, mgr, Namespace, schemata))
+		if err != nil {
 			return err
 		}
 	}
