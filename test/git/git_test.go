@@ -111,6 +111,49 @@ func TestPush(t *testing.T) {
 	w.git(t, shallow, "push", "origin", "HEAD:agent/shallow")
 }
 
+// TestSignedPush pushes with a certificate: what it says is held to the grant,
+// and the server gets to see it, and whose it is.
+func TestSignedPush(t *testing.T) {
+	w := newWorld(t)
+	key, repository := filepath.Join(w.home, "key"), filepath.Join(w.root, "acme/docs.git")
+	run(t, w.home, w.env, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "agent", "-f", key)
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signers, seen := filepath.Join(w.home, "signers"), filepath.Join(w.home, "seen")
+	write(t, signers, "a@example.com "+string(public))
+	run(t, repository, nil, "git", "config", "receive.certNonceSeed", "seed")
+	run(t, repository, nil, "git", "config", "gpg.ssh.allowedSignersFile", signers)
+	hook := filepath.Join(repository, "hooks", "post-receive")
+	write(t, hook, "#!/bin/sh\necho $GIT_PUSH_CERT_STATUS >>"+seen+"\n")
+	if err := os.Chmod(hook, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	docs := w.clone(t, "acme/docs")
+	w.commit(t, docs, "one")
+	signed := func(refs ...string) []string {
+		return append([]string{"-c", "gpg.format=ssh", "-c", "user.signingKey=" + key, "push", "--signed=true", "origin"}, refs...)
+	}
+	before := w.refs(t, "acme/docs")
+	for _, ref := range []string{":release-1", "HEAD:main"} {
+		out, err := try(t, docs, w.env, append([]string{"git"}, signed("HEAD:refs/heads/agent/x", ref)...)...)
+		if err == nil || !strings.Contains(out, "may not be") || !maps.Equal(before, w.refs(t, "acme/docs")) {
+			t.Errorf("%s: %v\n%s", ref, err, out)
+		}
+	}
+	if _, pushes := w.calls(); pushes > 0 {
+		t.Errorf("%d pushes reached the upstream", pushes)
+	}
+	w.git(t, docs, signed("HEAD:refs/heads/agent/x")...)
+	if _, there := w.refs(t, "acme/docs")["refs/heads/agent/x"]; !there {
+		t.Error("what is granted was not pushed")
+	}
+	if text, err := os.ReadFile(seen); err != nil || strings.TrimSpace(string(text)) != "G" {
+		t.Errorf("the server saw %q, %v", text, err)
+	}
+}
+
 // TestAttack tries by every trick of git to change what may not be changed.
 func TestAttack(t *testing.T) {
 	w := newWorld(t)

@@ -21,10 +21,11 @@
 //
 // It repairs nothing: packets of a reserved length, commands that git would
 // read otherwise than it says, capabilities that nobody has looked at, names
-// that are no refs, a ref that is named twice. Signed pushes are refused, since
-// their commands stand in the certificate as well. Of a fetch, what would lead
-// the client past the upstream (bundle-uri, packfile-uris) and what nobody here
-// can weigh (server-option) is refused.
+// that are no refs, a ref that is named twice, a certificate whose commands two
+// readers could look for in two places. That a signed push is signed, and by
+// whom, is for the server to check. Of a fetch, what would lead the client past
+// the upstream (bundle-uri, packfile-uris) and what nobody here can weigh
+// (server-option) is refused.
 //
 // Whether an update throws commits away cannot be told from the commands.
 package git

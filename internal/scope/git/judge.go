@@ -15,7 +15,8 @@ import (
 const firstRead = 16 << 10
 
 // perCommand is how long a command may be on the average, in bytes, and
-// besideCommands what may stand beside them: shallow lines and push options.
+// besideCommands what may stand beside them: shallow lines, push options and a
+// certificate.
 const (
 	perCommand     = 1280
 	besideCommands = 128 << 10
@@ -36,7 +37,7 @@ func (p *pushes) Judge(b *body.Reading) body.Refusal {
 	c := b.Content()
 	list, err := ReadList(c.Data, c.Whole)
 	switch {
-	case errors.Is(err, errSigned), errors.Is(err, errUnknown):
+	case errors.Is(err, errUnknown):
 		return refused(err.Error())
 	case err != nil:
 		return body.Refusal{Reason: body.Malformed, Detail: err.Error()}

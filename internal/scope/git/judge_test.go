@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,46 +112,61 @@ func TestPush(t *testing.T) {
 		"sha256":       {"names are longer", packets(strings.Repeat("0", 64)+" "+strings.Repeat("a", 64)+" "+agent+"\x00object-format=sha256", "0000", pack), ""},
 		"one too many": {"four of three", packets(create(agent)+caps, create(agent+"1"), create(agent+"2"), create(agent+"3"), "0000", pack), "the push has more than 3 commands"},
 
-		"main":            {"not granted", packets(update("refs/heads/main")+caps, "0000", pack), "refs/heads/main may not be updated: no ref"},
-		"second is bad":   {"all or nothing", packets(create(agent)+caps, remove("refs/heads/release-1"), "0000", pack), "refs/heads/release-1 may not be deleted: no ref"},
-		"twice":           {"which one counts?", packets(create(agent)+caps, remove(agent), "0000", pack), "the push names refs/heads/agent/x twice"},
-		"letter case":     {"refs have one", packets(create("refs/heads/Agent/x")+caps, "0000", pack), "refs/heads/Agent/x may not"},
-		"root":            {"** is one segment or more", packets(create("refs/heads/agent")+caps, "0000", pack), "refs/heads/agent may not"},
-		"HEAD":            {"it points to another ref", packets(update("HEAD")+caps, "0000", pack), "the push names HEAD, which is no ref"},
-		"short":           {"git wants two components behind refs/", packets(create("refs/agent")+caps, "0000", pack), "the push names refs/agent, which"},
-		"dots":            {"some file systems follow them", packets(create("refs/heads/agent/../main")+caps, "0000", pack), "the push names refs/heads/agent/../main, which"},
-		"empty segment":   {"some readers skip it", packets(create("refs/heads/agent//x")+caps, "0000", pack), "the push names refs/heads/agent//x, which"},
-		"lock":            {"git uses it", packets(create("refs/heads/agent/x.lock")+caps, "0000", pack), "the push names"},
-		"line end inside": {"git keeps it before a NUL", packets(create(agent+"\n")+caps, "0000", pack), "the push names refs/heads/agent/x?, which"},
-		"control":         {"a terminal would act on it", packets(create("refs/heads/agent/\u009b2J")+caps, "0000", pack), "the push names refs/heads/agent/?2J, which"},
-		"no UTF-8":        {"globs are", packets(create("refs/heads/agent/\xff")+caps, "0000", pack), "the push names"},
-		"nothing":         {"created and deleted", packets(none+" "+none+" "+agent+caps, "0000"), "a command of the push creates and deletes"},
-		"second NUL":      {"a ref hides behind it", packets(update("refs/heads/main")+"\x00"+agent+caps, "0000", pack), "the capabilities"},
-		"later NUL":       {"git reads capabilities there as well", packets(create(agent)+caps, create(agent+"2")+"\x00 push-options", "0000", pack), "the capabilities"},
-		"unknown":         {"a server may act on it", packets(create(agent)+"\x00 report-status delete-everything", "0000", pack), "the push asks for a capability"},
-		"known twice":     {"readers differ", packets(create(agent)+"\x00 object-format=sha1 object-format=sha256", "0000", pack), "the capabilities"},
-		"other hash":      {"nobody knows its length", packets(create(agent)+"\x00 object-format=md5", "0000", pack), "the push asks for a capability"},
-		"tab":             {"git takes it for a space", packets(create(agent)+"\x00 report-status\tpush-options", "0000", pack), "the capabilities"},
-		"upper case":      {"another spelling of an object", packets(strings.ToUpper(oidA)+" "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
-		"short object":    {"what is the ref?", packets(oidA[:39]+" "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
-		"two spaces":      {"what is the ref?", packets(oidA+"  "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
-		"signed":          {"commands stand in the certificate", packets("push-cert"+caps+"\n", "certificate version 0.1\n", "\n", update("refs/heads/main")+"\n", "push-cert-end\n", "0000", pack), "push without --signed"},
-		"options":         {"forges act on them", packets(create(agent)+"\x00 report-status push-options", "0000", "ci.skip", "0000", pack), "push without --push-option"},
-		"no options":      {"go-git asks for them and sends none", packets(create(agent)+"\x00 push-options", "0000", "0000", pack), ""},
-		"only shallow":    {"it pushes nothing", packets("shallow "+oidA, "0000"), "the push has no command"},
-		"late shallow":    {"git sends them first", packets(create(agent)+caps, "shallow "+oidA, "0000", pack), "a command of the push is not"},
-		"pack in list":    {"the list is not at its end", packets(create(agent)+caps) + "001cPACKxxxxxxxxxxxxxxxxxxxx0000" + pack, "a command of the push is not"},
-		"no flush":        {"where does the list end?", packets(create(agent)+caps, pack), "the push holds a packet of a length"},
-		"cut":             {"the end is missing", packets(create(agent) + caps), "the push ends before"},
-		"second list":     {"some server might read on", packets(create(agent)+caps, "0000", update("refs/heads/main"), "0000", pack), "what follows the list"},
-		"after delete":    {"git sends nothing", packets(remove(agent)+caps, "0000", pack), "what follows the list"},
-		"no pack":         {"objects are missing", packets(create(agent)+caps, "0000"), "what follows the list"},
-		"after probe":     {"it is more than one", "0000" + packets(update("refs/heads/main"), "0000"), "what follows the list"},
-		"length 3":        {"reserved", "0003" + packets(create(agent)+caps, "0000", pack), "the push holds a packet"},
-		"delimiter":       {"there is none in a push", "0001" + packets(create(agent)+caps, "0000", pack), "the push holds a packet"},
-		"sign":            {"some readers take it", "+0a5" + create(agent), "the push holds a packet"},
-		"capital digits":  {"git writes small ones", strings.Replace(packets(create(agent)+caps+strings.Repeat(" agent=x", 1), "0000", pack), "00b", "00B", 1), "the push holds a packet"},
-		"too long":        {"git's largest packet is shorter", "fff5" + strings.Repeat("x", 70000), "the push holds a packet"},
+		"main":             {"not granted", packets(update("refs/heads/main")+caps, "0000", pack), "refs/heads/main may not be updated: no ref"},
+		"second is bad":    {"all or nothing", packets(create(agent)+caps, remove("refs/heads/release-1"), "0000", pack), "refs/heads/release-1 may not be deleted: no ref"},
+		"twice":            {"which one counts?", packets(create(agent)+caps, remove(agent), "0000", pack), "the push names refs/heads/agent/x twice"},
+		"letter case":      {"refs have one", packets(create("refs/heads/Agent/x")+caps, "0000", pack), "refs/heads/Agent/x may not"},
+		"root":             {"** is one segment or more", packets(create("refs/heads/agent")+caps, "0000", pack), "refs/heads/agent may not"},
+		"HEAD":             {"it points to another ref", packets(update("HEAD")+caps, "0000", pack), "the push names HEAD, which is no ref"},
+		"short":            {"git wants two components behind refs/", packets(create("refs/agent")+caps, "0000", pack), "the push names refs/agent, which"},
+		"dots":             {"some file systems follow them", packets(create("refs/heads/agent/../main")+caps, "0000", pack), "the push names refs/heads/agent/../main, which"},
+		"empty segment":    {"some readers skip it", packets(create("refs/heads/agent//x")+caps, "0000", pack), "the push names refs/heads/agent//x, which"},
+		"lock":             {"git uses it", packets(create("refs/heads/agent/x.lock")+caps, "0000", pack), "the push names"},
+		"line end inside":  {"git keeps it before a NUL", packets(create(agent+"\n")+caps, "0000", pack), "the push names refs/heads/agent/x?, which"},
+		"control":          {"a terminal would act on it", packets(create("refs/heads/agent/\u009b2J")+caps, "0000", pack), "the push names refs/heads/agent/?2J, which"},
+		"no UTF-8":         {"globs are", packets(create("refs/heads/agent/\xff")+caps, "0000", pack), "the push names"},
+		"nothing":          {"created and deleted", packets(none+" "+none+" "+agent+caps, "0000"), "a command of the push creates and deletes"},
+		"second NUL":       {"a ref hides behind it", packets(update("refs/heads/main")+"\x00"+agent+caps, "0000", pack), "the capabilities"},
+		"later NUL":        {"git reads capabilities there as well", packets(create(agent)+caps, create(agent+"2")+"\x00 push-options", "0000", pack), "the capabilities"},
+		"unknown":          {"a server may act on it", packets(create(agent)+"\x00 report-status delete-everything", "0000", pack), "the push asks for a capability"},
+		"known twice":      {"readers differ", packets(create(agent)+"\x00 object-format=sha1 object-format=sha256", "0000", pack), "the capabilities"},
+		"other hash":       {"nobody knows its length", packets(create(agent)+"\x00 object-format=md5", "0000", pack), "the push asks for a capability"},
+		"tab":              {"git takes it for a space", packets(create(agent)+"\x00 report-status\tpush-options", "0000", pack), "the capabilities"},
+		"upper case":       {"another spelling of an object", packets(strings.ToUpper(oidA)+" "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
+		"short object":     {"what is the ref?", packets(oidA[:39]+" "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
+		"two spaces":       {"what is the ref?", packets(oidA+"  "+oidB+" "+agent+caps, "0000", pack), "a command of the push is not"},
+		"signed":           {"commands stand in the certificate", signed([]string{create(agent)}), ""},
+		"signed, release":  {"commands stand in the certificate", packets(certified(remove("refs/heads/release-1"), signature)...) + "0000", "refs/heads/release-1 may not be deleted"},
+		"signed, second":   {"all of them count", signed([]string{create(agent), update("refs/heads/main")}), "refs/heads/main may not be updated"},
+		"signed, twice":    {"git takes the last signature, and what is before it for commands", packets(certified(create(agent), signature, update("refs/heads/main"), signature)...) + "0000" + pack, "the certificate"},
+		"signed, beside":   {"which list counts?", packets(append(certified(create(agent), signature), update("refs/heads/main"))...) + "0000" + pack, "the push has commands beside"},
+		"signed, before":   {"which list counts?", packets(append([]string{update("refs/heads/main") + caps}, certified(create(agent), signature)...)...) + "0000" + pack, "the capabilities"},
+		"signed, after":    {"which list counts?", packets(update("refs/heads/main")+caps, "push-cert\n", "0000") + pack, "a command of the push is not"},
+		"signed, open":     {"git takes a flush for its end", packets(certified(create(agent), signature)[:8]...) + "0000" + pack, "the certificate"},
+		"signed, unsigned": {"commands go on to the end", packets(certified(create(agent))...) + "0000" + pack, "a command of the push is not"},
+		"signed, no blank": {"where do commands begin?", packets(without(certified(create(agent), signature), "\n")...) + "0000" + pack, "the certificate"},
+		"signed, pieces":   {"a line in two packets", packets(append(certified(create(agent), signature)[:2], "pusher", " a <a@example.com> 1 +0000\n")...) + "0000" + pack, "the certificate"},
+		"signed, lines":    {"two lines in a packet", packets(append(certified(create(agent), signature)[:2], "pusher a\n\n"+update("refs/heads/main")+"\n")...) + "0000" + pack, "the certificate"},
+		"signed, NUL":      {"git cuts there", packets(append(certified(create(agent), signature)[:2], "pusher a\x00b\n")...) + "0000" + pack, "the certificate"},
+		"signed, unknown":  {"a server may act on it", packets(append(certified(create(agent), signature)[:2], "proxy a\n")...) + "0000" + pack, "the certificate"},
+		"signed, version":  {"its lines may mean something else", packets("push-cert"+caps, "certificate version 0.2\n") + "0000" + pack, "the certificate"},
+		"signed, options":  {"forges act on them", packets(append(certified(create(agent), signature)[:4], "push-option ci.skip\n", "\n", create(agent)+"\n", signature, "push-cert-end\n")...) + "0000" + pack, "push without --push-option"},
+		"options":          {"forges act on them", packets(create(agent)+"\x00 report-status push-options", "0000", "ci.skip", "0000", pack), "push without --push-option"},
+		"no options":       {"go-git asks for them and sends none", packets(create(agent)+"\x00 push-options", "0000", "0000", pack), ""},
+		"only shallow":     {"it pushes nothing", packets("shallow "+oidA, "0000"), "the push has no command"},
+		"late shallow":     {"git sends them first", packets(create(agent)+caps, "shallow "+oidA, "0000", pack), "a command of the push is not"},
+		"pack in list":     {"the list is not at its end", packets(create(agent)+caps) + "001cPACKxxxxxxxxxxxxxxxxxxxx0000" + pack, "a command of the push is not"},
+		"no flush":         {"where does the list end?", packets(create(agent)+caps, pack), "the push holds a packet of a length"},
+		"cut":              {"the end is missing", packets(create(agent) + caps), "the push ends before"},
+		"second list":      {"some server might read on", packets(create(agent)+caps, "0000", update("refs/heads/main"), "0000", pack), "what follows the list"},
+		"after delete":     {"git sends nothing", packets(remove(agent)+caps, "0000", pack), "what follows the list"},
+		"no pack":          {"objects are missing", packets(create(agent)+caps, "0000"), "what follows the list"},
+		"after probe":      {"it is more than one", "0000" + packets(update("refs/heads/main"), "0000"), "what follows the list"},
+		"length 3":         {"reserved", "0003" + packets(create(agent)+caps, "0000", pack), "the push holds a packet"},
+		"delimiter":        {"there is none in a push", "0001" + packets(create(agent)+caps, "0000", pack), "the push holds a packet"},
+		"sign":             {"some readers take it", "+0a5" + create(agent), "the push holds a packet"},
+		"capital digits":   {"git writes small ones", strings.Replace(packets(create(agent)+caps+strings.Repeat(" agent=x", 1), "0000", pack), "00b", "00B", 1), "the push holds a packet"},
+		"too long":         {"git's largest packet is shorter", "fff5" + strings.Repeat("x", 70000), "the push holds a packet"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d, _ := ask(t, policy(t, scope.Profile{}, nil), post("git-receive-pack", ""), test.body, nil)
@@ -376,4 +392,27 @@ func TestCompile(t *testing.T) {
 			t.Errorf("%s: got %q", name, got)
 		}
 	}
+}
+
+const signature = "-----BEGIN SSH SIGNATURE-----\n"
+
+// certified are the packets of a signed push with these lines behind its header.
+func certified(lines ...string) []string {
+	out := []string{
+		"push-cert" + caps, "certificate version 0.1\n", "pusher agent <agent@example.com> 1700000000 +0000\n",
+		"pushee https://github.com/acme/docs\n", "nonce 1700000000-abc\n", "\n",
+	}
+	for _, line := range lines {
+		out = append(out, strings.TrimSuffix(line, "\n")+"\n")
+	}
+	return append(out, "c2lnbmVk\n", "push-cert-end\n")
+}
+
+// signed is a push with these commands in its certificate.
+func signed(commands []string) string {
+	return packets(certified(append(commands, signature)...)...) + "0000" + pack
+}
+
+func without(lines []string, one string) []string {
+	return slices.DeleteFunc(lines, func(line string) bool { return line == one })
 }

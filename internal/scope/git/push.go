@@ -42,10 +42,6 @@ var (
 	errCapability = errors.New("the capabilities of the push are not a list of words, each one once")
 )
 
-// errSigned: the commands of a signed push stand in its certificate, and which
-// of them count is for the server to say.
-var errSigned = errors.New("push without --signed: a signed push is not judged")
-
 // errUnknown: a server may act on a capability that nobody here has looked at.
 var errUnknown = errors.New("the push asks for a capability that is not judged")
 
@@ -68,6 +64,8 @@ type listReader struct {
 	list   List
 	digits int // of an object name
 	began  bool
+
+	certificate certificate
 }
 
 // ReadList reads the list at the beginning of a push, of which data is all or,
@@ -87,6 +85,9 @@ const (
 func (r *listReader) read(whole bool) error {
 	if done, err := r.section(whole, r.line); !done {
 		return err
+	}
+	if part := r.certificate.part; part != outside && part != closed {
+		return errCertificate
 	}
 	if r.list.Asks(pushOptions) {
 		done, err := r.section(whole, func([]byte) error { r.list.Options++; return nil })
@@ -117,8 +118,18 @@ func (r *listReader) section(whole bool, read func([]byte) error) (done bool, er
 	}
 }
 
-// line reads a shallow line or a command.
+// line reads a shallow line, a command, or a line of a certificate.
 func (r *listReader) line(content []byte) error {
+	switch r.certificate.part {
+	case outside:
+		return r.plain(content)
+	case closed:
+		return errTwoLists
+	}
+	return r.certified(content)
+}
+
+func (r *listReader) plain(content []byte) error {
 	if oid, found := bytes.CutPrefix(content, []byte("shallow ")); found && !r.began {
 		if _, ok := isZero(chomp(oid)); !ok {
 			return errCommand
@@ -133,9 +144,11 @@ func (r *listReader) line(content []byte) error {
 	} else if err := r.capabilities(text.View(chomp(features))); err != nil {
 		return err
 	}
+	begins := !r.began && string(chomp(command)) == pushCert
 	r.began = true
-	if string(chomp(command)) == pushCert {
-		return errSigned
+	if begins {
+		r.certificate.part = inVersion
+		return nil
 	}
 	return r.command(command)
 }

@@ -163,6 +163,8 @@ func FuzzPush(f *testing.F) {
 		packets(create("refs/heads/agent/x")+caps, remove("refs/heads/release-1"), "0000", emptyPack),
 		packets("shallow "+oidA, create("refs/heads/agent/x")+caps, "0000", emptyPack),
 		packets("push-cert"+caps, update("refs/heads/main"), "push-cert-end\n", "0000", emptyPack),
+		packets(certified(create("refs/heads/agent/x"), signature)...) + "0000" + emptyPack,
+		packets(certified(create("refs/heads/agent/x"), signature, update("refs/heads/main"), signature)...) + "0000" + emptyPack,
 		packets(create("refs/heads/agent/x")+"\x00 push-options", "0000", "a", "0000") + packets(update("refs/heads/main"), "0000", emptyPack),
 	} {
 		f.Add([]byte(body))
