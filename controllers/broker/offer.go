@@ -48,6 +48,9 @@ func (o *offer) to(account string, now time.Time) error {
 			return err
 		}
 	}
+	if end := o.document.SecretExpires; o.err == nil && !end.IsZero() && !now.Before(end) {
+		return withdraw(scope.NotReady, "its key has come to its end, and there is no other yet: see the conditions of its UpstreamSecret")
+	}
 	return o.err
 }
 
@@ -88,7 +91,7 @@ func sameError(a, b error) bool {
 // sameDocument compares by versions: what is compiled of the same ones is the
 // same.
 func sameDocument(a, b *bundle.Credential) bool {
-	return a.Object == b.Object && a.Upstream == b.Upstream && a.ExpiresAt.Equal(b.ExpiresAt) &&
+	return a.Object == b.Object && a.Upstream == b.Upstream && a.ExpiresAt.Equal(b.ExpiresAt) && a.SecretExpires.Equal(b.SecretExpires) &&
 		a.SecretVersion == b.SecretVersion && a.Secret.Equal(b.Secret)
 }
 
