@@ -245,7 +245,7 @@ func TestUpstreamRefuses(t *testing.T) {
 		"certificate":      {"a token is none", "{bearer: {}}", "{clientCertificate: {}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: source.clientCertificate"},
 		"no injection":     {"where the key goes must be said", "{bearer: {}}", "{}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},
 		"two injections":   {"two places, one checked", "{bearer: {}}", "{bearer: {}, query: {name: k}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: "},
-		"two sources":      {"which holds the key is a guess", "secretRef: {name: key, key: token}", "secretRef: {name: key, key: token}, oauth2: {tokenURL: x}", v1alpha1.ReasonInvalid, "spec.source: set exactly one"},
+		"two sources":      {"which holds the key is a guess", "secretRef: {name: key, key: token}", "secretRef: {name: key, key: token}, oauth2: {tokenURL: x}", v1alpha1.ReasonInvalid, "spec.source: set one source"},
 		"no source":        {"there is no key", "secretRef: {name: key, key: token}", "", v1alpha1.ReasonInvalid, "spec.source: "},
 		"ceiling of none":  {"it would allow nothing", "  consumers:", "  ceiling: {grants: []}\n  consumers:", v1alpha1.ReasonInvalid, "spec.ceiling.grants: "},
 		"ceiling of git":   {"it names no repository", "  consumers:", "  ceiling: {grants: [{name: a, git: {endpoint: rest, fetch: true}}]}\n  consumers:", v1alpha1.ReasonInvalid, "spec.ceiling.grants[0].git.repos: bound the value"},

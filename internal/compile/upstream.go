@@ -46,8 +46,11 @@ func (c Compiler) Upstream(up *v1alpha1.UpstreamSecret) error {
 	var p problem.List
 	spec := field.NewPath("spec")
 	endpoints := c.endpoints(&p, spec.Child("endpoints"), up)
+	before := p.Len()
 	material.Check(&p, spec, up)
-	source.Check(&p, spec.Child("source"), up)
+	if p.Len() == before { // else it is not said which source is meant
+		source.Check(&p, spec.Child("source"), up)
+	}
 	c.ceiling(&p, spec.Child("ceiling"), up, endpoints)
 	return p.Err()
 }

@@ -239,6 +239,7 @@ func (c *conn) opensHTTP2() bool {
 	if !c.listener.calls.Load() || !c.begin() {
 		return false
 	}
+	defer c.letGo()
 	opens, err := c.reader.HasPrefix(grpc.Preface)
 	return c.life.Rest(time.Now()) && opens && err == nil
 }

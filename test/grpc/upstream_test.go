@@ -166,6 +166,10 @@ func (r *raw) called(id uint32, more ...string) {
 
 func (r *raw) part(id uint32) { _ = r.WriteData(id, false, []byte{0, 0, 0, 0, 9, 'a'}) }
 
+// races are those where the end may overtake the half of a message before it:
+// then the client is told of the end in place of the half.
+var races = map[string]bool{"closes midway": true}
+
 // TestRudeUpstreams: whatever an upstream does, the agent is told something that
 // is no success, without the key, and the next call is served.
 func TestRudeUpstreams(t *testing.T) {
@@ -179,7 +183,7 @@ func TestRudeUpstreams(t *testing.T) {
 				_, err := c.EmptyCall(within(t), &testpb.Empty{}, grpc.Trailer(&trailer))
 				if test.reason != "" {
 					refused(t, err, trailer, test.code, test.reason)
-				} else if s := status.Convert(err); s.Code() != test.code {
+				} else if s := status.Convert(err); s.Code() != test.code && !(races[name] && s.Code() == codes.Unavailable) {
 					t.Errorf("%s: got %v", test.why, err)
 				}
 				if err != nil && strings.Contains(err.Error(), key) {
