@@ -400,6 +400,7 @@ func TestHostsChange(t *testing.T) {
 	if status, reason := ask(before, "example.com"); status != 200 {
 		t.Errorf("got %d %s", status, reason)
 	}
+	p.awaitRest() // what is under way is cut
 	moved := document()
 	moved.Generation++
 	moved.Endpoints[0].URL = "https://b.example.com"
