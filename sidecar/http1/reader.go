@@ -93,6 +93,11 @@ func (r *Reader) HasPrefix(prefix string) (bool, error) {
 // and says no. Unlike all else it may be asked while the Reader is in use.
 func (r *Reader) Gone() bool { return r.sock != nil && r.sock.gone() }
 
+// Unread tells whether bytes have come on the socket that were not taken from it
+// yet. Where there is no socket it cannot tell, and says no. Like Gone it may be
+// asked while the Reader is in use.
+func (r *Reader) Unread() bool { return r.under != nil && r.under.unread() }
+
 // Reusable tells whether another request may be sent on an idle connection to
 // an upstream: the last answer was read to its end, the peer has not closed,
 // and it has sent nothing unasked. Only a connection with a socket below is

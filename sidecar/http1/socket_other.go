@@ -14,3 +14,5 @@ func (*socket) fill(int) (buf []byte, n int, err error) { return nil, 0, io.ErrU
 func (*socket) quiet() bool { return false }
 
 func (*socket) gone() bool { return false }
+
+func (*socket) unread() bool { return false }

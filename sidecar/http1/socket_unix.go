@@ -90,20 +90,30 @@ func (s *socket) peek(fd uintptr) {
 }
 
 // gone tells whether the peer has closed its side, with nothing unread before
-// that. It reads nothing and waits for nothing, so that it may be asked while
-// others use the socket.
+// that.
 func (s *socket) gone() bool {
+	n, err := s.next()
+	return err == nil && n == 0 || err != nil && !errors.Is(err, syscall.EAGAIN)
+}
+
+// unread tells whether bytes have come that nobody has read.
+func (s *socket) unread() bool {
+	n, err := s.next()
+	return err == nil && n > 0
+}
+
+// next tells what a read would return. It reads nothing and waits for nothing, so
+// that it may be asked while others use the socket.
+func (s *socket) next() (n int, err error) {
 	var b [1]byte
-	n, err := 0, error(nil)
 	closed := s.raw.Control(func(fd uintptr) {
 		for {
 			if n, _, err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT); !errors.Is(err, syscall.EINTR) {
 				return
 			}
 		}
-	}) != nil
-	waits := errors.Is(err, syscall.EAGAIN)
-	return closed || err != nil && !waits || err == nil && n == 0
+	})
+	return n, errors.Join(closed, err)
 }
 
 func readFD(fd uintptr, b []byte) (int, error) {

@@ -43,8 +43,8 @@ type Connection struct {
 	until time.Time
 	since time.Time // idle, or reading a request
 
-	streaming bool        // the upstream may be silent for long
-	gone      func() bool // tells whether the agent has closed its side
+	streaming bool   // the upstream may be silent for long
+	socket    Socket // of the agent; nil: it has none of its own
 
 	admitted bool // the exchange counts against the limit of concurrent ones
 	calls    int  // on a connection of HTTP/2, whose own exchange is never under way
@@ -62,12 +62,27 @@ type Peer interface {
 	Close() error
 }
 
-// Open begins the life of a connection with an agent. gone tells whether the
-// agent has closed its side; nil: it is not looked for.
-func (l *Connection) Open(agent Peer, gone func() bool, now time.Time) {
+// Socket is what is looked for in the socket of an agent while others read it.
+type Socket interface {
+	// Gone tells whether the agent has closed its side.
+	Gone() bool
+	// Unread tells whether bytes have come that nobody has read.
+	Unread() bool
+}
+
+// Open begins the life of a connection with an agent. A nil socket is never
+// looked at.
+func (l *Connection) Open(agent Peer, socket Socket, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.agent, l.gone, l.since, l.until = agent, gone, now, now.Add(idleTimeout)
+	l.agent, l.socket, l.since, l.until = agent, socket, now, now.Add(idleTimeout)
+}
+
+// Unread tells whether the agent has sent something that nobody has read.
+func (l *Connection) Unread() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.socket != nil && l.socket.Unread()
 }
 
 // Up returns the upstream connection of the exchange under way, to which it
@@ -276,7 +291,7 @@ func (l *Connection) Look(now time.Time) *dial.Conn {
 
 // hasLeft tells whether the agent has closed its side during a stream.
 func (l *Connection) hasLeft() bool {
-	return l.streaming && l.gone != nil && l.ended == Alive && l.gone()
+	return l.streaming && l.socket != nil && l.ended == Alive && l.socket.Gone()
 }
 
 // Interrupt breaks the sending of a request whose answer is there already.

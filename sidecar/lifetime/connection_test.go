@@ -30,3 +30,37 @@ func TestEndedLivesHandNothingOver(t *testing.T) {
 		}
 	}
 }
+
+// seen is a socket in which there is what a test says.
+type seen struct{ gone, unread bool }
+
+func (s seen) Gone() bool   { return s.gone }
+func (s seen) Unread() bool { return s.unread }
+
+// TestAgentsThatLeave ends a stream whose agent has left, and no other exchange:
+// an answer may still be wanted by who has closed one side.
+func TestAgentsThatLeave(t *testing.T) {
+	for name, test := range map[string]struct {
+		socket Socket
+		stream bool
+		want   bool // it goes on
+	}{
+		"a stream":             {seen{gone: true}, true, false},
+		"a stream, still read": {seen{}, true, true},
+		"no stream":            {seen{gone: true}, false, true},
+		"no socket":            {nil, true, true},
+	} {
+		agent, _ := net.Pipe()
+		var l Connection
+		now := time.Now()
+		l.Open(agent, test.socket, now)
+		l.Start(now, now.Add(time.Minute))
+		if test.stream {
+			l.Stream()
+		}
+		l.Look(now)
+		if got := l.Why() == Alive; got != test.want {
+			t.Errorf("%s: goes on: %t", name, got)
+		}
+	}
+}

@@ -94,7 +94,7 @@ func newConn(s *Server, l *listener, agent net.Conn) *conn {
 	if l.holder == &s.nobody {
 		c.front = l
 	}
-	c.life.Open(agent, c.reader.Gone, time.Now())
+	c.life.Open(agent, c.reader, time.Now())
 	return c
 }
 

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"testing"
+	"time"
 )
 
 // TestTooManyConnections opens more than there may be and never finishes a
@@ -55,3 +56,32 @@ func TestAdmittedAreNotPushedOut(t *testing.T) {
 		t.Errorf("what was admitted was cut off: %v", err)
 	}
 }
+
+// TestUnreadRequestsStay makes room while the request of the connection that
+// waits for longest lies unread: another one has to go.
+func TestUnreadRequestsStay(t *testing.T) {
+	f := newFixture(t, echo)
+	first, second := f.agent(), f.agent()
+	first.send(request("GET", "/notes"))
+	if !eventually(func() bool { return len(f.server.waiting()) == 2 }) {
+		t.Fatal("the connections are not open")
+	}
+	oldest := f.server.waiting()[0].conn
+	oldest.life.Open(oldest.agent, unread{}, time.Now().Add(-time.Hour))
+	if !f.server.makeRoom() {
+		t.Fatal("there is no room")
+	}
+	if !second.closed() {
+		t.Error("the one that has sent nothing is open")
+	}
+	first.send("\r\n")
+	if got := first.read("GET"); got.StatusCode != 200 {
+		t.Errorf("got %d", got.StatusCode)
+	}
+}
+
+// unread is a socket with something in it.
+type unread struct{}
+
+func (unread) Gone() bool   { return false }
+func (unread) Unread() bool { return true }

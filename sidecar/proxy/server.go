@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -265,23 +266,39 @@ func (s *Server) serve(l *listener, agent net.Conn) {
 
 // makeRoom closes the connection whose agent has kept silent, or has been at one
 // request, for longest. Whoever opens too many pushes its own out: a request
-// that is sent at once is admitted long before its turn comes.
+// that is sent at once is admitted long before its turn comes, and while it has
+// come and nobody has had the time to read it, others have to go.
 func (s *Server) makeRoom() bool {
-	var oldest *conn
-	var since time.Time
-	var at *listener
+	all := s.waiting()
+	if len(all) == 0 {
+		return false
+	}
+	next := all[max(0, slices.IndexFunc(all, func(w waiting) bool { return !w.conn.life.Unread() }))]
+	if !next.conn.life.Evict() {
+		return false
+	}
+	next.at.remove(next.conn)
+	return true
+}
+
+// waiting is a connection on which nothing but the agent is waited for.
+type waiting struct {
+	conn  *conn
+	at    *listener
+	since time.Time
+}
+
+// waiting returns them, the longest first.
+func (s *Server) waiting() (all []waiting) {
 	for _, l := range s.listening() {
 		l.each(func(c *conn) {
-			if t, ok := c.life.Waiting(); ok && (oldest == nil || t.Before(since)) {
-				oldest, since, at = c, t, l
+			if t, ok := c.life.Waiting(); ok {
+				all = append(all, waiting{c, l, t})
 			}
 		})
 	}
-	if oldest == nil || !oldest.life.Evict() {
-		return false
-	}
-	at.remove(oldest)
-	return true
+	slices.SortFunc(all, func(a, b waiting) int { return a.since.Compare(b.since) })
+	return all
 }
 
 // watch keeps the time of all connections.
