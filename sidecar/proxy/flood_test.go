@@ -63,10 +63,18 @@ func TestUnreadRequestsStay(t *testing.T) {
 	f := newFixture(t, echo)
 	first, second := f.agent(), f.agent()
 	first.send(request("GET", "/notes"))
-	if !eventually(func() bool { return len(f.server.waiting()) == 2 }) {
+	var oldest *conn
+	if !eventually(func() bool {
+		all := f.server.waiting()
+		for _, w := range all {
+			if w.conn.agent.RemoteAddr().String() == first.LocalAddr().String() && w.conn.life.Busy() {
+				oldest = w.conn
+			}
+		}
+		return len(all) == 2 && oldest != nil
+	}) {
 		t.Fatal("the connections are not open")
 	}
-	oldest := f.server.waiting()[0].conn
 	oldest.life.Open(oldest.agent, unread{}, time.Now().Add(-time.Hour))
 	if !f.server.makeRoom() {
 		t.Fatal("there is no room")
