@@ -170,13 +170,13 @@ func (r *Reconciler) resolve(up *v1alpha1.UpstreamSecret) (sourcekey.Key, error)
 		return r.Source.Key(up)
 	}
 	job, err := r.Source.Job(up)
-	if err == nil {
-		err = job.Check()
+	if err != nil {
+		return sourcekey.Key{}, err
 	}
-	if err != nil && !errors.Is(err, secretwatch.ErrNotFound) && !errors.Is(err, secretwatch.ErrNotPermitted) && !errors.Is(err, secretwatch.ErrPending) && !errors.Is(err, secretwatch.ErrInvalid) {
-		err = fmt.Errorf("%w: %w", secretwatch.ErrInvalid, err)
+	if err := job.Check(); err != nil {
+		return sourcekey.Key{}, fmt.Errorf("%w: %w", secretwatch.ErrInvalid, err)
 	}
-	return sourcekey.Key{}, err
+	return sourcekey.Key{}, nil
 }
 
 // version tells versions of the key apart that is in use: the one of what is in

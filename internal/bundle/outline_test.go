@@ -117,7 +117,7 @@ func FuzzOutline(f *testing.F) {
 		c.Name, c.Endpoints[0].URL, c.Secret, c.SecretVersion = name, url, secret.New(key), version
 		want, err := bundle.EncodeFrame(&bundle.Frame{State: st})
 		if err != nil {
-			t.Skip("nothing to compare with")
+			return // it is not sent either way: TestOutlineRefuses has what is refused
 		}
 		o, grants := outlined(t, st)
 		if got, err := o.Frame(st.Digest, st.LeaseEnds, grants); err != nil || !bytes.Equal(got, want) {
