@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -68,9 +69,9 @@ type testCase struct {
 	after        *testCase   // a request that goes before on the same connection
 	Frames       []string    `yaml:"ws_client_frames"`
 
-	// What this runner cannot do. A case of a class that is switched on fails
-	// when it asks for it; see unable.
-	HTTP2Continuation int `yaml:"h2_continuations"`
+	Continuations int `yaml:"h2_continuations"` // of a header list that never ends
+
+	drips time.Duration // between the bytes of the body; 0: they are written at once
 }
 
 type setup struct {
@@ -78,19 +79,30 @@ type setup struct {
 	ExpiresIn int `yaml:"expires_in"` // seconds
 	Reload    *reload
 
-	// See unable.
 	UpstreamURL  string            `yaml:"upstream_url"`
-	ConnectTo    *bool             `yaml:"connect_to"`
+	ConnectTo    *bool             `yaml:"connect_to"` // nil: true
 	Certificate  string            `yaml:"upstream_certificate"`
 	Environment  map[string]string `yaml:"environment"`
 	MayNotStart  bool              `yaml:"may_not_start"`
 	Resolve      []string          `yaml:"resolve"`
 	Unrecordable bool              `yaml:"unrecordable"`
+
+	// What procedures ask for besides.
+	network *network
+	at      []string                 // where the upstream listens; empty: on loopback
+	answers func(asked int) []string // of the name server, in place of Resolve
+	change  func(manifest)
+	beside  string // another scope of the same process, with an upstream of its own
+}
+
+// unserved tells whether the control request cannot pass either.
+func (s *setup) unserved() bool {
+	return s.UpstreamURL != "" || s.Certificate != "" || s.Resolve != nil || s.Unrecordable
 }
 
 type reload struct {
 	Without string            // a kind whose objects go away
-	Values  map[string]string // see unable
+	Values  map[string]string // texts of the manifest, and what takes their place
 }
 
 type then struct{ Raw, Expect string }
@@ -148,22 +160,21 @@ func (f *corpusFile) find(id string) testCase {
 	return testCase{}
 }
 
-// unable names what a case asks for that this runner does not have. It is
-// looked at for classes that are switched on, and makes the case fail.
-func (c *testCase) unable() string {
-	asks := map[string]bool{
-		"no request": c.Raw == "" && !c.isHTTP2(),
-		"needs":      c.Needs != "", "procedure": c.Procedure != "",
-		"transport": (c.Transport == "h2") != c.isHTTP2() || c.Transport != "" && c.Transport != "h2", "h2_continuations": c.HTTP2Continuation > 0,
-	}
-	if s := c.Setup; s != nil {
-		asks["setup"] = s.UpstreamURL != "" || s.ConnectTo != nil || s.Certificate != "" || s.Environment != nil ||
-			s.MayNotStart || s.Resolve != nil || s.Unrecordable || s.Reload != nil && s.Reload.Values != nil
-	}
-	for what, asked := range asks {
-		if asked {
-			return what
-		}
+// unknown says what of a case this runner does not know. Such a case fails:
+// nothing is left out.
+func (c *testCase) unknown() string {
+	p, described := procedures[c.Procedure]
+	switch {
+	case c.Procedure != "" && !described:
+		return fmt.Sprintf("the procedure %q is not known: write it, and enter it under these words in procedures", c.Procedure)
+	case c.Needs != p.needs:
+		return fmt.Sprintf("needs is %q, and the procedure %q is known to need %q", c.Needs, c.Procedure, p.needs)
+	case described && (c.Raw != "" || c.isHTTP2()):
+		return "there are both a procedure and a request: the procedure says what is sent"
+	case !described && c.Raw == "" && !c.isHTTP2():
+		return "there is neither a request nor a procedure"
+	case c.Transport != "" && c.Transport != "h2" || (c.Transport == "h2") != c.isHTTP2():
+		return fmt.Sprintf("the transport %q is not known, or the request is not written for it", c.Transport)
 	}
 	return ""
 }

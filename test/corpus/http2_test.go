@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -76,7 +77,7 @@ func (c *testCase) streams() (all []*testCase) {
 // converseHTTP2 plays the agent: it writes the requests as they are and reads
 // until each stream has ended, or the connection.
 func (i *instance) converseHTTP2(e *evidence, c *testCase) error {
-	conn, err := net.DialTimeout("tcp", i.address, answerLimit)
+	conn, err := i.network.dial(i.address)
 	if err != nil {
 		return fmt.Errorf("connecting to the listener: %w", err)
 	}
@@ -99,13 +100,21 @@ func (i *instance) converseHTTP2(e *evidence, c *testCase) error {
 		id := uint32(2*n + 1) //nolint:gosec // G115: two at most
 		open[id] = &answer{header: http.Header{}}
 		data := wire(fill(one.HTTP2Data, i.values))
-		_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: len(data) == 0})
+		_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: one.Continuations == 0, EndStream: len(data) == 0})
+		block.Reset()
+		_ = encoder.WriteField(hpack.HeaderField{Name: "x-padding", Value: strings.Repeat("~", 8000), Sensitive: true})
+		for range one.Continuations {
+			_ = framer.WriteContinuation(id, false, block.Bytes())
+		}
 		if len(data) > 0 {
 			_ = framer.WriteData(id, true, data)
 		}
 	}
-	write(conn, out.Bytes(), c.piece)
+	var writing sync.WaitGroup
+	writing.Go(func() { write(conn, out.Bytes(), c.piece) })
 	whole := e.readStreams(framer, open)
+	_ = conn.Close()
+	writing.Wait()
 	for _, id := range slices.Sorted(maps.Keys(whole)) {
 		e.answers = append(e.answers, *whole[id])
 	}

@@ -71,6 +71,41 @@ func (m manifest) upstream() (host, hostPort string) {
 	return u.Host, net.JoinHostPort(u.Host, "443")
 }
 
+// lead sets the URL of the upstream.
+func (m manifest) lead(url string) {
+	m.spec("UpstreamSecret")["endpoints"].([]any)[0].(map[string]any)["url"] = url
+}
+
+// replace puts other texts in the place of values, and says how many there were.
+func (m manifest) replace(from, to string) (found int) {
+	for _, object := range m {
+		found += replaceIn(object, from, to)
+	}
+	return found
+}
+
+func replaceIn(value any, from, to string) (found int) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, one := range v {
+			if one == from {
+				v[name] = to
+				found++
+			}
+			found += replaceIn(one, from, to)
+		}
+	case []any:
+		for i, one := range v {
+			if one == from {
+				v[i] = to
+				found++
+			}
+			found += replaceIn(one, from, to)
+		}
+	}
+	return found
+}
+
 func (m manifest) expire(at time.Time) {
 	m.spec("ScopedCredential")["expiresAt"] = at.UTC().Format(time.RFC3339)
 }

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// build builds the binary under test.
-func build(t *testing.T) string {
+// build builds a binary under test.
+func build(t *testing.T, name string) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "sallyport")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/sallyport").CombinedOutput()
+	binary := filepath.Join(t.TempDir(), name)
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/"+name).CombinedOutput()
 	if err != nil {
-		t.Fatalf("building sallyport: %v\n%s", err, out)
+		t.Fatalf("building %s: %v\n%s", name, err, out)
 	}
 	return binary
 }
@@ -32,7 +32,7 @@ type process struct {
 	command   *exec.Cmd
 	output    synced
 	ended     chan struct{}
-	ready     readyFile
+	found     readyFile // what the ready file says
 }
 
 type readyFile struct {
@@ -42,17 +42,46 @@ type readyFile struct {
 	}
 }
 
-// startProcess runs the binary and waits for its ready file.
-func startProcess(t *testing.T, binary string, arguments ...string) *process {
+// launch says how a process is started.
+type launch struct {
+	network     *network // where it lives
+	binary      string
+	arguments   []string
+	environment []string
+	audit       string // file of audit records; empty: one of its own
+}
+
+// startProcess runs the binary until every listener accepts.
+func startProcess(t *testing.T, l launch) *process {
+	t.Helper()
+	p := launchProcess(t, l)
+	if !p.ready(t) {
+		t.Fatalf("the process did not become ready:\n%s", p.output.text())
+	}
+	return p
+}
+
+// launchProcess runs `sallyport run`.
+func launchProcess(t *testing.T, l launch) *process {
 	t.Helper()
 	p := &process{directory: t.TempDir(), ended: make(chan struct{})}
-	ready := filepath.Join(p.directory, "ready.json")
-	arguments = append([]string{"run", "--ready-file", ready, "--audit-file", p.auditFile()}, arguments...)
-	p.command = exec.Command(binary, arguments...) //nolint:noctx // it is stopped by signal, so that it can say goodbye
-	p.command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.directory, "TMPDIR=" + p.directory}
+	if l.audit == "" {
+		l.audit = p.auditFile()
+	}
+	arguments := append([]string{"run", "--ready-file", filepath.Join(p.directory, "ready.json"), "--audit-file", l.audit}, l.arguments...)
+	p.command = exec.Command(l.binary, arguments...) //nolint:noctx // it is stopped by signal, so that it can say goodbye
+	p.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.directory, "TMPDIR=" + p.directory}, l.environment...)
 	p.command.Stdout, p.command.Stderr = &p.output, &p.output
+	p.run(t, l.network)
+	return p
+}
+
+// run starts the command, which lives until the test ends.
+func (p *process) run(t *testing.T, n *network) {
+	t.Helper()
 	p.command.WaitDelay = time.Second
-	if err := p.command.Start(); err != nil {
+	var err error
+	if n.do(func() { err = p.command.Start() }); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -60,17 +89,25 @@ func startProcess(t *testing.T, binary string, arguments ...string) *process {
 		close(p.ended)
 	}()
 	t.Cleanup(p.stop)
-	var text []byte
-	if !eventually(10*time.Second, func() bool {
-		text, _ = os.ReadFile(ready)
-		return len(text) > 0 || !p.alive()
-	}) || !p.alive() {
-		t.Fatalf("the process did not become ready:\n%s", p.output.text())
+}
+
+// ready waits until every listener accepts, and reads where that is; false: the
+// process has ended, or says nothing.
+func (p *process) ready(t *testing.T) bool {
+	t.Helper()
+	if !eventually(10*time.Second, func() bool { return len(p.read("ready.json")) > 0 || !p.alive() }) || !p.alive() {
+		return false
 	}
-	if err := json.Unmarshal(text, &p.ready); err != nil {
-		t.Fatalf("reading ready file: %v\n%s", err, text)
+	if err := json.Unmarshal(p.read("ready.json"), &p.found); err != nil {
+		t.Fatalf("reading ready file: %v\n%s", err, p.read("ready.json"))
 	}
-	return p
+	return true
+}
+
+// read returns a file of the process; nothing where there is none.
+func (p *process) read(name string) []byte {
+	text, _ := os.ReadFile(filepath.Join(p.directory, name))
+	return text
 }
 
 func (p *process) auditFile() string { return filepath.Join(p.directory, "audit.jsonl") }
@@ -96,7 +133,7 @@ func (p *process) stop() {
 
 // credential returns the token and the listener's address of a credential.
 func (p *process) credential(name string) (token, address string, err error) {
-	for _, c := range p.ready.Credentials {
+	for _, c := range p.found.Credentials {
 		if c.Name == name && len(c.Endpoints) == 1 {
 			u, err := url.Parse(c.Endpoints[0].URL)
 			if err != nil {
@@ -144,7 +181,11 @@ func (s *synced) text() string {
 
 // eventually polls until the condition holds or the limit has passed.
 func eventually(limit time.Duration, condition func() bool) bool {
-	tick := time.NewTicker(5 * time.Millisecond)
+	return eventuallyEvery(5*time.Millisecond, limit, condition)
+}
+
+func eventuallyEvery(pause, limit time.Duration, condition func() bool) bool {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); <-tick.C {
 		if condition() {

@@ -3,6 +3,7 @@ package corpus
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -67,7 +68,9 @@ func (a *authority) issue(t *testing.T, host string) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), DNSNames: []string{host}, NotAfter: time.Now().Add(time.Hour),
+		// The other names are those of this machine, so that no attempt to lead a
+		// connection here fails for the certificate alone.
+		SerialNumber: big.NewInt(2), DNSNames: []string{host, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
@@ -80,9 +83,10 @@ func (a *authority) issue(t *testing.T, host string) tls.Certificate {
 // upstream records every byte that reaches it, and answers each request with
 // a mark.
 type upstream struct {
-	listener net.Listener
+	listeners []net.Listener
 
 	mu       sync.Mutex
+	reached  int    // connections that were accepted
 	bytes    []byte // of all connections, in the order of arrival
 	requests []upstreamRequest
 	mark     string
@@ -99,33 +103,54 @@ type upstreamRequest struct {
 	defect  string // what another reader might read otherwise
 }
 
-func startUpstream(t *testing.T, certificate tls.Certificate) *upstream {
+// startUpstream serves on these listeners, or on one of loopback.
+func startUpstream(t *testing.T, certificate tls.Certificate, listeners ...net.Listener) *upstream {
 	t.Helper()
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1", "h2"}})
-	if err != nil {
-		t.Fatal(err)
+	if listeners == nil {
+		listeners = []net.Listener{(*network)(nil).listen(t, "127.0.0.1:0")}
 	}
-	u := &upstream{listener: listener}
+	u := &upstream{listeners: listeners}
 	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() { u.serve(conn) })
-			context := t.Context()
-			open.Go(func() {
-				<-context.Done() // before cleanups run
-				_ = conn.Close()
-			})
-		}
-	})
+	for _, listener := range listeners {
+		secured := tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1", "h2"}})
+		open.Go(func() { u.accept(t.Context(), secured, &open) })
+	}
 	t.Cleanup(func() {
-		_ = listener.Close()
+		for _, listener := range listeners {
+			_ = listener.Close()
+		}
 		open.Wait()
 	})
 	return u
+}
+
+// accept serves connections until the listener is closed, and each until the
+// test ends.
+func (u *upstream) accept(test context.Context, listener net.Listener, open *sync.WaitGroup) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		u.mu.Lock()
+		u.reached++
+		u.mu.Unlock()
+		open.Go(func() { u.serve(conn) })
+		open.Go(func() {
+			<-test.Done() // before cleanups run
+			_ = conn.Close()
+		})
+	}
+}
+
+// address is where it listens first.
+func (u *upstream) address() string { return u.listeners[0].Addr().String() }
+
+// connections is how many were made to it, whatever came over them.
+func (u *upstream) connections() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.reached
 }
 
 func (u *upstream) serve(conn net.Conn) {
