@@ -17,6 +17,7 @@ type raw struct {
 	net.Conn
 	*http2.Framer
 	next uint32
+	tag  string // of its calls; see good
 }
 
 func (w *world) raw() *raw { return w.rawAt(w.address) }
