@@ -33,6 +33,7 @@ type probe struct {
 	Annotation                                   string
 	Extra                                        string // grants besides the one that reads
 	Wrong                                        string // a part of the scope that cannot be compiled
+	Lifetime                                     string // of tokens, and of the lease; empty: the default
 }
 
 var parts = template.Must(template.New("").Parse(`
@@ -89,6 +90,10 @@ metadata: {name: probe, namespace: {{.Namespace}}}
 spec:
   upstream: {namespace: {{.Secrets}}, name: {{.Namespace}}}
   holders: {serviceAccounts: [holder]}
+{{- with .Lifetime}}
+  lifetime: {{.}}
+  maxOffline: {{.}}
+{{- end}}
   grants:
   - name: read
     http: {methods: [GET], paths: ["/repos/acme/docs"]}
