@@ -52,7 +52,7 @@ const (
 func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
 
 // Request starts a request with its first line and Host.
-func (w *Writer) Request(method, target, host string) {
+func (w *Writer) Request(method string, target []byte, host string) {
 	if !w.step(betweenMessages, inHeader) {
 		return
 	}

@@ -53,6 +53,7 @@ type conn struct {
 	id       [2 * idBytes]byte
 	head     http1.RequestHead
 	request  scope.Request
+	decision scope.Decision // about request; its names are valid until the next
 	jti      string
 	path     []byte
 	target   []byte
@@ -308,7 +309,7 @@ func (c *conn) forwardCall(d *scope.Decision) bool {
 		total = d.Body.MaxBytes
 	}
 	q := grpc.Question{
-		To: v.target.HTTP2(), Scheme: v.target.Scheme(), Authority: v.target.Authority, Host: v.target.Host, Target: c.aim(d),
+		To: v.target.HTTP2(), Scheme: v.target.Scheme(), Authority: v.target.Authority, Host: v.target.Host, Target: string(c.aim(d)),
 		Fields: func(w grpc.Fields) {
 			c.writeFields(w, d)
 			v.swap.Write(w)
