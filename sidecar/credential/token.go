@@ -45,7 +45,7 @@ type verified struct {
 // presented is the token that was shown last and was right. An agent shows it with
 // each request, and comparing costs a twentieth of hashing.
 type presented struct {
-	text []byte
+	text      []byte
 	*verified // nil: text is the handle
 }
 
@@ -93,7 +93,7 @@ func (t *Tokens) find(text string) *presented {
 	return &presented{[]byte(text), v}
 }
 
-// same compares in a time that tells nothing but the length. Eight bytes are compared
+// same compares in a time that tells nothing but the length. Many bytes are compared
 // together, since a token has hundreds.
 func same(text string, b []byte) bool {
 	if len(text) != len(b) {
@@ -101,9 +101,9 @@ func same(text string, b []byte) bool {
 	}
 	a := []byte(text) // not written to: no copy is made
 	var differ uint64
-	for len(a) >= 8 && len(b) >= 8 {
+	for ; len(a) >= 16 && len(b) >= 16; a, b = a[16:], b[16:] {
 		differ |= binary.LittleEndian.Uint64(a) ^ binary.LittleEndian.Uint64(b)
-		a, b = a[8:], b[8:]
+		differ |= binary.LittleEndian.Uint64(a[8:]) ^ binary.LittleEndian.Uint64(b[8:])
 	}
 	for i := range min(len(a), len(b)) {
 		differ |= uint64(a[i] ^ b[i])

@@ -50,6 +50,7 @@ type conn struct {
 	// Of the exchange under way.
 	view     *view
 	began    time.Time
+	ended    time.Time // zero: it was refused, or goes on
 	id       [2 * idBytes]byte
 	head     http1.RequestHead
 	request  scope.Request
@@ -123,7 +124,10 @@ func (c *conn) serve() {
 		c.head.Release()
 		c.answer.Release()
 		c.letGo()
-		if !c.life.Rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
+		if c.ended.IsZero() {
+			c.ended = time.Now()
+		}
+		if !c.life.Rest(c.ended) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}
 	}
@@ -157,7 +161,7 @@ func (c *conn) close() {
 
 // begin readies c for the next request.
 func (c *conn) begin() bool {
-	c.began = time.Now()
+	c.began, c.ended = time.Now(), time.Time{}
 	c.lend(c.front)
 	timeout := time.Minute
 	if v := c.listener.view.Load(); v != nil && v.limits.RequestTimeout > 0 {

@@ -16,7 +16,8 @@ func (c *conn) exchange() bool {
 	if ready, again := c.next(); !ready {
 		return again
 	}
-	d, why := &c.decision, refusal{}
+	var why refusal
+	d := &c.decision
 	if *d, why = c.judge(); why.is() {
 		return c.refuse(d, why)
 	}
@@ -37,7 +38,9 @@ func (c *conn) exchange() bool {
 	}
 	c.stats().Allowed.Add(1)
 	again := c.forward(d)
-	c.stats().Duration.Observe(time.Since(c.began))
+	took := time.Since(c.began)
+	c.ended = c.began.Add(took)
+	c.stats().Duration.Observe(took)
 	return again
 }
 
