@@ -18,10 +18,7 @@ import (
 // read from.
 func TestSendWaits(t *testing.T) {
 	server, client := pair(t)
-	if err := errors.Join(server.SetWriteBuffer(4096), client.SetReadBuffer(4096)); err != nil {
-		t.Fatal(err)
-	}
-	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	s := newSocket(server)
 	sent := make(chan error, 1)
 	go func() {
