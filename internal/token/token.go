@@ -68,7 +68,7 @@ type Upstream struct {
 // Check reports whether the token may be used at now, in the pod and for the
 // credential with these UIDs. Clocks may differ by [Leeway]. It is to be asked
 // at each use; [Verifier.Verify] looks at no clock.
-func (c Claims) Check(now time.Time, podUID, credentialUID string) error {
+func (c *Claims) Check(now time.Time, podUID, credentialUID string) error {
 	switch {
 	case podUID == "" || c.Pod.UID != podUID:
 		return fmt.Errorf("%w: it is bound to another pod", ErrRefused)

@@ -235,7 +235,7 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	if (Claims{}).Check(time.Unix(0, 0), "", "") == nil {
+	if new(Claims).Check(time.Unix(0, 0), "", "") == nil {
 		t.Error("zero claims pass")
 	}
 }

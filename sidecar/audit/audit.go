@@ -66,6 +66,7 @@ type Log struct {
 	turn    sync.Cond // of mu: a write is over
 	pending []byte    // records that are not written yet
 	batch   *batch    // those in pending
+	free    *batch    // one that nobody waits for any more
 	writing bool      // somebody writes, or is about to
 	spare   []byte    // what was pending before
 	torn    bool      // the last line is not whole; of who writes
@@ -73,8 +74,9 @@ type Log struct {
 
 // batch is the outcome of one write.
 type batch struct {
-	over bool
-	err  error
+	users int // that have records in it, and still ask
+	over  bool
+	err   error
 }
 
 // NewLog returns a Log on w, normally a file that was opened for appending or
@@ -92,13 +94,14 @@ func (l *Log) Write(r *Record) error {
 	defer l.mu.Unlock()
 	l.pending = append(r.appendJSON(l.pending), '\n')
 	mine := l.batch
+	mine.users++
 	if !l.writing {
 		l.writing = true
 		l.mu.Unlock()
 		runtime.Gosched() // whoever is ready joins
 		l.mu.Lock()
 		l.flush()
-		return mine.err
+		return l.leave(mine)
 	}
 	for !mine.over && l.writing {
 		l.turn.Wait()
@@ -107,13 +110,27 @@ func (l *Log) Write(r *Record) error {
 		l.writing = true
 		l.flush()
 	}
-	return mine.err
+	return l.leave(mine)
+}
+
+// leave returns how the write of b ended, and keeps b for another where nobody else
+// asks.
+func (l *Log) leave(b *batch) error {
+	err := b.err
+	if b.users--; b.users == 0 {
+		*b = batch{}
+		l.free = b
+	}
+	return err
 }
 
 // flush writes what is pending, with mu unlocked meanwhile.
 func (l *Log) flush() {
 	text, done := l.pending, l.batch
-	l.pending, l.batch = l.spare[:0], &batch{}
+	l.pending, l.batch, l.free = l.spare[:0], l.free, nil
+	if l.batch == nil {
+		l.batch = &batch{}
+	}
 	l.mu.Unlock()
 	err := l.write(text)
 	l.mu.Lock()

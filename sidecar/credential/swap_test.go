@@ -32,7 +32,7 @@ func written(t *testing.T, w *Swap, r *scope.Request) string {
 	t.Helper()
 	var out bytes.Buffer
 	to := http1.NewWriter(&out)
-	to.Request("GET", string(w.AppendQuery([]byte("/x"), len(r.Query()) > 0)), "upstream.example")
+	to.Request("GET", w.AppendQuery([]byte("/x"), len(r.Query()) > 0), "upstream.example")
 	w.Write(to)
 	to.Body(http1.Framing{})
 	if err := to.Flush(); err != nil {

@@ -148,7 +148,7 @@ func (r *relayed) once() error {
 	if err := r.fromAgent.ReadRequest(&r.request); err != nil {
 		return err
 	}
-	r.toUpstream.Request(r.request.Method, r.request.Target, "api.github.com")
+	r.toUpstream.Request(r.request.Method, []byte(r.request.Target), "api.github.com")
 	for _, f := range r.request.Fields {
 		r.toUpstream.Field(f.Name, f.Value)
 	}

@@ -226,7 +226,7 @@ func TestNothingIsHeldBack(t *testing.T) {
 		if err := r.ReadRequest(&h); err != nil {
 			t.Fatal(err)
 		}
-		w.Request(h.Method, h.Target, h.Host)
+		w.Request(h.Method, []byte(h.Target), h.Host)
 		w.Body(h.Framing)
 		if _, err := w.CopyBody(r.Body(), nil); !is(err, errBodyCut) {
 			t.Fatalf("got %v, want %v", err, errBodyCut)

@@ -16,7 +16,7 @@ func relay(fromAgent *http1.Reader, toUpstream *http1.Writer, fromUpstream *http
 	if err := fromAgent.ReadRequest(&request); err != nil {
 		return err
 	}
-	toUpstream.Request(request.Method, request.Target, "api.example")
+	toUpstream.Request(request.Method, []byte(request.Target), "api.example")
 	for _, f := range request.Fields {
 		if f.Name == "accept" || f.Name == "Accept" {
 			toUpstream.Field(f.Name, f.Value)

@@ -136,7 +136,7 @@ func writeRequests(t *testing.T, requests []request) []byte {
 	var out bytes.Buffer
 	w := NewWriter(&out)
 	for _, r := range requests {
-		w.Request(r.Method, r.Target, r.Host)
+		w.Request(r.Method, []byte(r.Target), r.Host)
 		for _, f := range r.Fields {
 			w.Field(f.Name, f.Value)
 		}
@@ -261,7 +261,7 @@ func FuzzChunked(f *testing.F) {
 		}
 		var out bytes.Buffer
 		w := NewWriter(&out)
-		w.Request(h.Method, h.Target, h.Host)
+		w.Request(h.Method, []byte(h.Target), h.Host)
 		w.Body(h.Framing)
 		if _, err := w.CopyBody(r.Body(), nil); err != nil {
 			if err := r.ReadRequest(&h); err == nil {

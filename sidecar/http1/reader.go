@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -66,6 +67,9 @@ func (r *Reader) Wait() error {
 	if r.Buffered() > 0 {
 		return nil
 	}
+	// The peer needs a moment: whoever else is ready goes first. Under load the
+	// bytes are there after that, and no read is in vain.
+	runtime.Gosched()
 	return r.fill()
 }
 

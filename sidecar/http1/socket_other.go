@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix || openbsd
 
 package http1
 
@@ -8,6 +8,8 @@ import "io"
 type socket struct{}
 
 func newSocket(any) *socket { return nil }
+
+func sender(dst io.Writer) io.Writer { return dst }
 
 func (*socket) fill(int) (buf []byte, n int, err error) { return nil, 0, io.ErrUnexpectedEOF }
 

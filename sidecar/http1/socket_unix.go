@@ -1,4 +1,4 @@
-//go:build unix
+//go:build unix && !openbsd
 
 package http1
 
@@ -8,15 +8,22 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"unsafe"
 )
 
 // socket reads from a connection without owning a buffer while it waits: the
 // buffer is taken when the kernel has bytes. It costs no system call more than
-// a plain Read, and makes an idle connection cost next to nothing.
+// a plain Read, and makes an idle connection cost next to nothing. One may read
+// while another writes.
 type socket struct {
 	raw  syscall.RawConn
 	step func(fd uintptr) bool // s.read, bound once
+	push func(fd uintptr) bool // s.write, bound once
 	look func(fd uintptr)      // s.peek, bound once
+
+	unsent []byte // what push writes
+	failed error  // of push
+
 	size int
 	buf  []byte
 	n    int
@@ -43,8 +50,16 @@ func newSocket(src any) *socket {
 		return nil
 	}
 	s := &socket{raw: raw}
-	s.step, s.look = s.read, s.peek
+	s.step, s.push, s.look = s.read, s.write, s.peek
 	return s
+}
+
+// sender returns what writes to dst with the least that it takes.
+func sender(dst io.Writer) io.Writer {
+	if s := newSocket(dst); s != nil {
+		return s
+	}
+	return dst
 }
 
 // fill waits for bytes and returns them at the start of a buffer of at least
@@ -73,6 +88,33 @@ func (s *socket) read(fd uintptr) bool {
 		s.err = io.EOF
 	default:
 		s.buf, s.n = buf, n
+	}
+	return true
+}
+
+// Write writes all of b. Deadlines of the connection hold.
+func (s *socket) Write(b []byte) (int, error) {
+	s.unsent, s.failed = b, nil
+	err := s.raw.Write(s.push)
+	n := len(b) - len(s.unsent)
+	s.unsent = nil
+	if err != nil {
+		return n, err
+	}
+	return n, s.failed
+}
+
+func (s *socket) write(fd uintptr) bool {
+	for len(s.unsent) > 0 {
+		n, err := writeFD(fd, s.unsent)
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			return false
+		case err != nil:
+			s.failed = os.NewSyscallError("write", err)
+			return true
+		}
+		s.unsent = s.unsent[n:]
 	}
 	return true
 }
@@ -116,11 +158,24 @@ func (s *socket) next() (n int, err error) {
 	return n, errors.Join(closed, err)
 }
 
-func readFD(fd uintptr, b []byte) (int, error) {
+// readFD and writeFD are read(2) and write(2) on a descriptor that does not block.
+// Such a call ends at once, so that it is made without telling the scheduler,
+// which would else prepare to do other work meanwhile.
+func readFD(fd uintptr, b []byte) (int, error) { return rawFD(syscall.SYS_READ, fd, b) }
+
+func writeFD(fd uintptr, b []byte) (int, error) { return rawFD(syscall.SYS_WRITE, fd, b) }
+
+func rawFD(trap, fd uintptr, b []byte) (int, error) {
 	for {
-		n, err := syscall.Read(int(fd), b)
-		if !errors.Is(err, syscall.EINTR) {
-			return n, err
+		n, _, errno := syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))) //nolint:gosec // G103: as syscall.Read does
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return 0, syscall.EAGAIN // a constant: no memory is taken for it
+		default:
+			return 0, errno
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package http1
 
-import "strings"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // Classes of bytes.
 const (
@@ -44,21 +47,20 @@ func only[T text](s T, mask byte) bool {
 // bytes are looked at together: each message is read through here once.
 func hasControl[T text](s T) bool {
 	const ones = 0x0101010101010101
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		v := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+	b := []byte(s) // not written to: no copy is made
+	for ; len(b) >= 8; b = b[8:] {
+		v := binary.LittleEndian.Uint64(b)
 		del := v ^ ones*0x7f
 		// A borrow starts only at a byte that is itself below 0x20 (or DEL), so
 		// the sum is zero exactly if no byte is a control.
-		if ((v-ones*0x20)&^v|(del-ones)&^del)&(ones*0x80) != 0 && anyControl(s[i:i+8]) {
+		if ((v-ones*0x20)&^v|(del-ones)&^del)&(ones*0x80) != 0 && anyControl(b[:8]) {
 			return true
 		}
 	}
-	return anyControl(s[i:])
+	return anyControl(b)
 }
 
-func anyControl[T text](s T) bool {
+func anyControl(s []byte) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < 0x20 && c != '\t' || c == 0x7f {
 			return true

@@ -49,10 +49,10 @@ const (
 )
 
 // NewWriter returns a Writer to dst, normally a net.Conn.
-func NewWriter(dst io.Writer) *Writer { return &Writer{dst: dst} }
+func NewWriter(dst io.Writer) *Writer { return &Writer{dst: sender(dst)} }
 
 // Request starts a request with its first line and Host.
-func (w *Writer) Request(method, target, host string) {
+func (w *Writer) Request(method string, target []byte, host string) {
 	if !w.step(betweenMessages, inHeader) {
 		return
 	}

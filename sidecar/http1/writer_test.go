@@ -19,7 +19,7 @@ var writtenMessages = map[string]struct {
 	"request": {
 		"Host first, framing last, no field that nobody asked for",
 		func(w *Writer) {
-			w.Request("GET", "/a?b", "x:1")
+			w.Request("GET", []byte("/a?b"), "x:1")
 			w.Field("Accept", "*/*")
 			w.Body(Framing{})
 		},
@@ -27,18 +27,18 @@ var writtenMessages = map[string]struct {
 	},
 	"request with an empty body": {
 		"one spelling, whether or not the agent stated a length",
-		func(w *Writer) { w.Request("GET", "/", "x"); w.Body(Framing{Kind: Sized}) },
+		func(w *Writer) { w.Request("GET", []byte("/"), "x"); w.Body(Framing{Kind: Sized}) },
 		"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 	},
 	"POST with an empty body": {
 		"some servers answer 411 otherwise",
-		func(w *Writer) { w.Request("POST", "/", "x"); w.Body(Framing{}) },
+		func(w *Writer) { w.Request("POST", []byte("/"), "x"); w.Body(Framing{}) },
 		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
 	},
 	"sized request": {
 		"in as many writes as you like",
 		func(w *Writer) {
-			w.Request("PATCH", "/", "x")
+			w.Request("PATCH", []byte("/"), "x")
 			w.Body(Framing{Sized, 3})
 			io.WriteString(w, "a")
 			io.WriteString(w, "")
@@ -48,7 +48,7 @@ var writtenMessages = map[string]struct {
 	},
 	"upgrade": {
 		"both fields",
-		func(w *Writer) { w.Request("GET", "/", "x"); w.Upgrade("websocket"); w.Body(Framing{}) },
+		func(w *Writer) { w.Request("GET", []byte("/"), "x"); w.Upgrade("websocket"); w.Body(Framing{}) },
 		"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
 	},
 	"switching": {
@@ -135,10 +135,10 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-func plainRequest(w *Writer) { w.Request("GET", "/", "x") }
+func plainRequest(w *Writer) { w.Request("GET", []byte("/"), "x") }
 
 func withStart(method, target, host string) func(*Writer) {
-	return func(w *Writer) { w.Request(method, target, host); w.Body(Framing{}) }
+	return func(w *Writer) { w.Request(method, []byte(target), host); w.Body(Framing{}) }
 }
 
 func withStatus(status int) func(*Writer) {
@@ -223,7 +223,7 @@ func TestWriterRefuses(t *testing.T) {
 				if err := w.End(); !errors.Is(err, test.want) {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
-				w.Request("GET", "/next", "x") // an error sticks
+				w.Request("GET", []byte("/next"), "x") // an error sticks
 				w.Body(Framing{})
 			}
 			if out.Len() > 0 {
@@ -251,7 +251,7 @@ func TestWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out countingWriter
 			w := NewWriter(&out)
-			w.Request("POST", "/", "x")
+			w.Request("POST", []byte("/"), "x")
 			w.Body(test.framing)
 			io.WriteString(w, test.body)
 			if err := w.End(); err != nil {
@@ -290,7 +290,7 @@ func TestWriterSizes(t *testing.T) {
 				if kind == Sized {
 					f.Length = int64(len(body))
 				}
-				w.Request("POST", "/", "x")
+				w.Request("POST", []byte("/"), "x")
 				w.Field("A", strings.Repeat("a", header))
 				w.Body(f)
 				for rest := body; rest != ""; rest = rest[min(piece, len(rest)):] {

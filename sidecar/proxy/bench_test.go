@@ -17,6 +17,16 @@ import (
 // judgement, audit record and credential, between two sockets of a plain agent
 // and a plain upstream that do as little as they can.
 func BenchmarkExchange(b *testing.B) {
+	ask := exchanges(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		ask()
+	}
+}
+
+// exchanges starts all of them and returns what asks once.
+func exchanges(b testing.TB) func() {
+	b.Helper()
 	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1024\r\n\r\n%s", bytes.Repeat([]byte("x"), 1024))
 	up := listen(b)
 	go serveAll(up, answer)
@@ -39,11 +49,10 @@ func BenchmarkExchange(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer agent.Close()
+	b.Cleanup(func() { agent.Close() })
 	request := []byte("GET /notes/7 HTTP/1.1\r\nHost: upstream.bench.svc\r\nUser-Agent: bench\r\nAccept: application/json\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n")
 	got := make([]byte, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
+	return func() {
 		if _, err := agent.Write(request); err != nil {
 			b.Fatal(err)
 		}
@@ -54,7 +63,7 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-func listen(b *testing.B) net.Listener {
+func listen(b testing.TB) net.Listener {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

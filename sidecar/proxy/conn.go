@@ -50,9 +50,11 @@ type conn struct {
 	// Of the exchange under way.
 	view     *view
 	began    time.Time
+	ended    time.Time // zero: it was refused, or goes on
 	id       [2 * idBytes]byte
 	head     http1.RequestHead
 	request  scope.Request
+	decision scope.Decision // about request; its names are valid until the next
 	jti      string
 	path     []byte
 	target   []byte
@@ -122,7 +124,10 @@ func (c *conn) serve() {
 		c.head.Release()
 		c.answer.Release()
 		c.letGo()
-		if !c.life.Rest(time.Now()) || c.server.closing.Load() && c.reader.Buffered() == 0 {
+		if c.ended.IsZero() {
+			c.ended = time.Now()
+		}
+		if !c.life.Rest(c.ended) || c.server.closing.Load() && c.reader.Buffered() == 0 {
 			return
 		}
 	}
@@ -156,7 +161,7 @@ func (c *conn) close() {
 
 // begin readies c for the next request.
 func (c *conn) begin() bool {
-	c.began = time.Now()
+	c.began, c.ended = time.Now(), time.Time{}
 	c.lend(c.front)
 	timeout := time.Minute
 	if v := c.listener.view.Load(); v != nil && v.limits.RequestTimeout > 0 {
@@ -308,7 +313,7 @@ func (c *conn) forwardCall(d *scope.Decision) bool {
 		total = d.Body.MaxBytes
 	}
 	q := grpc.Question{
-		To: v.target.HTTP2(), Scheme: v.target.Scheme(), Authority: v.target.Authority, Host: v.target.Host, Target: c.aim(d),
+		To: v.target.HTTP2(), Scheme: v.target.Scheme(), Authority: v.target.Authority, Host: v.target.Host, Target: string(c.aim(d)),
 		Fields: func(w grpc.Fields) {
 			c.writeFields(w, d)
 			v.swap.Write(w)

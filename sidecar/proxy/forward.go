@@ -131,12 +131,15 @@ func (c *conn) receive(up *dial.Conn, sent error) error {
 // reconcile decides between why sending failed and why receiving did. An
 // answer that came all the same is passed on.
 func (c *conn) reconcile(sent, received error) error {
+	if sent == nil {
+		return received
+	}
 	partly := (*http1.Error)(nil)
 	switch {
-	case received == nil && sent != nil:
+	case received == nil:
 		c.answer.Close = true
 		c.head.Close, c.unsent = true, true
-	case sent != nil && !errors.As(received, &partly) && !errors.Is(sent, os.ErrDeadlineExceeded):
+	case !errors.As(received, &partly) && !errors.Is(sent, os.ErrDeadlineExceeded):
 		return sent
 	}
 	return received
@@ -173,12 +176,13 @@ func (c *conn) writeHead(w *http1.Writer, d *scope.Decision) error {
 }
 
 // aim returns the target that was judged, with the credential where it goes there.
-func (c *conn) aim(d *scope.Decision) string {
+// It is valid until the next.
+func (c *conn) aim(d *scope.Decision) []byte {
 	v := c.view
 	c.target = scope.AppendTarget(c.target[:0], v.target.BasePath, &c.request, d)
 	c.target = v.swap.AppendQuery(c.target, len(c.request.Query()) > 0)
 	c.spell()
-	return string(c.target)
+	return c.target
 }
 
 // writeFields writes the fields of the agent that go upstream, and those that the

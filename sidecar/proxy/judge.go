@@ -16,28 +16,31 @@ func (c *conn) exchange() bool {
 	if ready, again := c.next(); !ready {
 		return again
 	}
-	d, why := c.judge()
-	if why.is() {
-		return c.refuse(&d, why)
+	var why refusal
+	d := &c.decision
+	if *d, why = c.judge(); why.is() {
+		return c.refuse(d, why)
 	}
 	if !c.enter() {
-		return c.refuse(&d, refusal{reason: scope.RateLimited})
+		return c.refuse(d, refusal{reason: scope.RateLimited})
 	}
 	defer c.listener.holder.leave()
 	c.life.Admit()
 	defer c.forget()
-	if d, why = c.judgeWhole(d); !why.is() {
-		why = c.settleTerms(&d)
+	if *d, why = c.judgeWhole(*d); !why.is() {
+		why = c.settleTerms(d)
 	}
 	if why.is() {
-		return c.refuse(&d, why)
+		return c.refuse(d, why)
 	}
-	if c.record(audit.Decision, &d, refusal{}) != nil {
+	if c.record(audit.Decision, d, refusal{}) != nil {
 		return c.refuseUnrecorded()
 	}
 	c.stats().Allowed.Add(1)
-	again := c.forward(&d)
-	c.stats().Duration.Observe(time.Since(c.began))
+	again := c.forward(d)
+	took := time.Since(c.began)
+	c.ended = c.began.Add(took)
+	c.stats().Duration.Observe(took)
 	return again
 }
 
