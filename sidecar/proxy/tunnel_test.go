@@ -28,7 +28,7 @@ type proxied struct {
 
 // startProxied starts one that carries the credential of document and serves
 // nothing yet.
-func startProxied(t testing.TB, do exchangeFunc) *proxied {
+func startProxied(t testing.TB, do exchangeFunc, change ...func(*Options)) *proxied {
 	t.Helper()
 	p := &proxied{directory: t.TempDir()}
 	root, err := os.OpenRoot(p.directory)
@@ -36,7 +36,11 @@ func startProxied(t testing.TB, do exchangeFunc) *proxied {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	p.fixture = startFixture(t, do, Options{Authorities: authority.Open(authority.Options{Agent: root})})
+	o := Options{Authorities: authority.Open(authority.Options{Agent: root})}
+	for _, do := range change {
+		do(&o)
+	}
+	p.fixture = startFixture(t, do, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
