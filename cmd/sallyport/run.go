@@ -103,12 +103,18 @@ func (o *runOptions) validate() error {
 		return errors.New("name at least one file with -f")
 	case stdin > 1:
 		return errors.New("give -f - once: standard input can be read only once")
+	case stdin == len(o.files) && o.watch:
+		return errors.New("use a file instead of -f - with --watch: standard input does not change")
+	}
+	return o.validateClient()
+}
+
+func (o *runOptions) validateClient() error {
+	switch {
 	case o.client != clientBaseURL && o.client != clientProxy:
 		return errors.New("set --client to base-url or proxy")
 	case o.tunnel && o.client != clientProxy:
 		return errors.New("set --client proxy where --tunnel is set")
-	case stdin == len(o.files) && o.watch:
-		return errors.New("use a file instead of -f - with --watch: standard input does not change")
 	}
 	return nil
 }

@@ -300,11 +300,11 @@ func earlyData(a *agent) error {
 	go func() {
 		_ = tls.Client(here, &tls.Config{ServerName: "example.com", MinVersion: tls.VersionTLS13}).Handshake()
 	}()
-	hello := make([]byte, 5)
-	if _, err := io.ReadFull(there, hello); err != nil {
+	var head [5]byte
+	if _, err := io.ReadFull(there, head[:]); err != nil {
 		return nil
 	}
-	hello = append(hello, make([]byte, binary.BigEndian.Uint16(hello[3:]))...)
+	hello := slices.Concat(head[:], make([]byte, binary.BigEndian.Uint16(head[3:])))
 	if _, err := io.ReadFull(there, hello[5:]); err != nil {
 		return nil
 	}
