@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -262,6 +263,12 @@ func TestThroughFollowsTheDocuments(t *testing.T) {
 			c.Endpoints = append(c.Endpoints, bundle.Endpoint{Name: "x", URL: "https://other.example", Inject: bundle.Inject{Basic: &bundle.BasicInjection{Username: "x"}}})
 			p.server.Apply(state(c))
 		}, "NotReady", false},
+		"nobody can be told whom to trust": {func(p *proxied) {
+			if err := os.RemoveAll(p.directory); err != nil {
+				p.t.Fatal(err)
+			}
+			p.server.Apply(state(moved()))
+		}, "NotReady", false},
 		"another that is not known": {func(p *proxied) { p.carryOther(); p.apply(document()) }, "NotReady", false},
 		"a later one of the same":   {func(p *proxied) { c := document(); c.Generation++; p.apply(c) }, "", true},
 	} {
@@ -272,10 +279,10 @@ func TestThroughFollowsTheDocuments(t *testing.T) {
 				t.Fatalf("got %d %s", got.StatusCode, got.body)
 			}
 			test.do(p)
-			for _, l := range p.server.listening() { // as the watchdog does
-				l.each(p.server.holdTunnel)
-			}
 			if test.opens {
+				for _, l := range p.server.listening() { // as the watchdog does
+					l.each(p.server.holdTunnel)
+				}
 				a = p.secured(a)
 				a.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 				if got := a.read("GET"); got.StatusCode != 200 {
@@ -342,6 +349,17 @@ func TestTunnelsAreBounded(t *testing.T) {
 	a.send(request("GET", "/notes") + "\r\n")
 	if got := a.read("GET"); got.StatusCode != 200 {
 		t.Errorf("got %d %s", got.StatusCode, got.body)
+	}
+	for range maxConnections { // of agents that say nothing
+		p.agent()
+	}
+	if _, got := p.ask("example.com:22"); got.StatusCode != 403 {
+		t.Errorf("got %d %s", got.StatusCode, got.body)
+	}
+	b := p.secured(open[1])
+	b.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if got := b.read("GET"); got.StatusCode != 200 {
+		t.Errorf("beside too many: got %d %s", got.StatusCode, got.body)
 	}
 	open[0].Close()
 	if !eventually(func() bool { return p.server.tunnels.Load() < maxTunnels }) {
