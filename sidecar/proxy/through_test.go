@@ -267,7 +267,10 @@ func TestThroughFollowsTheDocuments(t *testing.T) {
 			if err := os.RemoveAll(p.directory); err != nil {
 				p.t.Fatal(err)
 			}
-			p.server.Apply(state(moved()))
+			c := document()
+			c.Generation++
+			c.Endpoints = append(c.Endpoints, bundle.Endpoint{Name: "more", URL: "https://other.example", Inject: bundle.Inject{Bearer: &struct{}{}}})
+			p.server.Apply(state(c))
 		}, "NotReady", false},
 		"another that is not known": {func(p *proxied) { p.carryOther(); p.apply(document()) }, "NotReady", false},
 		"a later one of the same":   {func(p *proxied) { c := document(); c.Generation++; p.apply(c) }, "", true},
