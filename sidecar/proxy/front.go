@@ -26,7 +26,8 @@ type routes struct {
 }
 
 // ListenProxy serves l as a proxy until Shutdown, which closes l: it leads to
-// the endpoints of the credentials that are carried, and nowhere else.
+// the endpoints of the credentials that are carried, and nowhere else but by
+// tunnels that [Options.Tunnel] allows.
 func (s *Server) ListenProxy(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
