@@ -114,11 +114,11 @@ logs: ## List its logs; make logs C=kubelet prints one
 	@$(CLUSTER) logs $(C)
 
 # The race detector needs a C compiler, the demo's agent curl and git, the data
-# of tests npm, tests of certificates openssl, those of signed pushes ssh-keygen, those of clients Python's requests;
+# of tests npm, tests of certificates openssl, those of signed pushes ssh-keygen, those of clients Python's requests and Java;
 # all else is built. Packages are installed where a command is missing.
 .PHONY: host
 host:
-	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm openssl:openssl ssh-keygen:openssh-client; do \
+	@missing=(); for p in gcc:gcc gcc:libc6-dev curl:curl git:git npm:npm openssl:openssl ssh-keygen:openssh-client javac:default-jdk-headless; do \
 	  command -v "$${p%:*}" >/dev/null || missing+=("$${p#*:}"); done; \
 	/usr/bin/python3 -c 'import requests' 2>/dev/null || missing+=(python3-requests); \
 	[ $${#missing[@]} -eq 0 ] || { echo "== installing $${missing[*]}"; apt-get update -qq; \

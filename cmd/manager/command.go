@@ -18,6 +18,7 @@ import (
 const (
 	defaultBroker = "sallyport-broker.sallyport-system.svc:9443"
 	tolerateUsage = "let containers beside a sidecar have this power, as NET_ADMIN or hostPath, by which they could reach its keys; may be repeated, and is to be given to both roles"
+	tunnelUsage   = "let the sidecars of pods in proxy mode lead to hosts that no credential is for, unread and without any; is to be given to both roles"
 )
 
 // command returns the command line: one verb for each role.

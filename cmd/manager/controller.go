@@ -86,6 +86,7 @@ func controllerCommand() *cobra.Command {
 	f.StringVar(&o.trust.Broker, "broker", defaultBroker, "host:port that sidecars connect to, as the webhook is told")
 	f.StringArrayVar(&o.trust.Env, "tolerate-env", nil, "name of a variable that others may add to sidecars; may be repeated")
 	f.StringArrayVar(&o.trust.Tolerate, "dangerously-tolerate", nil, tolerateUsage)
+	f.BoolVar(&o.trust.Tunnel, "tunnel", false, tunnelUsage)
 	f.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	f.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics")
 	return c

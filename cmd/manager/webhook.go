@@ -43,6 +43,7 @@ func webhookCommand() *cobra.Command {
 	f.StringVar(&o.Host, "host", "", "address to serve on; empty: all")
 	f.IntVar(&o.Port, "port", 9443, "port to serve on")
 	f.StringArrayVar(&o.Tolerate, "dangerously-tolerate", nil, tolerateUsage)
+	f.BoolVar(&o.Tunnel, "tunnel", false, tunnelUsage)
 	f.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	return c
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -23,5 +24,18 @@ func TestGraceIsLongEnough(t *testing.T) {
 	grace := d.Spec.Template.Spec.TerminationGracePeriodSeconds
 	if grace == nil || time.Duration(*grace)*time.Second < drain+endUnderWay+5*time.Second {
 		t.Errorf("terminationGracePeriodSeconds is %v, and it takes up to %v", grace, drain+endUnderWay)
+	}
+}
+
+// TestTunnelIsOff holds that both roles know the setting, and have it off.
+func TestTunnelIsOff(t *testing.T) {
+	for _, role := range []string{"controller", "webhook"} {
+		c, _, err := command(io.Discard).Find([]string{role})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := c.Flags().Lookup("tunnel"); f == nil || f.DefValue != "false" {
+			t.Errorf("%s: got %+v", role, f)
+		}
 	}
 }

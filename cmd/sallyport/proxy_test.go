@@ -84,7 +84,7 @@ func TestRunAsProxy(t *testing.T) {
 		t.Errorf("the bundle has %d bytes: %v", len(public), err)
 	}
 	names, err := filepath.Glob(filepath.Join(filepath.Dir(filepath.Dir(ready.Proxy.CA)), "*", "*"))
-	if err != nil || len(names) != 3 { // ca.crt, bundle.crt, and the credential
+	if err != nil || len(names) != 4 { // ca.crt, bundle.crt, trust.p12, and the credential
 		t.Errorf("the folder holds %v, %v", names, err)
 	}
 }
@@ -92,8 +92,8 @@ func TestRunAsProxy(t *testing.T) {
 // TestFilesOfTrust holds the names that programs are told to those that are
 // written: the sidecar links nothing of the one, injection nothing of the other.
 func TestFilesOfTrust(t *testing.T) {
-	if proxyenv.Directory != authority.Directory || proxyenv.File != authority.File || proxyenv.Bundle != authority.Bundle {
-		t.Errorf("programs look for %s/%s and %s", proxyenv.Directory, proxyenv.File, proxyenv.Bundle)
+	if proxyenv.Directory != authority.Directory || proxyenv.File != authority.File || proxyenv.Bundle != authority.Bundle || proxyenv.Store != authority.Store {
+		t.Errorf("programs look for %s/%s, %s and %s", proxyenv.Directory, proxyenv.File, proxyenv.Bundle, proxyenv.Store)
 	}
 }
 

@@ -23,6 +23,7 @@ type runOptions struct {
 	auditFile  string
 	watch      bool
 	client     string
+	tunnel     bool
 	connectTo  []string
 	upstreamCA string
 	resolver   string
@@ -54,7 +55,8 @@ what is wrong and what to do about it.
 
 With --client proxy, there is one listener for all: a proxy that leads to the
 endpoints' own addresses and nowhere else. The COMMAND trusts an authority that
-this process makes, which can vouch for these hosts alone.
+this process makes, which can vouch for these hosts alone. With --tunnel, it
+leads to other public hosts as well, unread and without any key.
 
 With a COMMAND, it runs with the client variables of the credentials in place
 of inherited ones, and its exit status is passed on. Without one, the listeners
@@ -81,6 +83,7 @@ func newRunCommand() *cobra.Command {
 	f.StringVar(&o.auditFile, "audit-file", "", "append audit records to `PATH` (default: standard error)")
 	f.BoolVar(&o.watch, "watch", false, "apply changed FILEs at once; a change that does not compile is reported and leaves the last scope in force")
 	f.StringVar(&o.client, "client", clientBaseURL, "how the COMMAND is led: base-url, or proxy: by proxy variables, and a certificate authority of this process")
+	f.BoolVar(&o.tunnel, "tunnel", false, "with --client proxy: lead connections to other public hosts through, unread and without any key")
 	f.StringArrayVar(&o.connectTo, "connect-to", nil, "for tests and rehearsals: connect to `HOST:PORT=ADDR:PORT` instead, private or not")
 	f.StringVar(&o.upstreamCA, "upstream-ca", "", "for tests and rehearsals: trust the authorities in `FILE` (PEM) as well")
 	f.StringVar(&o.resolver, "resolver", "", "for tests and rehearsals: ask the DNS server at `ADDR:PORT`")
@@ -100,10 +103,18 @@ func (o *runOptions) validate() error {
 		return errors.New("name at least one file with -f")
 	case stdin > 1:
 		return errors.New("give -f - once: standard input can be read only once")
-	case o.client != clientBaseURL && o.client != clientProxy:
-		return errors.New("set --client to base-url or proxy")
 	case stdin == len(o.files) && o.watch:
 		return errors.New("use a file instead of -f - with --watch: standard input does not change")
+	}
+	return o.validateClient()
+}
+
+func (o *runOptions) validateClient() error {
+	switch {
+	case o.client != clientBaseURL && o.client != clientProxy:
+		return errors.New("set --client to base-url or proxy")
+	case o.tunnel && o.client != clientProxy:
+		return errors.New("set --client proxy where --tunnel is set")
 	}
 	return nil
 }

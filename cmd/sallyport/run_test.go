@@ -234,6 +234,7 @@ func TestRunRefuses(t *testing.T) {
 		"stdin twice":  {"it can be read once", []string{"run", "-f", "-", "-f", "-"}, 1, "once"},
 		"stdin watch":  {"it does not change", []string{"run", "-f", "-", "--watch"}, 1, "--watch"},
 		"client":       {"another way", []string{"run", "-f", file, "--client", "pinned"}, 1, "--client"},
+		"tunnel":       {"there is no proxy", []string{"run", "-f", file, "--tunnel"}, 1, "--client proxy"},
 		"connect-to":   {"a name would be looked up", []string{"run", "-f", file, "--connect-to", "a:443=b:443"}, 1, "HOST:PORT=ADDR:PORT"},
 		"resolver":     {"the same", []string{"run", "-f", file, "--resolver", "dns"}, 1, "ADDR:PORT"},
 		"authority":    {"a CA that nobody can read", []string{"run", "-f", file, "--upstream-ca", file}, 1, "no certificate"},

@@ -286,6 +286,7 @@ func (s *session) newServer(log io.Writer, connections dial.Options) (*proxy.Ser
 		PodUID:        s.ledger.pod.UID,
 		WithoutLeases: true,
 		Authorities:   s.proxy.authorities(),
+		Tunnel:        s.o.tunnel,
 		Log:           slog.New(slog.NewTextHandler(s.o.stderr, nil)),
 	}), nil
 }

@@ -26,6 +26,7 @@ type options struct {
 	health  string // address
 	listen  []listener
 	proxy   int                          // port of proxy mode; 0: none
+	tunnel  bool                         // it leads to where no credential is for, too
 	handles map[string]credential.Handle // by namespace/name
 
 	pod, podUID string // namespace/name
@@ -57,6 +58,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 	flags.StringVar(&o.health, "health", ":14399", "`address` for probes and metrics")
 	flags.Func("listen", "serve an endpoint on a loopback port: `credential/endpoint=port`; may be repeated", o.addListener)
 	flags.Func("proxy", "serve the credentials that have a handle as a proxy does, on this loopback `port`, instead", o.setProxy)
+	flags.BoolVar(&o.tunnel, "tunnel", false, "let a proxy lead to hosts that no credential is for, unread and without any")
 	var handles []string
 	flags.Func("handle", "constant token of a credential: `credential=handle`; may be repeated", func(text string) error {
 		handles = append(handles, text) // read below: package flag quotes what it refuses
@@ -95,6 +97,8 @@ func (o *options) validateListeners() error {
 		return errors.New("reading flags: give --listen at least once, or --proxy")
 	case len(o.listen) > 0 && o.proxy != 0:
 		return errors.New("reading flags: give --listen or --proxy, not both")
+	case o.tunnel && o.proxy == 0:
+		return errors.New("reading flags: --tunnel is for --proxy")
 	case len(o.handles) == 0 && o.proxy != 0:
 		return errors.New("reading flags: give --handle for each credential that --proxy serves")
 	}

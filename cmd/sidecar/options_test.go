@@ -61,6 +61,7 @@ func TestParseRefuses(t *testing.T) {
 		"proxy of nobody": {"it would lead nowhere", []string{good[0], "--proxy=14400"}, ""},
 		"proxy, port 0":   {"agents are told of one", []string{good[0], "--handle=notes=" + handle, "--proxy=0"}, ""},
 		"two proxies":     {"which of them?", []string{good[0], "--handle=notes=" + handle, "--proxy=1", "--proxy=2"}, ""},
+		"tunnel, ports":   {"there is no proxy", append(good, "--tunnel"), ""},
 		"argument":        {"a typo", append(good, handle), ""},
 		"unknown flag":    {"a typo", append(good, "--upstream=x"), ""},
 		"no name":         {"records name the pod", good, "POD_NAME"},

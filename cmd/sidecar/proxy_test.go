@@ -86,6 +86,20 @@ func TestServeAsProxy(t *testing.T) {
 	}
 }
 
+// TestServeTunnels leads past the credentials where it is told to, and vets where.
+func TestServeTunnels(t *testing.T) {
+	for says, more := range map[string][]string{"Forbidden": nil, "Bad Gateway": {"--tunnel"}} {
+		p := startOn(t, "--proxy=", t.TempDir(), t.TempDir(), more...)
+		p.state <- granted("https://upstream.invalid")
+		if status, body := p.get(p.agent(), "https://"+p.address+"/"); status != 0 || !strings.Contains(body, says) {
+			t.Errorf("%q: got %d %s", more, status, body)
+		}
+		if status, body := p.get(p.agent(), "https://upstream.invalid:8443/"); status != 0 || !strings.Contains(body, "Forbidden") {
+			t.Errorf("%q, a credential's host: got %d %s", more, status, body)
+		}
+	}
+}
+
 // keysOf holds that no key is where the agent reads, and returns where they are.
 func keysOf(t *testing.T, p *pod) string {
 	t.Helper()

@@ -32,12 +32,17 @@ const rebindEvery = 200 * time.Millisecond
 // serve binds everything, then connects, and serves until ctx ends.
 func (o *options) serve(ctx context.Context, stdout, stderr io.Writer) error {
 	logger := slog.New(slog.NewJSONHandler(stderr, nil))
-	dialer, err := dial.New(dial.Options{})
+	broker, _, err := net.SplitHostPort(o.broker)
+	if err != nil {
+		return fmt.Errorf("reading the broker's address: %w", err)
+	}
+	dialer, err := dial.New(dial.Options{Never: []string{broker}})
 	if err != nil {
 		return fmt.Errorf("preparing connections: %w", err)
 	}
 	with := proxy.Options{
 		Dialer: dialer, Audit: audit.NewLog(stdout), Handles: o.handles, Pod: o.pod, PodUID: o.podUID, Log: logger,
+		Tunnel: o.tunnel,
 	}
 	if with.Authorities, err = o.authorities(logger); err != nil {
 		return err

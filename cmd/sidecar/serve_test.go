@@ -72,10 +72,10 @@ func start(t *testing.T) *pod {
 
 // startOn has it listen by a flag that a port is added to, with these
 // directories of the sidecar and of the agent.
-func startOn(t *testing.T, flag, private, tell string) *pod {
+func startOn(t *testing.T, flag, private, tell string, more ...string) *pod {
 	t.Helper()
 	for {
-		p := startAt(t, flag, free(t), private, tell)
+		p := startAt(t, flag, free(t), private, tell, more...)
 		if p.listens() {
 			return p
 		}
@@ -84,7 +84,7 @@ func startOn(t *testing.T, flag, private, tell string) *pod {
 }
 
 // startAt runs it with that port, which may be taken.
-func startAt(t *testing.T, flag, port, private, tell string) *pod {
+func startAt(t *testing.T, flag, port, private, tell string, more ...string) *pod {
 	t.Helper()
 	p := &pod{t: t, handle: token.NewHandle(), state: make(chan *bundle.State, 1), ended: make(chan error, 1), private: private, tell: tell}
 	p.identity = filepath.Join(t.TempDir(), "token")
@@ -98,9 +98,9 @@ func startAt(t *testing.T, flag, port, private, tell string) *pod {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop, p.address = stop, "127.0.0.1:"+port
-	o, err := parse([]string{
-		"--broker=" + broker.Listener.Addr().String(), "--health=127.0.0.1:0", flag + port, "--handle=notes=" + p.handle,
-	}, func(name string) string { return env[name] }, &p.log)
+	o, err := parse(append(more,
+		"--broker="+broker.Listener.Addr().String(), "--health=127.0.0.1:0", flag+port, "--handle=notes="+p.handle,
+	), func(name string) string { return env[name] }, &p.log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -216,6 +216,18 @@ func TestProxyMode(t *testing.T) {
 	if strings.Contains(string(got.Patch), "--listen") {
 		t.Error("an endpoint has a listener of its own")
 	}
+	if strings.Contains(string(got.Patch), "tunnel") {
+		t.Error("other hosts are reached, and nobody said so")
+	}
+	open := handler(&store{objects: []client.Object{credential(), up}}, &store{})
+	open.settings = func() (inject.Settings, error) {
+		s, err := testSettings()
+		s.Tunnel = true
+		return s, err
+	}
+	if got = review(t, open, jsonOf(t, asking)); !got.Allowed || !strings.Contains(string(got.Patch), `"--tunnel"`) {
+		t.Errorf("the operator lets tunnels through: allowed %t, %s", got.Allowed, got.Patch)
+	}
 	up.Spec.Endpoints[1].URL = "https://raw.platform.svc"
 	got = review(t, handler(&store{objects: []client.Object{credential(), up}}, &store{}), jsonOf(t, asking))
 	if !got.Allowed || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "endpoint raw of release-notes is within the cluster") {

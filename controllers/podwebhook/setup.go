@@ -67,6 +67,8 @@ type Options struct {
 	Port int
 	// Tolerate is that of [inject.Settings]. The broker has to tolerate the same.
 	Tolerate []string
+	// Tunnel is that of [inject.Settings]. The broker has to allow it as well.
+	Tunnel bool
 }
 
 // Validate says what is wrong with o.
@@ -140,7 +142,7 @@ func user(config *rest.Config) (int64, error) {
 
 func settings(o Options, uid int64) (inject.Settings, error) {
 	roots, _, err := readRoots(o)
-	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: roots, UID: uid, Tolerate: o.Tolerate}, err
+	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: roots, UID: uid, Tolerate: o.Tolerate, Tunnel: o.Tunnel}, err
 }
 
 // readRoots reads the authorities; a text without any would make sidecars that

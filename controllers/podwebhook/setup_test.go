@@ -123,3 +123,22 @@ func handshakes(l net.Listener) {
 		_ = c.Close()
 	}
 }
+
+// TestSettings holds that what the operator opens for sidecars reaches them, and
+// is closed otherwise.
+func TestSettings(t *testing.T) {
+	roots, _ := authority(t, ServerName, time.Now().Add(time.Hour))
+	o := Options{CertDir: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(o.CertDir, fileRoots), roots, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, open := range []bool{false, true} {
+		if open {
+			o.Tunnel, o.Tolerate = true, []string{"NET_ADMIN"}
+		}
+		s, err := settings(o, 7)
+		if err != nil || s.Tunnel != open || (len(s.Tolerate) > 0) != open || s.UID != 7 || s.RootsPEM != string(roots) {
+			t.Errorf("open %t: got %+v, %v", open, s, err)
+		}
+	}
+}

@@ -40,6 +40,12 @@ func Addresses(ctx context.Context, r Resolver, host string, allowPrivate bool) 
 	return addresses, nil
 }
 
+// LookUp returns the addresses of host, a name or an address, as programs of this
+// machine look it up. None is vetted.
+func LookUp(ctx context.Context, r Resolver, host string) ([]netip.Addr, error) {
+	return lookUp(ctx, r, host, true)
+}
+
 func lookUp(ctx context.Context, r Resolver, host string, allowPrivate bool) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil

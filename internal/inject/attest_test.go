@@ -498,6 +498,32 @@ func TestTrustValidate(t *testing.T) {
 	}
 }
 
+// TestAttestTunnel holds that a pod leads past its credentials where the operator
+// says so at that time, and in proxy mode alone.
+func TestAttestTunnel(t *testing.T) {
+	settings, trust := testSettings(), testTrust()
+	settings.Tunnel, trust.Tunnel = true, true
+	injected := again(t, ask("release-notes", byProxy), settings, github())
+	if args := ourContainer(injected).Args; !slices.Contains(args, "--tunnel") || !strings.Contains(injected.Annotations[AnnotationPlan], `"tunnel":true`) {
+		t.Errorf("got %q, %s", args, injected.Annotations[AnnotationPlan])
+	}
+	attested(t, "the operator says so", injected, trust, "release-notes")
+	if _, err := Attest(injected, settings.Trust()); err != nil {
+		t.Errorf("admission says so: %v", err)
+	}
+	flawed(t, "the operator does not say so any more", injected, testTrust(), AnnotationPlan)
+	attested(t, "a pod that was made before", again(t, ask("release-notes", byProxy), testSettings(), github()), trust, "release-notes")
+	without := injected.DeepCopy()
+	ourContainer(without).Args = slices.DeleteFunc(ourContainer(without).Args, func(a string) bool { return a == "--tunnel" })
+	flawed(t, "not what was planned", without, trust, ours+".args")
+	urls := again(t, ask("release-notes"), settings, github())
+	if strings.Contains(strings.Join(ourContainer(urls).Args, " ")+urls.Annotations[AnnotationPlan], "tunnel") {
+		t.Error("a pod that asks for base URLs has a way out")
+	}
+	rewritePlan(`"containers":["agent"]`, `"containers":["agent"],"tunnel":true`)(urls)
+	flawed(t, "there is no proxy", urls, trust, AnnotationPlan)
+}
+
 // TestAttestProxy holds a pod in proxy mode to what injection makes of it, and
 // to the mode that it asked for.
 func TestAttestProxy(t *testing.T) {
@@ -511,6 +537,11 @@ func TestAttestProxy(t *testing.T) {
 		"it asks for base URLs now":  {field: AnnotationPlan, change: func(p *corev1.Pod) { delete(p.Annotations, AnnotationClient) }},
 		"another mode":               {field: AnnotationClient, change: func(p *corev1.Pod) { p.Annotations[AnnotationClient] = "pinned" }},
 		"arguments of the other one": {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args = ourContainer(other).Args }},
+		"a way out":                  {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args = append(ourContainer(p).Args, "--tunnel") }},
+		"a way out, and a plan of it": {field: AnnotationPlan, change: func(p *corev1.Pod) {
+			ourContainer(p).Args = slices.Insert(ourContainer(p).Args, 2, "--tunnel")
+			rewritePlan(`"containers":["agent"]`, `"containers":["agent"],"tunnel":true`)(p)
+		}},
 		"another port":               {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args[1] = "--proxy=14401" }},
 		"a listener besides":         {field: ours + ".args", change: func(p *corev1.Pod) { ourContainer(p).Args = append(ourContainer(p).Args, "--listen=openai/api=14401") }},
 		"plan of the other one":      {field: AnnotationPlan, change: func(p *corev1.Pod) { p.Annotations[AnnotationPlan] = other.Annotations[AnnotationPlan] }},

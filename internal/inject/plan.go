@@ -38,8 +38,9 @@ type Plan struct {
 	Handles    map[string]string `json:"handles"` // by credential
 	Env        []string          `json:"env"`     // names of the variables
 	Containers []string          `json:"containers"`
-	UID        int64             `json:"uid,omitempty"` // user and group of the sidecar; 0: the platform's choice
-	Roots      string            `json:"roots"`         // hexadecimal SHA-256 of RootsPEM
+	Tunnel     bool              `json:"tunnel,omitempty"` // see Settings
+	UID        int64             `json:"uid,omitempty"`    // user and group of the sidecar; 0: the platform's choice
+	Roots      string            `json:"roots"`            // hexadecimal SHA-256 of RootsPEM
 
 	// What follows is not recorded: whoever renders knows it.
 
@@ -67,6 +68,9 @@ type Settings struct {
 	// same: hostPath, privileged, ALL, or a capability that would reach the
 	// node or the sidecar's memory. None by default.
 	Tolerate []string
+	// Tunnel lets the sidecars of pods in proxy mode lead to hosts that no
+	// credential is for.
+	Tunnel bool
 }
 
 // Credential is what a plan needs to know of one that a pod asks for.
@@ -101,6 +105,7 @@ func (s Settings) Validate() error {
 func (s Settings) Trust() Trust {
 	return Trust{
 		Releases: []Release{{imageDigest.FindString(s.Image)}}, Broker: s.Broker, RootsPEM: s.RootsPEM, Tolerate: s.Tolerate,
+		Tunnel: s.Tunnel,
 	}
 }
 
@@ -124,6 +129,7 @@ func NewPlan(pod *corev1.Pod, s Settings, credentials []Credential) (Plan, []str
 	}
 	p := Plan{
 		Version: planVersion, Image: s.Image, Client: asked.Client, UID: s.UID,
+		Tunnel:     s.Tunnel && asked.Client == ClientProxy,
 		Containers: served, Handles: map[string]string{}, Env: []string{},
 		Broker: s.Broker, RootsPEM: s.RootsPEM, Roots: digest(s.RootsPEM), Tolerate: s.Tolerate,
 	}
@@ -219,6 +225,7 @@ func (p Plan) wellFormed() error {
 		{len(p.Roots) == 2*sha256.Size, "names no authorities"},
 		{p.RootsPEM == "" || digest(p.RootsPEM) == p.Roots, "names other authorities"},
 		{p.UID >= 0, "has a negative user"},
+		{!p.Tunnel || p.Client == ClientProxy, "lets tunnels through without a proxy"},
 		{p.Listen != nil && p.Env != nil && p.Containers != nil, "is not complete"},
 	} {
 		if !c.ok {

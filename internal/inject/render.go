@@ -71,6 +71,9 @@ func arguments(plan Plan, asked Asked) []string {
 	args := []string{"--broker=" + plan.Broker}
 	if plan.Client == ClientProxy {
 		args = append(args, fmt.Sprintf("--proxy=%d", FirstPort))
+		if plan.Tunnel {
+			args = append(args, "--tunnel")
+		}
 	} else {
 		for _, l := range plan.Listen {
 			args = append(args, fmt.Sprintf("--listen=%s/%s=%d", l.Credential, l.Endpoint, l.Port))

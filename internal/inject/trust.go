@@ -20,6 +20,7 @@ type Trust struct {
 	RootsPEM string    // every authority that the broker has ever had
 	Env      []string  // variables that others may add to the sidecar, by name
 	Tolerate []string  // as in [Settings]
+	Tunnel   bool      // as in [Settings]; a pod without it is trusted as well
 }
 
 // Release is one release of the sidecar's image, by all digests that may stand
@@ -128,6 +129,9 @@ func (t Trust) hasAll(bundle string) bool {
 func (t Trust) complete(plan Plan, live *corev1.Container) (Plan, error) {
 	if _, ok := t.release(plan.Image); !ok {
 		return Plan{}, &Refusal{AnnotationPlan, "names an image of no release that is trusted", anew}
+	}
+	if plan.Tunnel && !t.Tunnel {
+		return Plan{}, &Refusal{AnnotationPlan, "lets tunnels lead past the sidecar's credentials, which this cluster does not allow", anew}
 	}
 	if !byDigest.MatchString(live.Image) || imageDigest.FindString(live.Image) != imageDigest.FindString(plan.Image) {
 		return Plan{}, &Refusal{fieldSidecar + ".image", "is another than was planned", anew}

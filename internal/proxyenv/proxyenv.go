@@ -6,6 +6,8 @@
 package proxyenv
 
 import (
+	"net"
+	"net/url"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -17,6 +19,7 @@ const (
 	Directory = "_trust"
 	File      = "ca.crt"     // the pod's own authorities
 	Bundle    = "bundle.crt" // these, and the public ones
+	Store     = "trust.p12"  // the same for Java
 )
 
 // Direct are the destinations that programs reach without the proxy: what is on
@@ -44,16 +47,32 @@ var (
 )
 
 // Variables are those for the proxy at this URL, with the agent's directory.
-func Variables(url, directory string) (all []bundle.EnvVar) {
+func Variables(proxy, directory string) (all []bundle.EnvVar) {
 	set := func(names []string, value string) {
 		for _, name := range names {
 			all = append(all, bundle.EnvVar{Name: name, Value: value})
 		}
 	}
-	set(proxies, url)
+	set(proxies, proxy)
 	set(direct, Direct)
 	set([]string{"NODE_USE_ENV_PROXY"}, "1")
 	set(adding, directory+"/"+Directory+"/"+File)
 	set(replacing, directory+"/"+Directory+"/"+Bundle)
+	set([]string{"JAVA_TOOL_OPTIONS"}, javaOptions(proxy, directory+"/"+Directory+"/"+Store))
 	return all
+}
+
+// javaOptions are for every virtual machine, which reads none of the variables
+// above. A store of PKCS #12 has no password unless one is named, and an address
+// of IPv6 has brackets among the direct ones.
+func javaOptions(proxy, store string) string {
+	direct := strings.NewReplacer(",.", "|*.", ",::1", "|[::1]", ",", "|").Replace(Direct)
+	options := []string{"-Djavax.net.ssl.trustStore=" + store, "-Djavax.net.ssl.trustStoreType=PKCS12"}
+	if u, err := url.Parse(proxy); err == nil {
+		host, port, _ := net.SplitHostPort(u.Host) // its port is written out
+		for _, scheme := range []string{"http", "https"} {
+			options = append(options, "-D"+scheme+".proxyHost="+host, "-D"+scheme+".proxyPort="+port)
+		}
+	}
+	return strings.Join(append(options, "-Dhttp.nonProxyHosts="+direct), " ") // of https as well
 }

@@ -22,6 +22,9 @@ func TestVariables(t *testing.T) {
 		"NODE_EXTRA_CA_CERTS": ca, "DENO_CERT": ca,
 		"SSL_CERT_FILE": bundle, "REQUESTS_CA_BUNDLE": bundle, "CURL_CA_BUNDLE": bundle, "GIT_SSL_CAINFO": bundle,
 		"AWS_CA_BUNDLE": bundle, "PIP_CERT": bundle, "CARGO_HTTP_CAINFO": bundle,
+		"JAVA_TOOL_OPTIONS": "-Djavax.net.ssl.trustStore=/var/run/sallyport/_trust/trust.p12 -Djavax.net.ssl.trustStoreType=PKCS12" +
+			" -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=14400 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=14400" +
+			" -Dhttp.nonProxyHosts=localhost|127.0.0.1|[::1]|*.svc|*.cluster.local",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

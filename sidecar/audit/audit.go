@@ -25,7 +25,8 @@ const Version = 1
 type Event string
 
 // The events. An outcome follows a decision with the same id where a request
-// that was allowed did not end as the upstream wanted it to.
+// that was allowed did not end as the upstream wanted it to, and where a tunnel
+// that is not read has ended.
 const (
 	Decision Event = "decision"
 	Outcome  Event = "outcome"
@@ -48,7 +49,12 @@ type Record struct {
 	Method     string
 	Path       []byte // canonical; without the query
 	Pod        string // namespace/name
+	Traffic    *Traffic
 }
+
+// Traffic is what went through a tunnel that is not read, in bytes, as the agent
+// sees it.
+type Traffic struct{ Out, In int64 }
 
 // ErrUnrecorded is what a failed write is, besides its cause.
 var ErrUnrecorded = errors.New("no audit record could be written")

@@ -29,6 +29,7 @@ type line struct {
 	Grants                        []string
 	Verdict, Reason, Method, Path string
 	Pod                           string
+	BytesOut, BytesIn             int64
 }
 
 func read(t *testing.T, text []byte) line {
@@ -80,6 +81,10 @@ func TestReference(t *testing.T) {
 	full := Record{
 		Time: at, Event: Outcome, ID: []byte("1"), Trace: "2", Span: "3", Token: "4", Credential: "5", Endpoint: "6",
 		Grants: []string{"7"}, Reason: scope.Expired, Method: "8", Path: []byte("9"), Pod: "10",
+		Traffic: &Traffic{Out: 11, In: 12},
+	}
+	if got := read(t, full.appendJSON(nil)); got.BytesOut != 11 || got.BytesIn != 12 {
+		t.Errorf("got %d and %d bytes", got.BytesOut, got.BytesIn)
 	}
 	for i, r := range []*Record{{ID: []byte("1"), Event: Decision}, &full} {
 		var members map[string]any

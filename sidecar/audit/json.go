@@ -79,6 +79,10 @@ func (r *Record) appendJSON(dst []byte) []byte {
 	dst = appendMember(dst, `,"method":`, r.Method)
 	dst = appendMember(dst, `,"path":`, r.Path)
 	dst = appendMember(dst, `,"pod":`, r.Pod)
+	if r.Traffic != nil {
+		dst = strconv.AppendInt(append(dst, `,"bytesOut":`...), r.Traffic.Out, 10)
+		dst = strconv.AppendInt(append(dst, `,"bytesIn":`...), r.Traffic.In, 10)
+	}
 	return append(dst, '}')
 }
 

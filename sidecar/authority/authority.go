@@ -31,6 +31,7 @@ const (
 	Directory = "_trust"
 	File      = "ca.crt"     // the authorities of a Set
 	Bundle    = "bundle.crt" // these, and the public ones
+	Store     = "trust.p12"  // the same for Java
 )
 
 // privateFile holds the authorities with their keys.
@@ -148,9 +149,15 @@ func (s *Set) keep(list []*issuer) error {
 	for _, one := range list {
 		_ = pem.Encode(&ours, &pem.Block{Type: "CERTIFICATE", Bytes: one.certificate.Raw}) // a Builder takes all
 	}
+	all := ours.String() + s.options.Public
+	store, err := trustStore(all)
+	if err != nil {
+		return err
+	}
 	// Agents run as any user: it is for all containers of the pod.
 	return errors.Join(
-		files.Replace(directory, Bundle, ours.String()+s.options.Public, 0o644),
+		files.Replace(directory, Bundle, all, 0o644),
+		files.Replace(directory, Store, store, 0o644),
 		files.Replace(directory, File, ours.String(), 0o644),
 	)
 }

@@ -355,7 +355,7 @@ func TestKeysStay(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || read != 2 {
+	if err != nil || read != 3 {
 		t.Errorf("%d files read, %v", read, err)
 	}
 }

@@ -32,6 +32,8 @@ type Options struct {
 	// ConnectTo sends the connections for HOST:PORT to ADDR:PORT instead, which
 	// is not vetted. It is for tests and rehearsals; TLS is verified as ever.
 	ConnectTo map[string]string
+	// Never are hosts whose addresses no tunnel leads to; see [Dialer.Tunnel].
+	Never []string
 }
 
 // Dialer makes targets. It is safe for concurrent use.
@@ -40,6 +42,8 @@ type Dialer struct {
 	elsewhere map[string]netip.AddrPort // by HOST:PORT in lower case
 	resolver  *net.Resolver
 	net       net.Dialer
+	never     []string
+	own       func() ([]netip.Addr, error) // addresses of this machine
 }
 
 // New returns a Dialer.
@@ -47,6 +51,7 @@ func New(o Options) (*Dialer, error) {
 	d := &Dialer{
 		added: o.Roots, elsewhere: make(map[string]netip.AddrPort, len(o.ConnectTo)),
 		resolver: &net.Resolver{PreferGo: true},
+		never:    o.Never, own: ownAddresses,
 	}
 	if o.Resolver != "" {
 		server, err := netip.ParseAddrPort(o.Resolver)
@@ -76,6 +81,7 @@ type place struct {
 	override   netip.AddrPort // of ConnectTo; invalid: none
 	tls        *tls.Config    // nil: plain
 	private    bool
+	vet        func(context.Context, []netip.Addr) error // besides; nil: nothing is
 }
 
 // parse reads a URL. Its text is not quoted: it may hold what it must not.
@@ -177,6 +183,9 @@ func (d *Dialer) connect(ctx context.Context, p *place) (net.Conn, error) {
 		return d.net.DialContext(ctx, "tcp", p.override.String())
 	}
 	addresses, err := destination.Addresses(ctx, d.resolver, p.host, p.private)
+	if err == nil && p.vet != nil {
+		err = p.vet(ctx, addresses)
+	}
 	if err != nil {
 		return nil, err
 	}

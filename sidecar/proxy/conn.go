@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/grpc"
@@ -36,8 +37,9 @@ type conn struct {
 	server   *Server
 	listener *listener
 	agent    net.Conn
-	front    *listener // in proxy mode: the one that accepted it
-	origin   string    // of the upstream that a tunnel was opened to
+	front    *listener              // in proxy mode: the one that accepted it
+	origin   string                 // of the upstream that a tunnel was opened to
+	past     atomic.Pointer[string] // the target of a tunnel that is not read; nil: none is open
 	near     []*listener
 	reader   *http1.Reader
 	writer   *http1.Writer
@@ -62,8 +64,9 @@ type conn struct {
 	digest   string        // of the body, where it is
 	answer   http1.ResponseHead
 	problem  []byte
-	returned bool // a part of the answer may have been sent
-	unsent   bool // the answer came before the whole request was sent
+	returned bool           // a part of the answer may have been sent
+	unsent   bool           // the answer came before the whole request was sent
+	moved    *audit.Traffic // of a tunnel that is not read
 
 	// Of a body that was read before it was judged: all of it where it is
 	// whole, else its beginning.

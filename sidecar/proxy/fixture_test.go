@@ -68,6 +68,7 @@ func (l *ledger) String() string {
 type record struct {
 	Event, ID, TraceID, SpanID, JTI, Credential, Endpoint, Verdict, Reason, Method, Path string
 	Grants                                                                               []string
+	BytesOut, BytesIn                                                                    *int64
 }
 
 func (l *ledger) records(t testing.TB) []record {
@@ -236,9 +237,12 @@ func startFixture(t testing.TB, do exchangeFunc, o Options) *fixture {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	f := &fixture{t: t, records: &ledger{}, upstream: newUpstream(t, do)}
+	there := f.upstream.Addr().String()
 	d, err := dial.New(dial.Options{
-		Roots:     []*x509.Certificate{f.upstream.cert},
-		ConnectTo: map[string]string{"example.com:443": f.upstream.Addr().String(), "b.example.com:443": f.upstream.Addr().String()},
+		Roots: []*x509.Certificate{f.upstream.cert},
+		ConnectTo: map[string]string{
+			"example.com:443": there, "b.example.com:443": there, "other.example:443": there, "other.example:22": there,
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

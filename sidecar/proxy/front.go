@@ -18,11 +18,16 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
-// routes are the listeners that are reached through a proxy-mode one, by origin.
-type routes map[string][]*listener
+// routes are where proxy-mode listeners lead.
+type routes struct {
+	to    map[string][]*listener // that are reached through them, by origin
+	hosts map[string]bool        // of all of these, as [tunnel.Plain] spells them
+	whole bool                   // no credential's are missing
+}
 
 // ListenProxy serves l as a proxy until Shutdown, which closes l: it leads to
-// the endpoints of the credentials that are carried, and nowhere else.
+// the endpoints of the credentials that are carried, and nowhere else but by
+// tunnels that [Options.Tunnel] allows.
 func (s *Server) ListenProxy(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,47 +50,6 @@ func (s *Server) Carry(name string) {
 	}
 }
 
-// arrange returns c as h serves it.
-func (h *holder) arrange(c *bundle.Credential) (*bundle.Credential, error) {
-	if !h.carried {
-		return c, nil
-	}
-	return tunnel.Merge(c)
-}
-
-// reach returns the listeners of h: for each endpoint of c one, where they are
-// reached through others. One that was there before is kept, with what it knows.
-func (s *Server) reach(h *holder, c *bundle.Credential) []*listener {
-	if !h.carried {
-		return h.listeners
-	}
-	var all []*listener
-	for i := range c.Endpoints {
-		name := c.Endpoints[i].Name
-		place, _ := tunnel.PlaceOf(&c.Endpoints[i]) // arrange has read it
-		at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.holder == h && l.endpoint == name && l.place == place })
-		if at < 0 {
-			at = len(s.listeners)
-			s.listeners = append(s.listeners, &listener{
-				holder: h, endpoint: name, place: place, authority: place.Short, conns: map[*conn]struct{}{},
-			})
-			s.listeners[at].view.Store(&view{withdrawn: scope.NotReady})
-		}
-		all = append(all, s.listeners[at])
-	}
-	return all
-}
-
-// retire makes these the listeners of h. What is under way on others is cut.
-func (h *holder) retire(listeners []*listener) {
-	for _, l := range h.listeners {
-		if !slices.Contains(listeners, l) {
-			l.withdraw(scope.Revoked)
-		}
-	}
-	h.listeners = listeners
-}
-
 // proxied tells whether there is a proxy-mode listener.
 func (s *Server) proxied() bool {
 	return slices.ContainsFunc(s.listening(), func(l *listener) bool { return l.holder == &s.nobody })
@@ -100,6 +64,9 @@ func (s *Server) route() (errs []bundle.ApplyError) {
 	}
 	leads, hosts, names := s.leads()
 	if err := s.options.Authorities.Cover(hosts); err != nil {
+		if before := s.routes.Load(); before != nil {
+			s.routes.Store(&routes{to: before.to, hosts: before.hosts}) // not whole
+		}
 		for _, name := range names {
 			errs = append(errs, bundle.ApplyError{Credential: name, Reason: bundle.SidecarRefused, Detail: err.Error()})
 		}
@@ -116,22 +83,24 @@ func (s *Server) route() (errs []bundle.ApplyError) {
 
 // leads are the listeners of those credentials that are carried, the hosts that
 // certificates are needed for, and their names.
-func (s *Server) leads() (to routes, hosts, names []string) {
-	to = routes{}
+func (s *Server) leads() (r routes, hosts, names []string) {
+	r = routes{to: map[string][]*listener{}, hosts: map[string]bool{}, whole: true}
 	for _, name := range slices.Sorted(maps.Keys(s.holders)) {
 		h := s.holders[name]
 		if !h.carried {
 			continue
 		}
 		names = append(names, name)
+		r.whole = r.whole && len(h.listeners) > 0 && !h.stale
 		for _, l := range h.listeners {
-			to[l.place.Origin] = append(to[l.place.Origin], l)
+			r.to[l.place.Origin] = append(r.to[l.place.Origin], l)
+			r.hosts[tunnel.Plain(l.place.Host)] = true
 			if l.place.Secure() {
 				hosts = append(hosts, l.place.Host)
 			}
 		}
 	}
-	return to, hosts, names
+	return r, hosts, names
 }
 
 // at returns the endpoints at an origin, of which there is one at least.
@@ -140,11 +109,44 @@ func (s *Server) at(origin string) ([]*listener, refusal) {
 	if leads == nil {
 		return nil, refusal{reason: scope.NotReady, close: true}
 	}
-	all := (*leads)[origin]
+	all := leads.to[origin]
 	if len(all) == 0 {
 		return nil, refusal{reason: scope.OutOfScope, detail: "no credential of this pod is for this host and port, and nothing else is reached through this proxy: write the host in lower case, as its UpstreamSecret has it, with the port", close: true}
 	}
 	return all, refusal{}
+}
+
+// past refuses a tunnel to where no endpoint is, unless it may be opened, or go
+// on. A pod that nothing is served to has none: what the operator decides about
+// it shows in that alone.
+func (s *Server) past(target string) refusal {
+	host, _, ok := tunnel.Elsewhere(target)
+	leads := s.routes.Load()
+	switch {
+	case !ok:
+		return refusal{reason: scope.OutOfScope, detail: "no credential of this pod is for this host and port, and another is reached in one spelling: a full name in lower case or an address in its shortest form, and the port", close: true}
+	case leads.hosts[host]:
+		return refusal{reason: scope.OutOfScope, detail: "a credential of this pod is for this host, and nothing leads to another port of it", close: true}
+	case !leads.whole:
+		return refusal{reason: scope.NotReady, detail: "not all endpoints of this pod's credentials are known, and this may be one of them: try again", close: true}
+	}
+	for _, all := range leads.to {
+		for _, l := range all {
+			if v := l.view.Load(); v != nil && v.standing(l.holder, s.now()) == "" {
+				return refusal{}
+			}
+		}
+	}
+	return refusal{reason: scope.NotReady, detail: "no credential of this pod is served, and nothing else is reached meanwhile: try again", close: true}
+}
+
+// holdTunnel ends one that may not go on.
+func (s *Server) holdTunnel(c *conn) {
+	if target := c.past.Load(); target != nil {
+		if why := s.past(*target); why.is() {
+			c.life.End(why.reason)
+		}
+	}
 }
 
 // next reads the head of the next request, and finds out what it is for. Where
@@ -295,11 +297,16 @@ func (c *conn) shows(l *listener, v *view) bool {
 const handshakeTimeout = 10 * time.Second
 
 // connect opens a tunnel and ends the agent's TLS in it. What follows is read
-// and judged like any other request.
+// and judged like any other request. A tunnel that leads past all endpoints is
+// not read, where the operator lets one be opened.
 func (c *conn) connect() bool {
 	c.notePath()
 	origin := tunnel.Connect(c.head.Target)
 	all, why := c.server.at(origin)
+	past := why.reason == scope.OutOfScope && c.server.options.Tunnel
+	if past {
+		why = c.server.past(c.head.Target)
+	}
 	switch {
 	case why.is():
 	case !tunnel.Names(c.head.Host, origin):
@@ -309,8 +316,11 @@ func (c *conn) connect() bool {
 	case c.reader.Buffered() > 0:
 		why = refusal{reason: scope.Malformed, detail: "wait for the answer to CONNECT before anything is sent through the tunnel", close: true}
 	}
-	if why.is() {
+	switch {
+	case why.is():
 		return c.refuse(nil, why)
+	case past:
+		return c.through(strings.Clone(c.head.Target))
 	}
 	if err := c.shakeHands(all); err != nil {
 		return c.unsecured(err)
@@ -319,8 +329,11 @@ func (c *conn) connect() bool {
 	return true
 }
 
+// established opens a tunnel.
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
 func (c *conn) shakeHands(all []*listener) error {
-	if _, err := io.WriteString(c.agent, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c.agent, established); err != nil {
 		return err
 	}
 	if !c.life.Extend(time.Now().Add(handshakeTimeout)) {

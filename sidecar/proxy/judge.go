@@ -94,13 +94,18 @@ func (c *conn) headRead() scope.Head {
 
 // standing refuses while the credential is not to be used at all.
 func (c *conn) standing(now time.Time) refusal {
-	switch v := c.view; {
+	return refusal{reason: c.view.standing(c.listener.holder, now)}
+}
+
+// standing is why a credential is not to be used at all, if so.
+func (v *view) standing(h *holder, now time.Time) scope.Reason {
+	switch {
 	case v.withdrawn != "":
-		return refusal{reason: v.withdrawn}
+		return v.withdrawn
 	case v.policy == nil:
-		return refusal{reason: scope.NotReady}
+		return scope.NotReady
 	}
-	return refusal{reason: c.view.over(c.listener.holder, now)}
+	return v.over(h, now)
 }
 
 // over is why the time of a credential is over, if it is.

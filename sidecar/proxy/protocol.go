@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
@@ -15,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 	"github.com/sallyport-dev/sallyport/sidecar/websocket"
 )
 
@@ -179,6 +182,48 @@ func (c *conn) maskMessage(dst, data []byte, end bool) []byte {
 		dst = append(dst, c.masking.Rest()...)
 	}
 	return dst
+}
+
+// maxTunnels bounds those that are not read: they are the lesser part of
+// [maxConnections], so that credentials are served beside them.
+const maxTunnels = 128
+
+// tunnelTimeout is how long nobody may speak in one.
+const tunnelTimeout = 5 * time.Minute
+
+// through opens a tunnel past all endpoints. Nothing of a credential is in it,
+// and nothing follows it.
+func (c *conn) through(target string) bool {
+	s := c.server
+	defer s.tunnels.Add(-1)
+	if s.tunnels.Add(1) > maxTunnels {
+		return c.refuse(nil, refusal{reason: scope.RateLimited, detail: "too many tunnels are open: wait for one to end"})
+	}
+	c.life.Admit()
+	allowed := scope.Decision{Verdict: scope.Allow}
+	if c.record(audit.Decision, &allowed, refusal{}) != nil {
+		return c.refuseUnrecorded()
+	}
+	c.stats().Allowed.Add(1)
+	c.past.Store(&target)
+	defer c.past.Store(nil)
+	host, port, _ := tunnel.Elsewhere(target)
+	up, err := c.life.Dial(s.context, func(ctx context.Context) (*dial.Conn, error) { return s.options.Dialer.Tunnel(ctx, host, port) })
+	if err != nil {
+		return c.broken(err)
+	}
+	moved := func() bool { return c.life.Extend(time.Now().Add(tunnelTimeout)) }
+	c.moved = &audit.Traffic{}
+	if _, err := io.WriteString(c.agent, established); err == nil && moved() {
+		c.moved.Out, c.moved.In = tunnel.Relay(c.agent, up.Conn, moved)
+	}
+	c.drop()
+	why := refusal{}
+	if ended := c.life.Why(); ended != lifetime.Alive && ended != lifetime.TimeIsUp {
+		why = ofEnd(ended)
+	}
+	_ = c.record(audit.Outcome, &allowed, why) // it has ended either way
+	return false
 }
 
 // admit judges a request to an MCP server by what is known of its session. Where

@@ -48,6 +48,8 @@ type Options struct {
 	WithoutLeases bool
 	// Authorities issue the certificates of tunnels; nil: there are none.
 	Authorities *authority.Set
+	// Tunnel lets proxy-mode listeners lead to where no credential is for.
+	Tunnel bool
 	// Log gets what an operator can act on; nil: nothing is logged.
 	Log *slog.Logger
 	// Now is the clock of leases and tokens; nil: time.Now.
@@ -75,6 +77,8 @@ type Server struct {
 
 	routes atomic.Pointer[routes] // of proxy-mode listeners; nil: nothing is applied yet
 	nobody holder                 // of requests through them that are for no credential
+
+	tunnels atomic.Int64 // that are open and not read
 }
 
 // applied is the state that listeners are served from.
@@ -313,6 +317,7 @@ func (s *Server) watch() {
 			for _, l := range s.listening() {
 				l.sweep(now)
 				l.expire(s.now())
+				l.each(s.holdTunnel)
 			}
 		}
 	}

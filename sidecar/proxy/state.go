@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
 // Apply makes st what is served. A credential that is not in it is withdrawn,
@@ -136,6 +137,47 @@ func (s *Server) install(h *holder, a *applied) error {
 	}
 	h.retire(listeners)
 	return nil
+}
+
+// arrange returns c as h serves it.
+func (h *holder) arrange(c *bundle.Credential) (*bundle.Credential, error) {
+	if !h.carried {
+		return c, nil
+	}
+	return tunnel.Merge(c)
+}
+
+// reach returns the listeners of h: for each endpoint of c one, where they are
+// reached through others. One that was there before is kept, with what it knows.
+func (s *Server) reach(h *holder, c *bundle.Credential) []*listener {
+	if !h.carried {
+		return h.listeners
+	}
+	var all []*listener
+	for i := range c.Endpoints {
+		name := c.Endpoints[i].Name
+		place, _ := tunnel.PlaceOf(&c.Endpoints[i]) // arrange has read it
+		at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.holder == h && l.endpoint == name && l.place == place })
+		if at < 0 {
+			at = len(s.listeners)
+			s.listeners = append(s.listeners, &listener{
+				holder: h, endpoint: name, place: place, authority: place.Short, conns: map[*conn]struct{}{},
+			})
+			s.listeners[at].view.Store(&view{withdrawn: scope.NotReady})
+		}
+		all = append(all, s.listeners[at])
+	}
+	return all
+}
+
+// retire makes these the listeners of h. What is under way on others is cut.
+func (h *holder) retire(listeners []*listener) {
+	for _, l := range h.listeners {
+		if !slices.Contains(listeners, l) {
+			l.withdraw(scope.Revoked)
+		}
+	}
+	h.listeners = listeners
 }
 
 // verify holds the token that came with c to c, once: what an agent shows

@@ -255,7 +255,7 @@ func (c *conn) record(event audit.Event, d *scope.Decision, why refusal) error {
 	l := c.listener
 	r := audit.Record{
 		Time: c.began, Event: event, ID: c.id[:], Token: c.jti, Credential: l.holder.name, Endpoint: l.endpoint,
-		Reason: why.reason, Method: c.head.Method, Path: c.path, Pod: c.server.options.Pod,
+		Reason: why.reason, Method: c.head.Method, Path: c.path, Pod: c.server.options.Pod, Traffic: c.moved,
 	}
 	if event == audit.Outcome {
 		r.Time = time.Now()
@@ -304,6 +304,8 @@ func (s *Server) Metrics(t *metrics.Text) {
 	t.Sample("sallyport_connections", float64(s.connections()))
 	t.Family("sallyport_connections_limit", "gauge", "How many of them may be open.")
 	t.Sample("sallyport_connections_limit", maxConnections)
+	t.Family("sallyport_tunnels", "gauge", "Tunnels that are open to where no credential is for.")
+	t.Sample("sallyport_tunnels", float64(s.tunnels.Load()))
 }
 
 // shown is a credential as metrics have it.

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +30,7 @@ type proxied struct {
 
 // startProxied starts one that carries the credential of document and serves
 // nothing yet.
-func startProxied(t testing.TB, do exchangeFunc) *proxied {
+func startProxied(t testing.TB, do exchangeFunc, change ...func(*Options)) *proxied {
 	t.Helper()
 	p := &proxied{directory: t.TempDir()}
 	root, err := os.OpenRoot(p.directory)
@@ -36,7 +38,11 @@ func startProxied(t testing.TB, do exchangeFunc) *proxied {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	p.fixture = startFixture(t, do, Options{Authorities: authority.Open(authority.Options{Agent: root})})
+	o := Options{Authorities: authority.Open(authority.Options{Agent: root})}
+	for _, do := range change {
+		do(&o)
+	}
+	p.fixture = startFixture(t, do, o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -214,6 +220,13 @@ func TestTunnelRefuses(t *testing.T) {
 		"another Host":        {"the tunnel leads elsewhere", "GET /notes HTTP/1.1\r\nHost: b.example.com\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
 		"another port":        {"the tunnel leads elsewhere", "GET /notes HTTP/1.1\r\nHost: example.com:8443\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
 		"the listener's Host": {"the tunnel leads elsewhere", "GET /notes HTTP/1.1\r\nHost: " + p.address + "\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
+		"Host with a dot":     {"one spelling", "GET /notes HTTP/1.1\r\nHost: example.com.\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
+		"Host with zeros":     {"one spelling", "GET /notes HTTP/1.1\r\nHost: example.com:0443\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
+		"two Hosts":           {"two readings", request("GET", "/notes") + "Host: b.example.com\r\n\r\n", 400, "Malformed"},
+		"no Host":             {"RFC 9112, 3.2", "GET /notes HTTP/1.1\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
+		"two slashes":         {"a host, to some", request("GET", "//b.example.com/notes") + "\r\n", 400, "Malformed"},
+		"HTTP/1.0":            {"not spoken", "GET /notes HTTP/1.0\r\nHost: example.com\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 505, "Malformed"},
+		"h2c":                 {"not spoken", request("GET", "/notes") + "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n", 400, "Malformed"},
 		"another tunnel":      {"one is enough", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n", 400, "Malformed"},
 		"a URL":               {"two authorities", request("GET", "https://example.com/notes") + "\r\n", 400, "Malformed"},
 		"a URL elsewhere":     {"two authorities", request("GET", "http://b.example.com/notes") + "\r\n", 400, "Malformed"},
@@ -247,6 +260,10 @@ func TestTunnelWithoutTLS(t *testing.T) {
 		"plain HTTP":            func(a *agent) error { a.send(request("GET", "/notes") + "\r\n"); return io.EOF },
 		"another host of ours":  client(&tls.Config{ServerName: "b.example.com"}),
 		"another host":          client(&tls.Config{ServerName: "example.org"}),
+		"in upper case":         client(&tls.Config{ServerName: "EXAMPLE.com"}),
+		"an address":            client(&tls.Config{ServerName: "127.0.0.1"}),
+		"an old version":        client(&tls.Config{ServerName: "example.com", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}),
+		"with early data":       earlyData,
 		"no host":               client(&tls.Config{InsecureSkipVerify: true}),
 		"HTTP/2 alone":          client(&tls.Config{ServerName: "example.com", NextProtos: []string{"h2"}}),
 		"who does not trust us": func(a *agent) error { return tls.Client(a.Conn, &tls.Config{ServerName: "example.com"}).Handshake() },
@@ -274,6 +291,69 @@ func TestTunnelWithoutTLS(t *testing.T) {
 		t.Errorf("%d connections to the upstream", n)
 	}
 }
+
+// earlyData says that a request comes with the handshake, and sends one (RFC
+// 8446, 4.2.10). It is TLS otherwise, for the right host.
+func earlyData(a *agent) error {
+	here, there := net.Pipe()
+	defer there.Close()
+	go func() {
+		_ = tls.Client(here, &tls.Config{ServerName: "example.com", MinVersion: tls.VersionTLS13}).Handshake()
+	}()
+	var head [5]byte
+	if _, err := io.ReadFull(there, head[:]); err != nil {
+		return nil
+	}
+	hello := slices.Concat(head[:], make([]byte, binary.BigEndian.Uint16(head[3:])))
+	if _, err := io.ReadFull(there, hello[5:]); err != nil {
+		return nil
+	}
+	at := 5 + 4 + 2 + 32                           // record, message, version, random
+	at += 1 + int(hello[at])                       // session
+	at += 2 + int(hello[at])<<8 + int(hello[at+1]) // ciphers
+	at += 1 + int(hello[at])                       // compression
+	for _, length := range []int{3, 7, at} {       // of the record, the message, the extensions
+		binary.BigEndian.PutUint16(hello[length:], binary.BigEndian.Uint16(hello[length:])+4)
+	}
+	hello = slices.Insert(hello, at+2, 0, 42, 0, 0)
+	early := request("GET", "/notes") + "\r\n"
+	a.send(string(hello) + "\x17\x03\x03" + string([]byte{byte(len(early) >> 8), byte(len(early))}) + early)
+	return io.EOF
+}
+
+// TestNothingIsResumed does every handshake whole: what was agreed on in one tunnel
+// is worth nothing in another.
+func TestNothingIsResumed(t *testing.T) {
+	p := newProxied(t, echo, func(c *bundle.Credential) {
+		c.Endpoints = append(c.Endpoints, bundle.Endpoint{Name: "b", URL: "https://b.example.com", Inject: bundle.Inject{Bearer: &struct{}{}}})
+	})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		kept := everySession{}
+		for _, host := range []string{"example.com", "example.com", "b.example.com"} {
+			a := p.opened(host + ":443")
+			// Both protocols are offered, as browsers and SDKs do.
+			secured := tls.Client(a.Conn, &tls.Config{RootCAs: p.pool(), ServerName: host, MaxVersion: version, ClientSessionCache: kept, NextProtos: []string{"h2", "http/1.1"}})
+			a.Conn, a.r = secured, bufio.NewReader(secured)
+			a.send("GET / HTTP/1.1\r\nHost: " + host + "\r\nAuthorization: Bearer " + theHandle + "\r\n\r\n")
+			if got := a.read("GET"); got.StatusCode != 403 {
+				t.Errorf("%s: got %d %s", host, got.StatusCode, got.body)
+			}
+			if s := secured.ConnectionState(); s.DidResume || s.NegotiatedProtocol != "http/1.1" {
+				t.Errorf("%s: resumed %t, speaks %s", host, s.DidResume, s.NegotiatedProtocol)
+			}
+		}
+		if len(kept) > 0 {
+			t.Errorf("version %x: a session was offered", version)
+		}
+	}
+}
+
+// everySession offers what it was given for one host to every other one.
+type everySession map[string]*tls.ClientSessionState
+
+func (e everySession) Put(_ string, s *tls.ClientSessionState) { e[""] = s }
+
+func (e everySession) Get(string) (*tls.ClientSessionState, bool) { s, ok := e[""]; return s, ok }
 
 // other is a second credential for the same host.
 func other(inject bundle.Inject) *bundle.Credential {

@@ -43,6 +43,9 @@ func TestMain(m *testing.M) {
 			panic(string(out))
 		}
 	}
+	if out, err := exec.Command("javac", "-d", dir, "javaclient/Client.java").CombinedOutput(); err != nil {
+		panic("run `make host`: " + err.Error() + "\n" + string(out))
+	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -64,13 +67,14 @@ type world struct {
 }
 
 // newWorld serves hosts, written HOST:PORT, by their handlers: in the clear on
-// port 80, else with TLS.
-func newWorld(t *testing.T, manifests string, serve func(w *world) map[string]http.Handler) *world {
+// port 80, else with TLS. There may be more arguments.
+func newWorld(t *testing.T, manifests string, serve func(w *world) map[string]http.Handler, more ...string) *world {
 	t.Helper()
 	w := &world{t: t, home: t.TempDir(), log: &upstream.Log{}}
 	hosts := serve(w)
 	arguments := []string{"run", "--client", "proxy", "-f", filepath.Join(w.home, "scope.yaml"),
 		"--ready-file", filepath.Join(w.home, "ready.json"), "--audit-file", filepath.Join(w.home, "audit.jsonl"), "--upstream-ca", filepath.Join(w.home, "ca.pem")}
+	arguments = append(arguments, more...)
 	var names []string
 	for host := range hosts {
 		name, _, _ := strings.Cut(host, ":")
