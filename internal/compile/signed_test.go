@@ -116,8 +116,9 @@ func TestSignedGrants(t *testing.T) {
 	const grant = `http: {endpoint: files, methods: [GET], paths: ["/bucket/{key...}"]}
     where: {key: {glob: "public/**"}}`
 	for name, test := range map[string]struct{ why, grant, reason, want string }{
-		"git":       {"a stream is not signed", `git: {endpoint: files, repos: {equals: a/b}, fetch: true}`, v1alpha1.ReasonUnsupported, "spec.grants[0].git: "},
-		"websocket": {"a stream is not signed", `websocket: {endpoint: files, path: /ws}`, v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
+		"git":       {"nobody reads it", `git: {endpoint: files, repos: {equals: a/b}, fetch: true}`, v1alpha1.ReasonInvalid, `spec.grants[0].git: "files": no server of git reads a signature of AWS: grant git at`},
+		"websocket": {"messages are not signed", `websocket: {endpoint: files, path: /ws, messages: {media: Opaque}}`, v1alpha1.ReasonInvalid, `spec.grants[0].websocket: "files": awsSigV4 signs single requests, and no messages: grant http here`},
+		"grpc":      {"its body has no end yet", `grpc: {endpoint: files, methods: [a.B/C]}`, v1alpha1.ReasonInvalid, `spec.grants[0].grpc: "files": awsSigV4 signs a request with its body, and a call begins`},
 		"date":      {"it is the signature's", grant + "\n    headers: {x-amz-date: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[0].headers[x-amz-date]: "},
 		"digest":    {"it is the signature's", grant + "\n    headers: {x-amz-content-sha256: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[0].headers[x-amz-content-sha256]: "},
 		"token":     {"it is the signature's", grant + "\n    headers: {X-Amz-Security-Token: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[0].headers[X-Amz-Security-Token]: "},
