@@ -93,6 +93,7 @@ func TestSignedRefuses(t *testing.T) {
 		"escaped base path": {"services differ", signedUpstream, "https://s3.eu-central-1.amazonaws.com", "https://s3.example/a%20b", v1alpha1.ReasonInvalid, `spec.endpoints[0].url: "https://s3.example/a%20b"`},
 		"fixed date":        {"it is the signature's", signedUpstream, "service: dynamodb}}", "service: dynamodb}}, headers: {x-amz-date: x}", v1alpha1.ReasonInvalid, "spec.endpoints[1].headers[x-amz-date]: "},
 		"fixed token":       {"it is the signature's", signedUpstream, "service: dynamodb}}", "service: dynamodb}}, headers: {X-Amz-Security-Token: x}", v1alpha1.ReasonInvalid, "spec.endpoints[1].headers[X-Amz-Security-Token]: "},
+		"signed gRPC":       {"a ceiling allows nothing that is none", signedUpstream, "  consumers:", "  ceiling: {grants: [{name: a, grpc: {endpoint: files, methods: [a.B/C]}}]}\n  consumers:", v1alpha1.ReasonInvalid, `spec.ceiling.grants[0].grpc: "files": awsSigV4 signs`},
 		"plain text":        {"a certificate is shown to TLS", certifiedUpstream, "https://api.internal.example", "http://api.internal.svc", v1alpha1.ReasonInvalid, `spec.endpoints[0].url: "http://api.internal.svc": use https://`},
 		"certificate alone": {"there is none", certifiedUpstream, "source: {clientCertificate: {certRef: {name: pair, key: tls.crt}, keyRef: {name: pair, key: tls.key}}}", "source: {secretRef: {name: a, key: b}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: source.clientCertificate"},
 	} {
