@@ -176,7 +176,7 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 			return fmt.Errorf("adding %T: %w", r, err)
 		}
 	}
-	mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, o.namespace)
+	mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, schemata, o.namespace)
 	if err := mints.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}

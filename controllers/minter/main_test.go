@@ -271,7 +271,7 @@ func (w *world) run(edit ...func(*Minter)) *replica {
 	ctx, cancel := context.WithCancel(context.Background())
 	grant := secretwatch.Grant{Role: "r", Account: types.NamespacedName{Namespace: system, Name: "m"}}
 	watched, schemata := secretwatch.New(c.CoreV1(), grant), schemas.New(c.CoreV1(), grant)
-	m := New(mgr.GetClient(), mgr.GetAPIReader(), c.CoreV1(), watched, system)
+	m := New(mgr.GetClient(), mgr.GetAPIReader(), c.CoreV1(), watched, schemata, system)
 	m.ask, m.source.Now, m.again = w.ask, w.clock.now, 20*time.Millisecond
 	for _, e := range edit {
 		e(m)

@@ -24,9 +24,9 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 	"github.com/sallyport-dev/sallyport/controllers/secretwatch"
 	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
-	"github.com/sallyport-dev/sallyport/internal/compile"
 	"github.com/sallyport-dev/sallyport/internal/mint"
 )
 
@@ -40,6 +40,7 @@ type Minter struct {
 	client  client.Client
 	secrets corev1client.SecretsGetter
 	watched *secretwatch.Watcher
+	schemas *schemas.Watcher
 	source  sourcekey.Reader
 	inForce *record.Store
 	ask     asker
@@ -52,9 +53,9 @@ type Minter struct {
 
 // New returns a Minter for the manager in namespace. c reads our kinds and
 // metadata of records from a cache, live from the API server.
-func New(c client.Client, live client.Reader, secrets corev1client.SecretsGetter, watched *secretwatch.Watcher, namespace string) *Minter {
+func New(c client.Client, live client.Reader, secrets corev1client.SecretsGetter, watched *secretwatch.Watcher, schemata *schemas.Watcher, namespace string) *Minter {
 	return &Minter{
-		client: c, secrets: secrets, watched: watched,
+		client: c, secrets: secrets, watched: watched, schemas: schemata,
 		source:  sourcekey.Reader{Secrets: watched, Namespace: namespace},
 		inForce: &record.Store{Meta: c, Bodies: live, Namespace: namespace},
 		again:   lookAgain, process: rand.Text(),
@@ -115,6 +116,7 @@ func (m *Minter) gather(ctx context.Context, up *v1alpha1.UpstreamSecret) (*work
 		return nil, err
 	}
 	m.watched.Refer(owner(name), append(m.source.Names(up), m.source.Names(inForce)...)...)
+	m.schemas.Refer(owner(name), schemas.Names(inForce)...)
 	job := m.job(inForce)
 	if job == nil {
 		m.troubles.end(name)
@@ -139,11 +141,15 @@ func (m *Minter) accepted(ctx context.Context, up *v1alpha1.UpstreamSecret) (*v1
 	return inForce, nil
 }
 
-// job is what is minted for up; nil: nothing can be. What another release
-// accepted may be more than this one enforces; a key that cannot be read is told
-// in ResolvedRefs, and a change of its Secret wakes us.
+// job is what is minted for up; nil: nothing can be, or not yet. What another
+// release accepted may be more than this one enforces, and a schema may have
+// gone; a key that cannot be read is told in ResolvedRefs. A change of a Secret
+// or a schema wakes us.
 func (m *Minter) job(up *v1alpha1.UpstreamSecret) *mint.Job {
-	if up == nil || !mint.Is(&up.Spec.Source) || compile.Upstream(up) != nil {
+	if up == nil || !mint.Is(&up.Spec.Source) {
+		return nil
+	}
+	if c, _, err := m.schemas.For(up); err != nil || c.Upstream(up) != nil {
 		return nil
 	}
 	job, err := m.source.Job(up)
@@ -220,6 +226,7 @@ func (m *Minter) save(ctx context.Context, s *slot) error {
 // forget ends what is known of an UpstreamSecret that is gone.
 func (m *Minter) forget(name types.NamespacedName) {
 	m.watched.Refer(owner(name))
+	m.schemas.Refer(owner(name))
 	m.troubles.end(name)
 	m.unsaved.drop(name)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -79,6 +80,31 @@ func TestClientCredentials(t *testing.T) {
 		t.Errorf("a replica reads %v, good until %s", err, key.Expires)
 	}
 	w.clean(serviceSecret, first, p.given())
+}
+
+// TestSchemas: tokens are minted for an upstream that names a schema, once the
+// schema is there.
+func TestSchemas(t *testing.T) {
+	p := newProvider(t)
+	w := newWorld(t, p.asker())
+	w.secret("client", map[string]string{"secret": serviceSecret})
+	w.upstream(clientCredentials())
+	w.edit(func(s *v1alpha1.UpstreamSecretSpec) {
+		s.Endpoints[0].GraphQL = &v1alpha1.GraphQLEndpoint{SchemaRef: *ref("schema", "sdl")}
+	})
+	w.run()
+	w.awaitReady("False/NotFound")
+	if n, _ := p.count(); n != 0 {
+		t.Errorf("asked %d times for what is not accepted", n)
+	}
+	w.create(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.platform, Name: "schema"},
+		Data:       map[string]string{"sdl": "type Query { thing: String }"},
+	})
+	if w.minted("") != p.given() {
+		t.Error("what is stored is not what was given")
+	}
+	w.awaitReady("True/Accepted")
 }
 
 // TestEditsMintAnew holds that a token serves the spec that it was minted for,

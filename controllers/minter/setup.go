@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/controllers/record"
+	"github.com/sallyport-dev/sallyport/controllers/schemas"
 )
 
 // indexSecret finds UpstreamSecrets by namespace/name of the Secrets that their
@@ -25,24 +26,38 @@ const indexSecret = "minted-from"
 // not keep the others waiting.
 const atOnce = 8
 
+// indexSchema finds them by the ConfigMaps of their schemas.
+const indexSchema = "minted-with"
+
+// subscribed tells of changes.
+type subscribed interface {
+	Subscribe(func(types.NamespacedName)) (cancel func())
+}
+
 // SetupWithManager registers m with the leader.
 func (m *Minter) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.UpstreamSecret{}, indexSecret, func(o client.Object) (names []string) {
-		if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
-			for _, name := range m.source.Names(up) {
-				names = append(names, name.String())
+	for index, names := range map[string]func(*v1alpha1.UpstreamSecret) []types.NamespacedName{
+		indexSecret: m.source.Names,
+		indexSchema: func(up *v1alpha1.UpstreamSecret) []types.NamespacedName { return schemas.Names(up) },
+	} {
+		err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.UpstreamSecret{}, index, func(o client.Object) (found []string) {
+			if up, ok := o.(*v1alpha1.UpstreamSecret); ok {
+				for _, name := range names(up) {
+					found = append(found, name.String())
+				}
 			}
+			return found
+		})
+		if err != nil {
+			return fmt.Errorf("indexing UpstreamSecrets: %w", err)
 		}
-		return names
-	})
-	if err != nil {
-		return fmt.Errorf("indexing UpstreamSecrets: %w", err)
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("minter").
 		For(&v1alpha1.UpstreamSecret{}).
 		WatchesMetadata(record.Metadata(), record.Requests(record.UpstreamSecret)).
-		WatchesRawSource(m.changes()).
+		WatchesRawSource(m.changes(indexSecret, m.watched)).
+		WatchesRawSource(m.changes(indexSchema, m.schemas)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
 		Complete(m.forgetting(reconcile.AsReconciler(m.client, m)))
 }
@@ -59,12 +74,13 @@ func (m *Minter) forgetting(next reconcile.Reconciler) reconcile.Reconciler {
 	})
 }
 
-// changes is the source of changes of Secrets.
-func (m *Minter) changes() source.Source {
+// changes is the source of changes of what is watched, of which index finds the
+// UpstreamSecrets.
+func (m *Minter) changes(index string, watched subscribed) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		cancel := m.watched.Subscribe(func(name types.NamespacedName) {
+		cancel := watched.Subscribe(func(name types.NamespacedName) {
 			var list v1alpha1.UpstreamSecretList
-			if err := m.client.List(ctx, &list, client.MatchingFields{indexSecret: name.String()}); err != nil {
+			if err := m.client.List(ctx, &list, client.MatchingFields{index: name.String()}); err != nil {
 				return // the cache has stopped, and so have we
 			}
 			for i := range list.Items {

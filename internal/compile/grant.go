@@ -145,13 +145,25 @@ func http(in *v1alpha1.HTTPGrant) *scope.HTTP {
 	return out
 }
 
-// signed refuses what cannot be signed: requests are, connections and streams
-// are not.
+// signed refuses kinds of grants that no signature goes with: it is made over
+// one request, its body included.
 func (g *grants) signed(path *field.Path, e *bundle.Endpoint, in *v1alpha1.Grant) {
-	is := e.Inject.AWSSigV4 != nil
-	g.p.Unsupported(is && in.Git != nil, path.Child("git"), "")
-	g.p.Unsupported(is && in.WebSocket != nil, path.Child("websocket"), "")
-	g.p.Unsupported(is && in.GRPC != nil, path.Child("grpc"), "")
+	if e.Inject.AWSSigV4 == nil {
+		return
+	}
+	for _, kind := range []struct {
+		name   string
+		given  bool
+		remedy string
+	}{
+		{"git", in.Git != nil, "no server of git reads a signature of AWS: grant git at an endpoint with another inject, as basic is for CodeCommit"},
+		{"websocket", in.WebSocket != nil, "awsSigV4 signs single requests, and no messages: grant http here, or websocket at an endpoint with another inject"},
+		{"grpc", in.GRPC != nil, "awsSigV4 signs a request with its body, and a call begins before its body is known: grant http here, or grpc at an endpoint with another inject"},
+	} {
+		if kind.given {
+			g.p.Invalid(path.Child(kind.name), e.Name, kind.remedy)
+		}
+	}
 }
 
 // endpoint returns the index of the endpoint that a grant means, or -1.

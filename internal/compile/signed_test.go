@@ -93,6 +93,7 @@ func TestSignedRefuses(t *testing.T) {
 		"escaped base path": {"services differ", signedUpstream, "https://s3.eu-central-1.amazonaws.com", "https://s3.example/a%20b", v1alpha1.ReasonInvalid, `spec.endpoints[0].url: "https://s3.example/a%20b"`},
 		"fixed date":        {"it is the signature's", signedUpstream, "service: dynamodb}}", "service: dynamodb}}, headers: {x-amz-date: x}", v1alpha1.ReasonInvalid, "spec.endpoints[1].headers[x-amz-date]: "},
 		"fixed token":       {"it is the signature's", signedUpstream, "service: dynamodb}}", "service: dynamodb}}, headers: {X-Amz-Security-Token: x}", v1alpha1.ReasonInvalid, "spec.endpoints[1].headers[X-Amz-Security-Token]: "},
+		"signed gRPC":       {"a ceiling allows nothing that is none", signedUpstream, "  consumers:", "  ceiling: {grants: [{name: a, grpc: {endpoint: files, methods: [a.B/C]}}]}\n  consumers:", v1alpha1.ReasonInvalid, `spec.ceiling.grants[0].grpc: "files": awsSigV4 signs`},
 		"plain text":        {"a certificate is shown to TLS", certifiedUpstream, "https://api.internal.example", "http://api.internal.svc", v1alpha1.ReasonInvalid, `spec.endpoints[0].url: "http://api.internal.svc": use https://`},
 		"certificate alone": {"there is none", certifiedUpstream, "source: {clientCertificate: {certRef: {name: pair, key: tls.crt}, keyRef: {name: pair, key: tls.key}}}", "source: {secretRef: {name: a, key: b}}", v1alpha1.ReasonInvalid, "spec.endpoints[0].inject: source.clientCertificate"},
 	} {
@@ -116,8 +117,9 @@ func TestSignedGrants(t *testing.T) {
 	const grant = `http: {endpoint: files, methods: [GET], paths: ["/bucket/{key...}"]}
     where: {key: {glob: "public/**"}}`
 	for name, test := range map[string]struct{ why, grant, reason, want string }{
-		"git":       {"a stream is not signed", `git: {endpoint: files, repos: {equals: a/b}, fetch: true}`, v1alpha1.ReasonUnsupported, "spec.grants[0].git: "},
-		"websocket": {"a stream is not signed", `websocket: {endpoint: files, path: /ws}`, v1alpha1.ReasonUnsupported, "spec.grants[0].websocket: "},
+		"git":       {"nobody reads it", `git: {endpoint: files, repos: {equals: a/b}, fetch: true}`, v1alpha1.ReasonInvalid, `spec.grants[0].git: "files": no server of git reads a signature of AWS: grant git at`},
+		"websocket": {"messages are not signed", `websocket: {endpoint: files, path: /ws, messages: {media: Opaque}}`, v1alpha1.ReasonInvalid, `spec.grants[0].websocket: "files": awsSigV4 signs single requests, and no messages: grant http here`},
+		"grpc":      {"its body has no end yet", `grpc: {endpoint: files, methods: [a.B/C]}`, v1alpha1.ReasonInvalid, `spec.grants[0].grpc: "files": awsSigV4 signs a request with its body, and a call begins`},
 		"date":      {"it is the signature's", grant + "\n    headers: {x-amz-date: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[0].headers[x-amz-date]: "},
 		"digest":    {"it is the signature's", grant + "\n    headers: {x-amz-content-sha256: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[0].headers[x-amz-content-sha256]: "},
 		"token":     {"it is the signature's", grant + "\n    headers: {X-Amz-Security-Token: {type: String}}", v1alpha1.ReasonInvalid, "spec.grants[0].headers[X-Amz-Security-Token]: "},

@@ -99,7 +99,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		return err
 	}
 	if m.Leads {
-		mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, Namespace)
+		mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, schemata, Namespace)
 		err := errors.Join(
 			mints.SetupWithManager(ctx, mgr),
 			upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys, mints),

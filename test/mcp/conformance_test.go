@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"encoding/json"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -30,14 +31,18 @@ func TestConformance(t *testing.T) {
 			s := runSidecar(t, newFront(t, server), conformance("query: {name: key}"))
 			a := s.agents["agent"]
 			without, through := servers(t, "http://"+server+"/mcp"), servers(t, a.url+"?key="+a.token)
-			if len(without) < 30 || len(through) != len(without) {
-				t.Fatalf("there are %d scenarios without, and %d through", len(without), len(through))
+			all := scenarios(t, "--server")
+			for where, found := range map[string]map[string]found{"without": without, "through": through} {
+				if played := slices.Sorted(maps.Keys(found)); !slices.Equal(played, all) {
+					t.Errorf("%s, %q were played of %q", where, played, all)
+				}
 			}
-			all := maps.Clone(without)
 			for scenario := range differ {
-				all[scenario] = without[scenario] // nothing, where the suite does not have it
+				if !slices.Contains(all, scenario) {
+					t.Errorf("the suite has no %s", scenario)
+				}
 			}
-			for _, scenario := range slices.Sorted(maps.Keys(all)) {
+			for _, scenario := range all {
 				told, refused := differ[scenario]
 				same := slices.Equal(without[scenario].status, through[scenario].status)
 				switch {
@@ -51,21 +56,18 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// alike are the scenarios for clients in which a sidecar changes nothing; the
+// others are in oauth.
+var alike = []string{"elicitation-sep1034-client-defaults", "initialize", "sse-retry", "tools_call"}
+
 // TestConformanceOfClients: the suite finds the same of a client that
-// `sallyport run` has as its COMMAND as of one without. Left out are scenarios
-// of how a client gets a token: the sidecar has the key, and the client one
-// token for all.
+// `sallyport run` has as its COMMAND as of one without.
 func TestConformanceOfClients(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "scope.yaml"), clients)
 	env := append(os.Environ(), "SALLYPORT="+programs+"sallyport", "SCOPE="+filepath.Join(dir, "scope.yaml"),
-		"AUDIT="+filepath.Join(dir, "audit.jsonl"), "CLIENT="+programs+"everything-client")
-	ran := 0
-	for _, scenario := range scenarios(t) {
-		if strings.HasPrefix(scenario, "auth/") {
-			continue
-		}
-		ran++
+		"AUDIT="+filepath.Join(dir, "audit.jsonl"), "CLIENT="+programs+"everything-client", "SHOW=?key=")
+	for _, scenario := range alike {
 		t.Run(scenario, func(t *testing.T) {
 			play := func(command string) found {
 				return suite(t, env, "client", "--command", command, "--scenario", scenario, "--timeout", "120000")[scenario]
@@ -76,26 +78,49 @@ func TestConformanceOfClients(t *testing.T) {
 			}
 		})
 	}
-	if ran != 4 {
-		t.Errorf("%d scenarios were played", ran)
-	}
 	s := &sidecar{audit: filepath.Join(dir, "audit.jsonl")}
-	if n := len(s.records(t)); n < 4*ran {
+	if n := len(s.records(t)); n < 4*len(alike) {
 		t.Errorf("%d requests went through the sidecar", n)
 	}
 }
 
-// scenarios are those for clients.
-func scenarios(t *testing.T) (names []string) {
+// TestScenarios: the suite has no scenario that is not played, and no kind of
+// scenarios besides those for servers and for clients.
+func TestScenarios(t *testing.T) {
+	played := slices.Sorted(maps.Keys(oauth))
+	played = append(played, alike...)
+	slices.Sort(played)
+	if all := scenarios(t, "--client"); !slices.Equal(played, all) {
+		t.Errorf("%q are played of %q", played, all)
+	}
+	if kinds := listed(t, `(?m)^(\S.*) scenarios`, "list"); !slices.Equal(kinds, []string{"Client", "Server"}) {
+		t.Errorf("there are scenarios for %q", kinds)
+	}
+	// tier-check plays the same, and asks GitHub how an SDK's project is kept.
+	if commands := listed(t, `(?m)^  ([a-z-]+) `, "--help"); !slices.Equal(commands, []string{"client", "help", "list", "server", "tier-check"}) {
+		t.Errorf("the suite has %q", commands)
+	}
+}
+
+// scenarios are those of a kind, in order.
+func scenarios(t *testing.T, kind string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), node(t), pinned(t, "@modelcontextprotocol/conformance", "dist/index.js"), "list", "--client").Output()
+	return listed(t, `(?m)^  - (\S+)`, "list", kind)
+}
+
+// listed is what is matched, in order, in what the suite says when it is called
+// with these arguments.
+func listed(t *testing.T, match string, args ...string) (all []string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), node(t), append([]string{pinned(t, "@modelcontextprotocol/conformance", "dist/index.js")}, args...)...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range regexp.MustCompile(`(?m)^  - (\S+)`).FindAllSubmatch(out, -1) {
-		names = append(names, string(line[1]))
+	for _, part := range regexp.MustCompile(match).FindAllSubmatch(out, -1) {
+		all = append(all, string(part[1]))
 	}
-	return names
+	slices.Sort(all)
+	return all
 }
 
 // servers runs all scenarios for servers.
@@ -108,6 +133,18 @@ func servers(t *testing.T, url string) map[string]found {
 type found struct {
 	status []string // of each check
 	errors string
+	heard  []string // what the suite's own servers have heard
+	said   string   // by the client
+}
+
+// checks are the names of those of one outcome.
+func (f *found) checks(outcome string) (names []string) {
+	for _, s := range f.status {
+		if name, is := strings.CutSuffix(s, " "+outcome); is {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // suite runs the suite with these arguments, and returns what it has found.
@@ -119,9 +156,12 @@ func suite(t *testing.T, env []string, args ...string) map[string]found {
 	command.Env = env
 	text, _ := command.CombinedOutput() // it fails where a scenario does
 	all := map[string]found{}
-	for _, dir := range read(t, out) {
+	for _, dir := range dirs(t, out) {
 		if name := regexp.MustCompile(`^(?:server-)?(.*)-\d{4}-\d\d-\d\dT`).FindStringSubmatch(dir); name != nil {
-			all[name[1]] = checks(t, filepath.Join(out, dir, "checks.json"))
+			f := checks(t, filepath.Join(out, dir, "checks.json"))
+			said, _ := os.ReadFile(filepath.Join(out, dir, "stdout.txt")) // of a server there is none
+			f.said = string(said)
+			all[name[1]] = f
 		}
 	}
 	if len(all) == 0 {
@@ -130,14 +170,17 @@ func suite(t *testing.T, env []string, args ...string) map[string]found {
 	return all
 }
 
-func read(t *testing.T, dir string) (names []string) {
+// dirs are those below dir, named by their way from there.
+func dirs(t *testing.T, dir string) (names []string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			names = append(names, path)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, e := range entries {
-		names = append(names, e.Name())
 	}
 	return names
 }
@@ -155,11 +198,14 @@ func checks(t *testing.T, file string) (f found) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []struct{ ID, Status, ErrorMessage string }
+	var all []struct{ ID, Status, ErrorMessage, Description string }
 	if err := json.Unmarshal(text, &all); err != nil {
 		t.Fatal(err)
 	}
 	for _, one := range all {
+		if strings.HasPrefix(one.ID, "incoming-") {
+			f.heard = append(f.heard, one.Description)
+		}
 		if isNote(one.ID) {
 			continue
 		}
