@@ -187,6 +187,9 @@ func TestRefused(t *testing.T) {
 	}
 	eachSDK(t, func(t *testing.T, c *client, f *front, s *sidecar) {
 		eventually(t, "for the stream of the session", func() bool { return f.underWay("GET") == 1 })
+		eventually(t, "for the client to tell its roots, which the server asks for once", func() bool {
+			return slices.ContainsFunc(f.seen(), func(e entry) bool { return strings.Contains(e.body, `"result":{"roots":`) })
+		})
 		before, recorded := len(f.seen()), len(s.records(t))
 		for name, test := range tests {
 			got := c.do(t, test.step)
