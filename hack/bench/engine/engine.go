@@ -35,8 +35,8 @@ type Engine struct {
 	streams   []*wire // of the upstream, by number of the stream
 }
 
-// patience is how long an answer may take.
-const patience = 5 * time.Second
+// patience is how long the last answers may take.
+const patience = 30 * time.Second
 
 // New listens on two addresses; port 0 chooses one. Clients of the secure one
 // are shown the certificate.

@@ -100,4 +100,3 @@ func (s Setup) ExtraGrants() []int {
 	}
 	return all
 }
-

@@ -39,7 +39,7 @@ func Write(file, text string) error {
 func replace(document, text string) (string, error) {
 	before, rest, began := strings.Cut(document, Begin)
 	_, after, ended := strings.Cut(rest, End)
-	if !began || !ended || strings.Contains(after, Begin) || strings.Contains(after, End) || strings.Contains(before, End) {
+	if !began || !ended || strings.Contains(rest, Begin) || strings.Contains(after, End) || strings.Contains(before, End) {
 		return "", errors.New("it must have the two lines " + strings.TrimSpace(Begin) + " and " + strings.TrimSpace(End) + " once, in this order")
 	}
 	return before + Begin + strings.TrimRight(text, "\n") + "\n" + End + after, nil

@@ -13,14 +13,14 @@ import (
 
 // Sample is one run of one proxy. What was not measured is zero.
 type Sample struct {
-	CPU             time.Duration // of the proxy, per request or event
-	Rate            float64       // requests or events per second
-	Full            bool          // the proxy's core was: without that, Rate says more about the load
-	P50, P99        time.Duration
-	First50         time.Duration // until the first event
-	First99         time.Duration
-	RSS             int64 // bytes
-	Overloaded      bool  // it did not get through what was asked
+	CPU        time.Duration // of the proxy, per request or event
+	Rate       float64       // requests or events per second
+	Full       bool          // the proxy's core was: without that, Rate says more about the load
+	P50, P99   time.Duration
+	First50    time.Duration // until the first event
+	First99    time.Duration
+	RSS        int64 // bytes
+	Overloaded bool  // it did not get through what was asked
 }
 
 // Row is one proxy in one scenario: a sample of each round.
