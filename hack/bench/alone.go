@@ -98,7 +98,7 @@ func (b *bencher) alone(ctx context.Context, atRate, events report.Rows) ([]repo
 	if err != nil {
 		return nil, fmt.Errorf("measuring the time to start: %w", err)
 	}
-	ms, µs := float64(time.Millisecond), float64(time.Microsecond)
+	ms := float64(time.Millisecond)
 	added := func(what string, rows report.Rows, scenario string, quantile int, first bool, goal float64) report.Figure {
 		f := report.Figure{What: what, Goal: goal, Write: report.Nanoseconds, Values: rows.Added(scenario, peers.Sallyport, quantile, first)}
 		if c := rows.Added(scenario, peers.HAProxy, quantile, first); len(c) > 0 {
@@ -111,7 +111,7 @@ func (b *bencher) alone(ctx context.Context, atRate, events report.Rows) ([]repo
 		{What: fmt.Sprintf("RSS idle, %d grants more", grants), Values: idleMany, Goal: 10e6, Write: report.Bytes},
 		{What: fmt.Sprintf("RSS at 1,000 requests/s over HTTPS, %d grants more", grants), Values: busy, Goal: 20e6, Write: report.Bytes},
 		{What: "start to first request served, configuration at hand", Values: start, Goal: 50 * ms, Write: report.Nanoseconds, Controls: controls},
-		added("added to direct at 1,000 requests/s, one core, p50", atRate, gateScenario, 50, false, 150*µs),
+		added("added to direct at 1,000 requests/s, one core, p50", atRate, gateScenario, 50, false, 0.15*ms),
 		added("added to direct at 1,000 requests/s, one core, p99", atRate, gateScenario, 99, false, ms),
 		added("added to direct until the first event of a stream, p50", events, firstScenario, 50, true, ms),
 		added("added to direct until the first event of a stream, p99", events, firstScenario, 99, true, ms),

@@ -119,7 +119,7 @@ func (b *bencher) capacity(ctx context.Context) (float64, error) {
 		return 0, fmt.Errorf("measuring the capacity of %s: %w", peers.HAProxy, err)
 	}
 	const step = 1000 // a round figure is as good, and says that it is no measurement
-	return max(2*step, float64(time.Second/one.CPU/step)*step), nil
+	return max(leastCapacity, float64(time.Second/one.CPU/step)*step), nil
 }
 
 // measureAll runs every proxy once in each round of each scenario. The order

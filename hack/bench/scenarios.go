@@ -35,6 +35,9 @@ const (
 
 const uploadBytes = 4 << 10
 
+// leastCapacity keeps the two rates apart on any machine.
+const leastCapacity = 4 * gateRate
+
 // scenarios are all of them. capacity is how many requests per second fill
 // HAProxy's core.
 func scenarios(capacity float64) []scenario {

@@ -34,7 +34,6 @@ type Broker struct {
 
 	mu    sync.Mutex
 	frame []byte
-	token string
 }
 
 // NewBroker listens on loopback. It is to be closed.

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const µs = time.Microsecond
+const us = time.Microsecond
 
 // rows are three rounds of a direct one, of the base and of two proxies.
 func rows() Rows {
@@ -20,11 +20,11 @@ func rows() Rows {
 	return Rows{Direct: "direct", Base: "HAProxy", All: []Row{
 		{"S", "direct", []Sample{{Rate: 900, P50: 10 * µs, P99: 20 * µs}, {Rate: 1000, P50: 11 * µs, P99: 20 * µs}, {Rate: 1100, P50: 12 * µs, P99: 20 * µs}}},
 		{"S", "HAProxy", []Sample{
-			sample(10*µs, 100*µs, 200*µs, 100, true), sample(20*µs, 100*µs, 200*µs, 50, true), sample(40*µs, 100*µs, 200*µs, 25, true)}},
+			sample(10*us, 100*us, 200*us, 100, true), sample(20*us, 100*us, 200*us, 50, true), sample(40*us, 100*us, 200*us, 25, true)}},
 		{"S", "halved", []Sample{
-			sample(5*µs, 50*µs, 100*µs, 200, true), sample(10*µs, 50*µs, 100*µs, 100, true), sample(40*µs, 50*µs, 400*µs, 50, true)}},
+			sample(5*us, 50*us, 100*us, 200, true), sample(10*us, 50*us, 100*us, 100, true), sample(40*us, 50*us, 400*us, 50, true)}},
 		{"S", "idle", []Sample{
-			sample(10*µs, 50*µs, 100*µs, 999, false), sample(20*µs, 50*µs, 100*µs, 999, true), sample(40*µs, 50*µs, 100*µs, 999, false)}},
+			sample(10*us, 50*us, 100*us, 999, false), sample(20*us, 50*us, 100*us, 999, true), sample(40*us, 50*us, 100*us, 999, false)}},
 	}}
 }
 
@@ -69,7 +69,7 @@ func TestOpen(t *testing.T) {
 func TestStreams(t *testing.T) {
 	r := rows()
 	for i := range r.All[0].Samples {
-		r.All[0].Samples[i].First50, r.All[0].Samples[i].First99 = 20*µs, 30*µs
+		r.All[0].Samples[i].First50, r.All[0].Samples[i].First99 = 20*us, 30*us
 	}
 	got := written(func(w *strings.Builder) { r.Streams(w) })
 	if want := "|  | halved | 10.0 µs | 0.50 (0.50 to 1.00) | 100 | 2.00 | 50.0 µs | 30.0 µs (30.0 µs to 30.0 µs) | 70.0 µs | 10.0 MB |"; got[2] != want {
