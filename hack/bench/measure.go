@@ -109,7 +109,7 @@ func (b *bencher) loadWarm(ctx context.Context, s scenario, l *engine.Load, p *o
 		RSS: after.rss, Overloaded: overloaded(times),
 	}
 	one.Full = float64(one.CPU) >= saturated*float64(times.Took)
-	one.CPU /= time.Duration(len(times.Whole))
+	one.CPU /= time.Duration(max(1, len(times.Whole)))
 	return one, times, nil
 }
 

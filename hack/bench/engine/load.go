@@ -92,12 +92,15 @@ func (l *Load) Closed(ctx context.Context, d time.Duration) (Times, error) {
 	err := l.engine.spin(func() (bool, error) {
 		return l.asking == 0, l.check(ctx, time.Now())
 	})
+	if err == nil && len(l.times.Whole) == 0 {
+		err = errors.New("no request was answered")
+	}
 	return l.finish(now, err)
 }
 
 // Open asks rate times a second, whether or not earlier requests are answered,
 // for d. A request that finds no free connection waits for one, and its time
-// runs from when it was due.
+// runs from when it was due. Where none was asked in time, all are Unasked.
 func (l *Load) Open(ctx context.Context, d time.Duration, rate float64) (Times, error) {
 	start := l.begin(d, false)
 	l.free = append(l.free[:0], l.wires...)
@@ -138,9 +141,6 @@ func (l *Load) check(ctx context.Context, now time.Time) error {
 
 func (l *Load) finish(start time.Time, err error) (Times, error) {
 	l.times.Took = time.Since(start)
-	if err == nil && len(l.times.Whole) == 0 {
-		err = errors.New("no request was answered")
-	}
 	return l.times.sorted(), err
 }
 

@@ -18,7 +18,7 @@ func rows() Rows {
 		return Sample{CPU: cpu, P50: p50, P99: p99, Rate: rate, Full: full, First50: p50, First99: p99, RSS: 10e6}
 	}
 	return Rows{Direct: "direct", Base: "HAProxy", All: []Row{
-		{"S", "direct", []Sample{{Rate: 900, P50: 10 * µs, P99: 20 * µs}, {Rate: 1000, P50: 11 * µs, P99: 20 * µs}, {Rate: 1100, P50: 12 * µs, P99: 20 * µs}}},
+		{"S", "direct", []Sample{{Rate: 900, P50: 10 * us, P99: 20 * us}, {Rate: 1000, P50: 11 * us, P99: 20 * us}, {Rate: 1100, P50: 12 * us, P99: 20 * us}}},
 		{"S", "HAProxy", []Sample{
 			sample(10*us, 100*us, 200*us, 100, true), sample(20*us, 100*us, 200*us, 50, true), sample(40*us, 100*us, 200*us, 25, true)}},
 		{"S", "halved", []Sample{
