@@ -105,8 +105,10 @@ func (b *bencher) loadWarm(ctx context.Context, s scenario, l *engine.Load, p *o
 	one := report.Sample{
 		CPU: after.cpu - before.cpu, Rate: float64(len(times.Whole)) / times.Took.Seconds(),
 		P50: engine.Quantile(times.Whole, 0.5), P99: engine.Quantile(times.Whole, 0.99),
-		First50: engine.Quantile(times.First, 0.5), First99: engine.Quantile(times.First, 0.99),
 		RSS: after.rss, Overloaded: overloaded(times),
+	}
+	if s.work.Events == 1 { // of streams without an end too few begin
+		one.First50, one.First99 = engine.Quantile(times.First, 0.5), engine.Quantile(times.First, 0.99)
 	}
 	one.Full = float64(one.CPU) >= saturated*float64(times.Took)
 	one.CPU /= time.Duration(max(1, len(times.Whole)))
