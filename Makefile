@@ -89,7 +89,7 @@ fuzz: ## Fuzz every target for FUZZTIME (default 1m) each
 	@hack/fuzz.sh "$(or $(FUZZTIME),1m)"
 
 .PHONY: bench
-bench: ## Measure the proxied request beside HAProxy, nginx and ReverseProxy
+bench: ## Measure beside HAProxy, nginx and ReverseProxy, into docs/benchmarks.md
 	@hack/bench.sh
 
 .PHONY: bench-scale

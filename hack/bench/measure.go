@@ -7,105 +7,143 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/sallyport-dev/sallyport/hack/bench/engine"
+	"github.com/sallyport-dev/sallyport/hack/bench/peers"
+	"github.com/sallyport-dev/sallyport/hack/bench/process"
+	"github.com/sallyport-dev/sallyport/hack/bench/report"
 )
-
-// sample is one run of one proxy.
-type sample struct {
-	cpu      time.Duration // of the proxy, per request
-	rate     float64       // requests per second; 0: the proxy's core was not full
-	p50, p99 time.Duration
-	rss      int64 // bytes, at the end
-}
 
 // saturated is the share of its core that a proxy must have used before its
 // rate says anything about it.
 const saturated = 0.9
 
-func pinSelf(cpu int) error {
-	var set unix.CPUSet
-	set.Set(cpu)
-	tasks, err := filepath.Glob("/proc/self/task/*")
+// direct stands for no proxy at all: the load asks the upstream, by HTTP.
+const direct = "direct"
+
+// measure starts a proxy, warms it up, loads it and takes its figures.
+func (b *bencher) measure(ctx context.Context, s scenario, p peers.Peer) (report.Sample, error) {
+	b.engine.Serve(s.work)
+	setup := b.setups[s.secure]
+	setup.Streams = s.table == streams
+	r, err := b.start(ctx, p, setup)
 	if err != nil {
-		return fmt.Errorf("listing threads: %w", err)
+		return report.Sample{}, err
 	}
-	for _, t := range tasks {
-		id, err := strconv.Atoi(filepath.Base(t))
-		if err != nil {
-			return fmt.Errorf("listing threads: %w", err)
-		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("binding to processor %d: %w", cpu, err)
-		}
-	}
-	return nil
+	defer b.engine.Forget()
+	defer r.Stop()
+	return b.load(ctx, s, p.Name, setup, r)
 }
 
-// measure starts p, warms it up, loads it and takes its figures.
-func measure(ctx context.Context, p peer, s *setup, o options) (sample, error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	cmd, addr, token, err := p.start(ctx, s, o.proxyCPU)
-	if cmd != nil {
-		defer func() {
-			stop()
-			_ = cmd.Wait()
-		}()
-	}
+// start starts a proxy and waits until it has its configuration.
+func (b *bencher) start(ctx context.Context, p peers.Peer, setup peers.Setup) (*peers.Running, error) {
+	r, err := p.Start(ctx, setup, b.options.proxyCPU)
 	if err != nil {
-		return sample{}, err
+		return nil, err
 	}
-	authority := host
-	if p.name == sallyport {
-		authority = addr
+	if err := r.Await(ctx, setup.Token); err != nil {
+		r.Stop()
+		return nil, err
 	}
-	l, err := connect(s.engine, addr, authority, token, o.connections)
+	return r, nil
+}
+
+// load runs a scenario against a proxy that serves.
+func (b *bencher) load(ctx context.Context, s scenario, name string, setup peers.Setup, r *peers.Running) (report.Sample, error) {
+	l, err := b.engine.Connect(r.Addr, setup.Authority(), setup.Token, s.connections)
 	if err != nil {
-		return sample{}, err
+		return report.Sample{}, err
 	}
-	defer l.close()
-	warm, err := l.run(ctx, o.length/5)
+	defer func() { _ = l.Close() }()
+	warm, err := l.Closed(ctx, b.options.length/5)
 	if err != nil {
-		return sample{}, err
+		return report.Sample{}, err
 	}
-	one, requests, err := measureRunning(ctx, cmd, o, l)
-	if err == nil && p.name == sallyport {
-		err = checkAudit(s.audit(), len(warm)+requests)
+	one, times, err := b.loadWarm(ctx, s, l, r.Process)
+	if err == nil && name == peers.Sallyport {
+		err = checkAudit(setup.Audit(), requests(s, warm)+requests(s, times))
 	}
 	return one, err
 }
 
-// measureRunning loads a warm proxy once.
-func measureRunning(ctx context.Context, cmd *exec.Cmd, o options, l *loader) (sample, int, error) {
-	before, err := cpuTime(cmd)
+// measureDirect asks the upstream without a proxy, for the same time.
+func (b *bencher) measureDirect(ctx context.Context, s scenario) (report.Sample, error) {
+	b.engine.Serve(s.work)
+	defer b.engine.Forget()
+	l, err := b.engine.Connect(b.engine.Plain, b.setups[false].Authority(), b.setups[false].Token, s.connections)
 	if err != nil {
-		return sample{}, 0, err
+		return report.Sample{}, err
 	}
-	start := time.Now()
-	took, err := l.run(ctx, o.length)
-	if err != nil {
-		return sample{}, 0, err
+	defer func() { _ = l.Close() }()
+	if _, err := l.Closed(ctx, b.options.length/5); err != nil {
+		return report.Sample{}, err
 	}
-	wall := time.Since(start)
-	after, err := cpuTime(cmd)
-	if err != nil {
-		return sample{}, 0, err
-	}
-	one := sample{cpu: (after - before) / time.Duration(len(took)), p50: took[len(took)/2], p99: took[len(took)*99/100]}
-	if float64(after-before) >= saturated*float64(wall) {
-		one.rate = float64(len(took)) / wall.Seconds()
-	}
-	one.rss, err = residentSet(cmd)
-	return one, len(took), errors.Join(err, ctx.Err())
+	one, _, err := b.loadWarm(ctx, s, l, nil)
+	return one, err
 }
 
-// checkAudit counts the records of decisions: one for each request.
+// loadWarm loads a warm proxy once; nil is none.
+func (b *bencher) loadWarm(ctx context.Context, s scenario, l *engine.Load, p *os.Process) (report.Sample, engine.Times, error) {
+	before, err := used(p)
+	if err != nil {
+		return report.Sample{}, engine.Times{}, err
+	}
+	var times engine.Times
+	if s.rate > 0 {
+		times, err = l.Open(ctx, b.options.length, s.rate)
+	} else {
+		times, err = l.Closed(ctx, b.options.length)
+	}
+	if err != nil {
+		return report.Sample{}, times, err
+	}
+	after, err := used(p)
+	if err != nil {
+		return report.Sample{}, times, err
+	}
+	one := report.Sample{
+		CPU: after.cpu - before.cpu, Rate: float64(len(times.Whole)) / times.Took.Seconds(),
+		P50: engine.Quantile(times.Whole, 0.5), P99: engine.Quantile(times.Whole, 0.99),
+		RSS: after.rss, Overloaded: overloaded(times),
+	}
+	if s.work.Events == 1 { // of streams without an end too few begin
+		one.First50, one.First99 = engine.Quantile(times.First, 0.5), engine.Quantile(times.First, 0.99)
+	}
+	one.Full = float64(one.CPU) >= saturated*float64(times.Took)
+	one.CPU /= time.Duration(max(1, len(times.Whole)))
+	return one, times, nil
+}
+
+// usage is what a process has used so far.
+type usage struct {
+	cpu time.Duration
+	rss int64
+}
+
+func used(p *os.Process) (u usage, err error) {
+	if p == nil {
+		return u, nil
+	}
+	var failed error
+	u.cpu, err = process.CPU(p.Pid)
+	u.rss, failed = process.RSS(p.Pid)
+	return u, errors.Join(err, failed)
+}
+
+// overloaded tells whether a proxy did not get through an open loop. A few
+// requests are always due when time is over.
+func overloaded(t engine.Times) bool { return t.Unasked*100 > len(t.Whole)+t.Unasked }
+
+// requests is how many were answered.
+func requests(s scenario, t engine.Times) int {
+	if s.table == streams {
+		return len(t.First)
+	}
+	return len(t.Whole)
+}
+
+// checkAudit counts the records of allowed requests: one for each.
 func checkAudit(path string, requests int) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -115,7 +153,7 @@ func checkAudit(path string, requests int) error {
 	n := 0
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		if bytes.Contains(lines.Bytes(), []byte(`"event":"decision"`)) {
+		if bytes.Contains(lines.Bytes(), []byte(`"event":"decision"`)) && bytes.Contains(lines.Bytes(), []byte(`"verdict":"Allow"`)) {
 			n++
 		}
 	}
@@ -126,59 +164,4 @@ func checkAudit(path string, requests int) error {
 		return fmt.Errorf("%d audit records of %d requests", n, requests)
 	}
 	return nil
-}
-
-// family is the process and its children, as nginx has.
-func family(cmd *exec.Cmd) []int {
-	pids := []int{cmd.Process.Pid}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
-	if err != nil {
-		return pids
-	}
-	for child := range strings.FieldsSeq(string(b)) {
-		if pid, err := strconv.Atoi(child); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-// cpuTime sums user and system time. The kernel counts it in ns here, unlike
-// the ticks of stat.
-func cpuTime(cmd *exec.Cmd) (time.Duration, error) {
-	var sum time.Duration
-	for _, pid := range family(cmd) {
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-		if err != nil {
-			return 0, fmt.Errorf("reading processor time: %w", err)
-		}
-		for _, t := range threads {
-			b, err := os.ReadFile(t)
-			if err != nil {
-				return 0, fmt.Errorf("reading processor time: %w", err)
-			}
-			ns, err := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("reading processor time: %w", err)
-			}
-			sum += time.Duration(ns)
-		}
-	}
-	return sum, nil
-}
-
-func residentSet(cmd *exec.Cmd) (int64, error) {
-	var sum int64
-	for _, pid := range family(cmd) {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-		if err != nil {
-			return 0, fmt.Errorf("reading memory: %w", err)
-		}
-		pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("reading memory: %w", err)
-		}
-		sum += pages * int64(os.Getpagesize())
-	}
-	return sum, nil
 }

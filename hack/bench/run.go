@@ -2,89 +2,208 @@ package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/hack/bench/engine"
+	"github.com/sallyport-dev/sallyport/hack/bench/isolate"
+	"github.com/sallyport-dev/sallyport/hack/bench/peers"
+	"github.com/sallyport-dev/sallyport/hack/bench/process"
+	"github.com/sallyport-dev/sallyport/hack/bench/report"
 )
 
-// options are the command line.
-type options struct {
-	binary      string
-	rounds      int
-	length      time.Duration
-	connections int
-	body        int
-	proxyCPU    int
-	loadCPU     int
+// bencher is one run of the benchmark.
+type bencher struct {
+	options options
+	engine  *engine.Engine
+	trust   peers.Trust
+	setups  map[bool]peers.Setup // by whether the upstream is asked by HTTPS
+	stderr  io.Writer
+	started time.Time
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.StringVar(&o.binary, "binary", "bin/sallyport", "`path` of the sallyport binary that is measured")
-	f.IntVar(&o.rounds, "rounds", 5, "measured rounds; every proxy runs once in each")
-	f.DurationVar(&o.length, "length", 5*time.Second, "length of one run, after a warm-up of a fifth of it")
-	f.IntVar(&o.connections, "connections", 32, "connections of the load")
-	f.IntVar(&o.body, "body", 1024, "`bytes` of each answer's body")
-	f.IntVar(&o.proxyCPU, "proxy-cpu", 0, "processor of the proxy")
-	f.IntVar(&o.loadCPU, "load-cpu", 1, "processor of load and upstream")
-	return o, f.Parse(args)
-}
-
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) == 4 && args[0] == reverseProxyVerb {
-		return serveReverseProxy(ctx, args[1], args[2], args[3])
-	}
-	o, err := parse(args, stderr)
-	if err != nil {
+// bench checks that the proxies do equal work, measures, and reports.
+func bench(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	began := report.Machine()
+	if err := process.Bind(o.loadCPU); err != nil {
 		return err
 	}
-	if err := pinSelf(o.loadCPU); err != nil {
-		return err
-	}
-	e, err := newEngine(o.body)
-	if err != nil {
-		return fmt.Errorf("starting the upstream: %w", err)
-	}
-	defer e.close()
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		return fmt.Errorf("making a directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &setup{Dir: dir, Key: "the-real-key", Host: host, Upstream: e.port, engine: e, binary: o.binary}
-	if s.Token, err = agentToken(ctx, s, o.proxyCPU); err != nil {
-		return fmt.Errorf("starting %s: %w", sallyport, err)
-	}
-	results, err := measureAll(ctx, s, o, stderr)
+	b := &bencher{options: o, stderr: stderr, started: time.Now()}
+	closeAll, err := b.open(ctx, dir)
+	defer closeAll()
 	if err != nil {
 		return err
 	}
-	return report(stdout, o, results)
+	if err := b.checkAll(ctx); err != nil {
+		return err
+	}
+	capacity, err := b.capacity(ctx)
+	if err != nil {
+		return err
+	}
+	list := slices.DeleteFunc(scenarios(capacity), func(s scenario) bool { return !o.only.MatchString(s.name) })
+	results, err := b.measureAll(ctx, list)
+	if err != nil {
+		return err
+	}
+	alone, err := b.alone(ctx, results[open], results[streams])
+	if err != nil {
+		return err
+	}
+	text := b.text(began, results, alone)
+	fmt.Fprint(stdout, text)
+	if o.document == "" {
+		return nil
+	}
+	return report.Write(o.document, text)
 }
 
-// measureAll runs every proxy once in each round.
-func measureAll(ctx context.Context, s *setup, o options, stderr io.Writer) (map[string][]sample, error) {
-	results := map[string][]sample{}
-	for round := range o.rounds {
-		for _, p := range slices.Backward(rotate(peers, round)) {
-			fmt.Fprintf(stderr, "round %d of %d: %s\n", round+1, o.rounds, p.name)
-			one, err := measure(ctx, p, s, o)
-			if err != nil {
-				return nil, fmt.Errorf("measuring %s: %w", p.name, err)
-			}
-			results[p.name] = append(results[p.name], one)
+// open makes the upstream, the broker and what the proxies are told.
+func (b *bencher) open(ctx context.Context, dir string) (closeAll func(), err error) {
+	var closers []func() error
+	closeAll = func() {
+		for _, c := range slices.Backward(closers) {
+			_ = c() // all that was measured is at hand
 		}
+	}
+	sidecar, err := filepath.Abs(b.options.sidecar)
+	if err != nil {
+		return closeAll, err
+	}
+	if b.trust, err = peers.NewTrust(); err != nil {
+		return closeAll, err
+	}
+	certificate, err := b.trust.Certificate(isolate.UpstreamName)
+	if err != nil {
+		return closeAll, err
+	}
+	b.engine, err = engine.New(netip.AddrPortFrom(isolate.Upstream, 80), netip.AddrPortFrom(isolate.Upstream, 443), certificate)
+	if err != nil {
+		return closeAll, err
+	}
+	closers = append(closers, b.engine.Close)
+	broker, err := peers.NewBroker()
+	if err != nil {
+		return closeAll, err
+	}
+	closers = append(closers, broker.Close)
+	common := peers.Setup{Dir: dir, Key: "the-real-key", Sidecar: sidecar, Broker: broker}
+	plain, secure := common, common
+	plain.Upstream = b.engine.Plain
+	secure.Upstream, secure.CA = b.engine.Secure, b.trust.PEM()
+	var errPlain, errSecure error
+	plain, errPlain = plain.WithToken(ctx)
+	secure, errSecure = secure.WithToken(ctx)
+	b.setups = map[bool]peers.Setup{false: plain, true: secure}
+	return closeAll, errors.Join(errPlain, errSecure)
+}
+
+// capacity is how many requests per second fill HAProxy's core, by what one
+// costs it: open loops ask for a part of that.
+func (b *bencher) capacity(ctx context.Context) (float64, error) {
+	s := scenario{name: "capacity", connections: 32, work: engine.Work{Answer: 1 << 10}}
+	one, err := b.measure(ctx, s, peers.All[slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == peers.HAProxy })])
+	if err != nil {
+		return 0, fmt.Errorf("measuring the capacity of %s: %w", peers.HAProxy, err)
+	}
+	const step = 1000 // a round figure is as good, and says that it is no measurement
+	return max(leastCapacity, float64(time.Second/one.CPU/step)*step), nil
+}
+
+// measureAll runs every proxy once in each round of each scenario. The order
+// turns with the rounds, since a machine drifts.
+func (b *bencher) measureAll(ctx context.Context, list []scenario) (map[table]report.Rows, error) {
+	names := []string{direct}
+	for _, p := range peers.All {
+		names = append(names, p.Name)
+	}
+	samples := map[string]map[string][]report.Sample{}
+	runs, done := b.options.rounds*len(list)*len(names), 0
+	start := time.Now()
+	for round := range b.options.rounds {
+		for _, s := range list {
+			if samples[s.name] == nil {
+				samples[s.name] = map[string][]report.Sample{}
+			}
+			b.progress(start, done, runs, fmt.Sprintf("round %d of %d: %s", round+1, b.options.rounds, s.name))
+			for i := range names {
+				name := names[(i+round)%len(names)]
+				one, err := b.measureNamed(ctx, s, name)
+				if err != nil {
+					return nil, fmt.Errorf("measuring %s, %s: %w", name, s.name, err)
+				}
+				samples[s.name][name] = append(samples[s.name][name], one)
+				done++
+			}
+		}
+	}
+	results := map[table]report.Rows{}
+	for _, s := range list {
+		rows := results[s.table]
+		rows.Direct, rows.Base = direct, peers.HAProxy
+		for _, name := range names {
+			rows.All = append(rows.All, report.Row{Scenario: s.name, Proxy: name, Samples: samples[s.name][name]})
+		}
+		results[s.table] = rows
 	}
 	return results, nil
 }
 
-// rotate gives each peer each place in the order, since a machine drifts.
-func rotate(list []peer, by int) []peer {
-	by %= len(list)
-	return slices.Concat(list[by:], list[:by])
+func (b *bencher) measureNamed(ctx context.Context, s scenario, name string) (report.Sample, error) {
+	if name == direct {
+		return b.measureDirect(ctx, s)
+	}
+	i := slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == name })
+	return b.measure(ctx, s, peers.All[i])
+}
+
+// progress says where the benchmark is, and how long it will take.
+func (b *bencher) progress(start time.Time, done, all int, what string) {
+	left := "not known yet how long it takes"
+	if done > 0 {
+		rest := time.Since(start) / time.Duration(done) * time.Duration(all-done)
+		left = "about " + rest.Round(time.Second).String() + " left"
+	}
+	fmt.Fprintf(b.stderr, "%s (%d of %d runs, %s)\n", what, done, all, left)
+}
+
+// text is the report.
+func (b *bencher) text(machine string, results map[table]report.Rows, alone []report.Figure) string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "At %s; %d rounds of %v after a warm-up of a fifth of that.\n", machine, b.options.rounds, b.options.length)
+	fmt.Fprint(&w, "\nThe sidecar alone:\n\n")
+	report.Alone(&w, alone)
+	for _, part := range []struct {
+		table table
+		what  string
+		write func(report.Rows)
+	}{
+		{closed, "Asked again as soon as it is answered", func(r report.Rows) { r.Closed(&w) }},
+		{open, "Asked at one rate, answered or not: times run from when a request was due", func(r report.Rows) { r.Open(&w) }},
+		{streams, "Event streams, each event sent when the one before has arrived", func(r report.Rows) { r.Streams(&w) }},
+	} {
+		rows := results[part.table]
+		if len(rows.All) == 0 {
+			continue
+		}
+		fmt.Fprintf(&w, "\n%s:\n\n", part.what)
+		if part.table == closed {
+			rows.Against(&w, peers.Sallyport)
+			fmt.Fprintln(&w)
+		}
+		part.write(rows)
+	}
+	return w.String()
 }
