@@ -65,7 +65,9 @@ func TestMetrics(t *testing.T) {
 	w.await("sallyport_uninjected_pods", equal(0))
 	w.agree()
 
-	sidecar, leave := w.sidecar()
+	sidecar := w.sidecar()
+	w.await("sallyport_enforced_generation_lag", equal(1)) // a pod runs whose sidecar enforces nothing
+	leave := w.background(sidecar.Run)
 	w.await("sallyport_lease_not_after_timestamp_seconds", above(now))
 	w.await("sallyport_enforced_generation_lag", equal(0))
 	w.await("sallyport_propagation_seconds", equal(0)) // what a stream begins with is no change
@@ -306,16 +308,16 @@ func (w *world) objects() {
 	}
 }
 
-// sidecar runs one until leave is called.
-func (w *world) sidecar() (s *fleet.Sidecar, leave func()) {
+// sidecar makes one in a pod that is said to run.
+func (w *world) sidecar() *fleet.Sidecar {
 	w.t.Helper()
 	dialer, err := dial.New(dial.Options{})
 	w.must(err)
-	s, err = fleet.New(w.t.Context(), w.api, agents, "notes", 1, w.t.TempDir(), dialer)
+	s, err := fleet.New(w.t.Context(), w.api, agents, "notes", 1, w.t.TempDir(), dialer)
 	w.must(err)
 	w.must(s.RenewIdentity(w.t.Context(), w.clients))
 	s.Connect(w.broker)
-	return s, w.background(s.Run)
+	return s
 }
 
 // edit changes the credential, however often its status is written meanwhile.
