@@ -74,7 +74,8 @@ func attack(ctx context.Context, t *target, each, binary, found string, out io.W
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.fuzz", "^"+t.function+"$", "-test.fuzztime", each,
 		"-test.fuzzcachedir", found, "-test.parallel", "1")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, io.MultiWriter(out, &said), io.MultiWriter(out, &said)
+	both := io.MultiWriter(out, &said) // one writer: then one goroutine writes
+	cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, both, both
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it ends its workers
 	began := time.Now()
