@@ -128,7 +128,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, want := range []string{
 		"(?m)^\\| `a: FuzzBroken` \\| an empty text is not read as two. \\|.*\\| \\*\\*yes\\*\\* \\|$",
-		"(?m)^\\| `a: FuzzFine` \\| whatever is read is more than zero, by and large. \\| \\d+s \\| \\d+s \\| [1-9]\\d* \\| \\d+ \\| `[0-9a-f]+(-dirty)?` \\| none \\|$",
+		"(?m)^\\| `a: FuzzFine` \\| whatever is read is more than zero, by and large. \\| \\d+s \\| \\d+s \\| [1-9]\\d* \\| \\d+ \\| `[0-9a-f]+` \\| none \\|$",
 		"(?s)^# Here\n.*\nbehind\n$",
 	} {
 		if !regexp.MustCompile(want).Match(text) {
@@ -137,6 +137,16 @@ func TestRun(t *testing.T) {
 	}
 	if strings.Contains(string(text), "FuzzGone") {
 		t.Errorf("a target that is no more has a row:\n%s", text)
+	}
+	// What was fuzzed is the revision, though the record and an input are new.
+	if revision, err := describe(t.Context()); err != nil || strings.Contains(revision, "dirty") {
+		t.Errorf("the revision is %q, %v", revision, err)
+	}
+	if err := os.WriteFile("a/a.go", []byte("package a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if revision, err := describe(t.Context()); err != nil || !strings.HasSuffix(revision, "-dirty") {
+		t.Errorf("the revision is %q, %v", revision, err)
 	}
 	// Another run leaves the row of the target that has no turn in it, in today's words.
 	changed := strings.Replace(string(text), "an empty text is not read as two", "a comment of yesterday", 1)

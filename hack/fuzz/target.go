@@ -49,11 +49,19 @@ func property(f *ast.FuncDecl) string {
 	return strings.ReplaceAll(strings.TrimSpace(text), "|", `\|`)
 }
 
-// describe names the revision that is fuzzed.
+// describe names the revision that is fuzzed. What this command writes does not
+// make it another one.
 func describe(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
+	revision, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {
 		return "", fmt.Errorf("naming the revision: %w", err)
 	}
-	return strings.TrimSpace(string(out)), nil
+	changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--", ":!"+recordFile, ":!*/testdata/fuzz/*").Output()
+	if err != nil {
+		return "", fmt.Errorf("naming the revision: %w", err)
+	}
+	if len(changed) > 0 {
+		return strings.TrimSpace(string(revision)) + "-dirty", nil
+	}
+	return strings.TrimSpace(string(revision)), nil
 }
