@@ -68,12 +68,16 @@ func cache(ctx context.Context, t *target) (string, error) {
 // progress matches what the testing package tells of a run now and then.
 var progress = regexp.MustCompile(`execs: (\d+)`)
 
+// minimize is how long one input may be made smaller: the default of a minute
+// would be all that a short run has.
+const minimize = "1s"
+
 // attack runs a binary on one processor, and notes what that cost. Inputs that
 // reach more go below found.
 func attack(ctx context.Context, t *target, each, binary, found string, out io.Writer, r *row) error {
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.fuzz", "^"+t.function+"$", "-test.fuzztime", each,
-		"-test.fuzzcachedir", found, "-test.parallel", "1")
+		"-test.fuzzcachedir", found, "-test.parallel", "1", "-test.fuzzminimizetime", minimize)
 	both := io.MultiWriter(out, &said) // one writer: then one goroutine writes
 	cmd.Dir, cmd.Stdout, cmd.Stderr = t.dir, both, both
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
