@@ -85,8 +85,8 @@ e2e: ## Run the story in real pods on a real cluster
 	@hack/e2e.sh
 
 .PHONY: fuzz
-fuzz: ## Fuzz every target for FUZZTIME (default 1m) each
-	@hack/fuzz.sh "$(or $(FUZZTIME),1m)"
+fuzz: ## Fuzz every target for FUZZTIME (default 1m) each; PATTERN chooses some
+	@PATTERN='$(PATTERN)' hack/fuzz.sh "$(or $(FUZZTIME),1m)"
 
 .PHONY: bench
 bench: ## Measure beside HAProxy, nginx and ReverseProxy, into docs/benchmarks.md

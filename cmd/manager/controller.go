@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/authority"
 	"github.com/sallyport-dev/sallyport/controllers/broker"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/metrics"
 	"github.com/sallyport-dev/sallyport/controllers/minter"
 	"github.com/sallyport-dev/sallyport/controllers/podwebhook"
 	"github.com/sallyport-dev/sallyport/controllers/record"
@@ -153,11 +154,9 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 	secrets, schemata := secretwatch.New(clients.CoreV1(), grant), schemas.New(clients.CoreV1(), grant)
 	keys := tokenkey.NewRing(secrets, o.namespace)
 	leaf := authority.NewLeaf(secrets, o.namespace, "sallyport-broker."+o.namespace+".svc")
-	b, err := newBroker(ctx, mgr, o, clients, secrets, schemata, keys, leaf)
+	shown := metrics.New()
+	b, err := newBroker(ctx, mgr, o, clients, secrets, schemata, keys, leaf, shown)
 	if err != nil {
-		return err
-	}
-	if err := b.Watch(ctx, mgr.GetCache()); err != nil {
 		return err
 	}
 	secrets.Subscribe(func(name types.NamespacedName) {
@@ -165,10 +164,10 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 			b.RootsChanged()
 		}
 	})
+	keeper := &authority.Keeper{Client: clients, Namespace: o.namespace, WebhookNames: []string{podwebhook.ServerName}}
 	for _, r := range []manager.Runnable{
-		secrets, schemata, b,
+		keeper, secrets, schemata, b,
 		&tokenkey.Keeper{Secrets: clients.CoreV1(), Namespace: o.namespace},
-		&authority.Keeper{Client: clients, Namespace: o.namespace, WebhookNames: []string{podwebhook.ServerName}},
 		&record.Sweeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace},
 		&minter.Sweeper{Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: o.namespace},
 	} {
@@ -186,11 +185,25 @@ func addController(ctx context.Context, mgr manager.Manager, o controllerOptions
 	if err := scopedcredential.SetupWithManager(ctx, mgr, o.namespace, schemata); err != nil {
 		return err
 	}
+	if err := addMetrics(ctx, mgr, o, shown, b, leaf, keeper); err != nil {
+		return err
+	}
 	return addChecks(mgr, leaf)
 }
 
+// addMetrics has what is promised shown at /metrics.
+func addMetrics(ctx context.Context, mgr manager.Manager, o controllerOptions,
+	shown *metrics.Metrics, b *broker.Broker, leaf *authority.Leaf, keeper *authority.Keeper) error {
+	return shown.SetupWithManager(ctx, mgr, metrics.Options{
+		Leases: b.Leases, Accepted: record.Generations(ctx, mgr.GetClient(), o.namespace),
+		Certificates: map[string]func() time.Time{
+			"authority": leaf.AuthorityNotAfter, "broker": leaf.NotAfter, "webhook": keeper.WebhookNotAfter,
+		},
+	})
+}
+
 func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, clients kubernetes.Interface,
-	secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
+	secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf, shown *metrics.Metrics) (*broker.Broker, error) {
 	own, err := os.ReadFile(tokenFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading our own token, which names the issuer of all: %w", err)
@@ -204,7 +217,7 @@ func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, cl
 	if err != nil {
 		return nil, fmt.Errorf("reading the UID of %s: %w", metav1.NamespaceSystem, err)
 	}
-	return broker.New(broker.Options{
+	b, err := broker.New(broker.Options{
 		Client:    mgr.GetClient(),
 		APIReader: mgr.GetAPIReader(),
 		Records:   &record.Store{Meta: mgr.GetClient(), Bodies: mgr.GetAPIReader(), Namespace: o.namespace},
@@ -223,5 +236,11 @@ func newBroker(ctx context.Context, mgr manager.Manager, o controllerOptions, cl
 		Events:      mgr.GetEventRecorder("sallyport"),
 		Certificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf.Get(h) },
 		Address:     o.brokerAddress,
+		Propagated:  shown.Propagated,
+		Denied:      shown.Denied,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Watch(ctx, mgr.GetCache())
 }

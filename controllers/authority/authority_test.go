@@ -7,6 +7,7 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 )
@@ -127,5 +128,33 @@ func TestLostSecret(t *testing.T) {
 	lose(SecretName, WebhookSecret)
 	if third, past := known(); third == first || past != "" {
 		t.Errorf("what was disowned is remembered:\n%s", past)
+	}
+}
+
+// TestEndsAreTold compares what is told of the webhook's certificate with the one
+// that is stored: that of the leader's last look.
+func TestEndsAreTold(t *testing.T) {
+	client := fake.NewClientset()
+	now := time.Now()
+	k := &Keeper{Client: client, Namespace: namespace, WebhookNames: []string{name}, Now: func() time.Time { return now }}
+	if end := k.WebhookNotAfter(); !end.IsZero() {
+		t.Errorf("a certificate that nobody has made ends at %v", end)
+	}
+	for range 2 {
+		if err := k.Keep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s, err := client.CoreV1().Secrets(namespace).Get(t.Context(), WebhookSecret, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := tls.X509KeyPair(s.Data[corev1.TLSCertKey], s.Data[corev1.TLSPrivateKeyKey])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end := k.WebhookNotAfter(); !end.Equal(pair.Leaf.NotAfter) || !end.After(now) {
+			t.Errorf("told %v, the certificate ends at %v", end, pair.Leaf.NotAfter)
+		}
+		now = now.Add(200 * 24 * time.Hour)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,6 +53,17 @@ type Keeper struct {
 	// WebhookNames are the names that the webhook is called by.
 	WebhookNames []string
 	Now          func() time.Time // nil: time.Now
+
+	webhookEnds atomic.Pointer[time.Time]
+}
+
+// WebhookNotAfter is when the webhook's certificate ends that was kept last;
+// zero: none was, as in replicas that do not lead.
+func (k *Keeper) WebhookNotAfter() time.Time {
+	if end := k.webhookEnds.Load(); end != nil {
+		return *end
+	}
+	return time.Time{}
 }
 
 // NeedLeaderElection is true: two keepers would take turns at signing.
@@ -121,9 +133,14 @@ func (k *Keeper) keepLeaf(ctx context.Context, by certs.Authorities, now time.Ti
 	if leaf, err = certs.KeepLeaf(by, leaf, k.WebhookNames, now); err != nil {
 		return err
 	}
-	return k.write(ctx, WebhookSecret, stored, map[string][]byte{
+	err = k.write(ctx, WebhookSecret, stored, map[string][]byte{
 		corev1.TLSCertKey: leaf.Cert, corev1.TLSPrivateKeyKey: leaf.Key, keyBundle: by.Bundle,
 	})
+	if err == nil {
+		end := notAfter(leaf.Cert)
+		k.webhookEnds.Store(&end)
+	}
+	return err
 }
 
 // publish sets caBundle, and nothing else, as a field manager of its own: who

@@ -2,6 +2,8 @@ package authority
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"sync"
 	"time"
@@ -91,4 +93,36 @@ func (l *Leaf) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		l.pair, l.parsed = pair, &parsed
 	}
 	return l.parsed, nil
+}
+
+// NotAfter is when the certificate ends; zero: there is none yet.
+func (l *Leaf) NotAfter() time.Time {
+	cert, err := l.Get(nil)
+	if err != nil {
+		return time.Time{}
+	}
+	return cert.Leaf.NotAfter
+}
+
+// AuthorityNotAfter is when the authority ends that signs; zero: it is not known.
+func (l *Leaf) AuthorityNotAfter() time.Time {
+	s, err := l.secrets.Get(l.name)
+	if err != nil {
+		return time.Time{}
+	}
+	text, _ := s.Bytes(keyCurrentCert)
+	return notAfter(text)
+}
+
+// notAfter is when the first certificate of a PEM text ends; zero: there is none.
+func notAfter(text []byte) time.Time {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return time.Time{}
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return time.Time{}
+	}
+	return cert.NotAfter
 }

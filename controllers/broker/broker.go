@@ -35,6 +35,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/sourcekey"
 	"github.com/sallyport-dev/sallyport/controllers/tokenkey"
 	"github.com/sallyport-dev/sallyport/internal/inject"
+	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
 // Records tells what of a live object is in force: what was accepted of it, or
@@ -44,7 +45,8 @@ type Records interface {
 	UpstreamSecret(context.Context, *v1alpha1.UpstreamSecret) (*v1alpha1.UpstreamSecret, error)
 }
 
-// Options are what a Broker is made of. All but Clock are required.
+// Options are what a Broker is made of. All but Propagated, Denied and Clock are
+// required.
 type Options struct {
 	// Client reads pods that were injected and our kinds from a cache, and
 	// writes the status of pods.
@@ -70,6 +72,11 @@ type Options struct {
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Address to listen on, as ":9443".
 	Address string
+	// Propagated is told how long a change took from the moment at which this
+	// replica saw it until a sidecar acknowledged it; nil: nobody is.
+	Propagated func(time.Duration)
+	// Denied is told of requests that sidecars have denied; nil: nobody is.
+	Denied func(scope.Reason, uint64)
 	// Clock of leases and tokens; nil: the real one.
 	Clock clock.Clock
 }
@@ -90,6 +97,8 @@ type Broker struct {
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	address     string
 	clock       clock.Clock
+	propagated  func(time.Duration)
+	counted     func(scope.Reason, uint64)
 
 	index      *index
 	offers     *offers
@@ -115,10 +124,17 @@ func New(o Options) (*Broker, error) {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
+	if o.Propagated == nil {
+		o.Propagated = func(time.Duration) {}
+	}
+	if o.Denied == nil {
+		o.Denied = func(scope.Reason, uint64) {}
+	}
 	b := &Broker{
 		client: o.Client, apiReader: o.APIReader, records: o.Records, secrets: o.Secrets, schemas: o.Schemas, keys: o.Keys,
 		source:   sourcekey.Reader{Secrets: o.Secrets, Namespace: o.Keys.Secret().Namespace, Now: o.Clock.Now},
 		reviewer: o.Reviewer, issuer: o.Issuer, roots: o.Roots, trust: o.Trust, certificate: o.Certificate, address: o.Address, clock: o.Clock,
+		propagated: o.Propagated, counted: o.Denied,
 		index: newIndex(), conditions: newConditions(o.Client, o.APIReader, o.Events),
 		denied: denied.New(o.Client, o.Clock.Now),
 		limits: identity.Limits{PerSecond: streamsPerSecond, Burst: streamBurst}, elsewhere: identity.Limits{Burst: 1}, frameTimeout: writeTimeout,
@@ -274,6 +290,19 @@ func (b *Broker) owes() bool {
 		}
 	}
 	return false
+}
+
+// Leases returns the earliest end of the leases that sidecars which are connected
+// here were granted last; zero: none has one.
+func (b *Broker) Leases() (first time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.byPod {
+		s.mu.Lock()
+		first = firstOf(first, s.leased)
+		s.mu.Unlock()
+	}
+	return first
 }
 
 // goAway ends all streams, and lets no other begin.

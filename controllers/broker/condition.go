@@ -186,8 +186,18 @@ func (s *stream) ack(a *bundle.Ack) {
 		if a.Applied && a.Digest == r.sent.Digest {
 			s.pushed = time.Time{}
 			r.acked = r.sent.without(a.Errors, s.id.Pod.Namespace)
+			s.settle(len(a.Errors) == 0)
 		}
 	})
+}
+
+// settle tells how long it took until the sidecar enforced what had changed. One
+// that could not serve all of it owes it still. It is called under mu.
+func (s *stream) settle(whole bool) {
+	if whole && !s.owing.IsZero() {
+		s.b.propagated(s.b.now().Sub(s.owing))
+		s.owing = time.Time{}
+	}
 }
 
 // tell changes the report, and has the pod's condition follow it. What is told

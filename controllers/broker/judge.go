@@ -30,6 +30,8 @@ type holding struct {
 
 	reason scope.Reason
 	detail string // for the pod's condition
+
+	since time.Time // when this replica saw the change that made it so; zero: not known
 }
 
 func (h *holding) served() bool { return h.offer != nil }
@@ -52,6 +54,9 @@ func (b *Broker) judge(d *dependencies, pod *corev1.Pod, name string) (holding, 
 	h := holding{name: types.NamespacedName{Namespace: pod.Namespace, Name: name}}
 	d.on(kindOffer, h.name)
 	o := b.offers.of(h.name)
+	if o != nil {
+		h.since = o.since
+	}
 	err := o.to(account(pod), b.now())
 	if err == nil {
 		err = plaintext(o.document.Endpoints, pod)

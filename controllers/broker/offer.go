@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -28,6 +29,8 @@ type offer struct {
 	document bundle.Credential // without token and lease
 	encoded  *bundle.Encoded   // the same; nil before it is published
 	lifetime time.Duration     // of its tokens
+
+	since time.Time // when the change was seen that made it so
 }
 
 // errUnjudged is what a credential is before its first judgement.
@@ -122,6 +125,19 @@ type offering struct {
 	// Under the lock of offers.
 	stale, busy, unused bool
 	judged              time.Time
+	touched             time.Time // when the first change was seen that is not judged
+
+	// Of whoever judges.
+	seen time.Time // when the change was seen that is being judged
+	edit edit
+}
+
+// edit is the newest edit of a ScopedCredential that was seen, which is in force
+// once it is accepted.
+type edit struct {
+	uid        types.UID
+	generation int64
+	seen       time.Time // zero: it was there before, or was refused
 }
 
 func newOffers(b *Broker) *offers {
@@ -177,7 +193,9 @@ func (f *offering) touch() {
 }
 
 func (f *offering) touchLocked() {
-	f.stale = true
+	if !f.stale {
+		f.stale, f.touched = true, f.offers.now()
+	}
 	if !f.busy {
 		f.offers.stale = append(f.offers.stale, f)
 		f.busy = true
@@ -223,7 +241,7 @@ func (f *offering) begin() bool {
 	o := f.offers
 	o.mu.Lock()
 	if f.stale && !f.unused {
-		f.stale, f.judged = false, o.now()
+		f.stale, f.judged, f.seen = false, o.now(), f.touched
 		o.mu.Unlock()
 		return true
 	}
@@ -239,6 +257,7 @@ func (f *offering) begin() bool {
 // narrow takes away at once what the newest objects do not give any more: what
 // was accepted may take a while to be read.
 func (f *offering) narrow(live *v1alpha1.ScopedCredential, missing error) {
+	f.note(live)
 	before := f.current.Load()
 	if before == nil || before.live == nil || before.live.UID != live.UID {
 		return // nothing that it could be taken away from
@@ -263,8 +282,36 @@ func (f *offering) publish(next *offer) {
 			next.withdraw(withdraw(scope.NotReady, "it is too large for one document: use fewer or smaller grants"))
 		}
 	}
+	next.since = f.since(next)
 	f.current.Store(next)
 	f.offers.index.changed(key{kindOffer, f.name})
+}
+
+// note takes note of an edit. One that was refused is in force when something
+// else has changed, and counts from then on.
+func (f *offering) note(live *v1alpha1.ScopedCredential) {
+	known := f.edit.uid == live.UID
+	if !known || f.edit.generation != live.Generation {
+		f.edit = edit{uid: live.UID, generation: live.Generation}
+		if known {
+			f.edit.seen = f.seen
+		}
+	}
+	c := meta.FindStatusCondition(live.Status.Conditions, v1alpha1.ConditionAccepted)
+	if c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == live.Generation {
+		f.edit.seen = time.Time{}
+	}
+}
+
+// since is when the change was seen that leads to next: the edit, where next is
+// the first to have it in force.
+func (f *offering) since(next *offer) time.Time {
+	before := f.current.Load()
+	news := next.accepted != nil && (before == nil || before.accepted == nil || before.accepted.Generation != next.accepted.Generation)
+	if news && next.accepted.Generation == f.edit.generation && !f.edit.seen.IsZero() {
+		return f.edit.seen
+	}
+	return f.seen
 }
 
 // sooner returns the earlier of two ends; nil is never, and so is the zero

@@ -231,6 +231,11 @@ func (b *Broker) serveAck(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusBadRequest, v1alpha1.ReasonMalformed, err.Error())
 	}
 	s.ack(a)
+	for _, seen := range a.Seen {
+		if seen.Reason != "" {
+			b.counted(seen.Reason, seen.Count)
+		}
+	}
 	b.denied.Tell(denied.Pod{NamespacedName: s.id.Pod, UID: s.id.UID}, a.Seen)
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -123,6 +123,83 @@ func latest(leases []time.Time, now time.Time) time.Time {
 	return end
 }
 
+// firstOf returns the earliest of times that are not zero; zero: there is none.
+func firstOf(times ...time.Time) (first time.Time) {
+	for _, t := range times {
+		if first.IsZero() || (!t.IsZero() && t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// assembled is a state that may be sent.
+type assembled struct {
+	digest string
+	served map[string]string // name by UID
+	leases []time.Time       // of those that are served
+	line   []byte            // nil: it brings nothing that was not sent
+}
+
+// assemble makes the state of what is held. It is news where its digest or a
+// token is.
+func (s *stream) assemble(now time.Time) (*assembled, error) {
+	o := &bundle.Outline{TokenKeys: []bundle.TokenKey{}, Roots: s.b.roots()}
+	st := &assembled{served: map[string]string{}}
+	renewed := false
+	var grants []bundle.Grant
+	for _, name := range s.names {
+		h := s.held[name]
+		if !h.served() {
+			o.Denied = append(o.Denied, bundle.Denial{Namespace: h.name.Namespace, Name: h.name.Name, Reason: h.reason})
+			continue
+		}
+		m, isNew, err := s.tokenOf(&h, now)
+		if err != nil {
+			return nil, err
+		}
+		renewed = renewed || isNew
+		c := &h.offer.document
+		lease := leaseEnd(c, m, now)
+		st.leases = append(st.leases, lease)
+		o.Credentials = append(o.Credentials, h.offer.encoded)
+		grants = append(grants, bundle.Grant{Token: m.compact, LeaseEnds: lease, Secret: c.Secret})
+		st.served[c.UID] = c.Name
+	}
+	if keys, err := s.b.keys.Keys(); err == nil {
+		o.TokenKeys = keys.Public()
+	}
+	var err error
+	if st.digest, err = o.Digest(); err != nil {
+		return nil, fmt.Errorf("assembling state: %w", err)
+	}
+	if st.digest != s.digest || renewed {
+		st.line, err = o.Frame(st.digest, latest(st.leases, now), grants)
+	}
+	return st, err
+}
+
+// heartbeat says that nothing is new, and extends the leases.
+func (s *stream) heartbeat(send sender, now time.Time) error {
+	s.beat = now
+	if s.digest == "" {
+		return nil // nothing is in force yet
+	}
+	var leases []time.Time
+	for _, h := range s.held {
+		if !h.served() {
+			continue
+		}
+		if m := s.tokens[h.offer.document.UID]; m != nil {
+			leases = append(leases, leaseEnd(&h.offer.document, m, now))
+		}
+	}
+	s.mu.Lock()
+	s.leased = firstOf(leases...)
+	s.mu.Unlock()
+	return send.frame(&bundle.Frame{Heartbeat: &bundle.Heartbeat{Version: bundle.Version, Now: now.UTC(), LeaseEnds: latest(leases, now)}})
+}
+
 // documents remembers what was compiled: most of what an offer is judged by
 // changes nothing about its document. It is safe for concurrent use.
 type documents struct {

@@ -66,10 +66,14 @@ type stream struct {
 	unknown bool               // something could not be read: ask again soon
 	judged  time.Time          // when it was last judged
 	beat    time.Time          // when the last frame was sent
+	// told is since when each credential has been as the sidecar was told, by name.
+	told map[string]time.Time
 
 	mu     sync.Mutex
 	report report
 	pushed time.Time // when the newest state was sent; zero: it is acknowledged
+	owing  time.Time // when the oldest change was seen that is not acknowledged; zero: none was, or is
+	leased time.Time // the earliest end of the leases that were sent last; zero: there is none
 }
 
 func newStream(b *Broker, id identity.Identity, token [sha256.Size]byte) *stream {
@@ -77,6 +81,7 @@ func newStream(b *Broker, id identity.Identity, token [sha256.Size]byte) *stream
 		b: b, id: id, token: token, opened: b.clock.Now(),
 		dirty: make(chan struct{}, 1), end: make(chan string, 1),
 		held: map[string]holding{}, tokens: map[string]*minted{}, served: map[string]string{},
+		told: map[string]time.Time{},
 	}
 }
 
@@ -290,6 +295,7 @@ func (s *stream) sendState(send sender, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	since := s.news()
 	if st.line == nil {
 		return nil
 	}
@@ -300,14 +306,30 @@ func (s *stream) sendState(send sender, now time.Time) error {
 	// The acknowledgement may be there before send returns.
 	s.tell(func(r *report) {
 		if r.sent.Digest != st.digest { // else it brings a token alone
-			s.pushed = now
+			s.pushed, s.owing = now, firstOf(s.owing, since)
 		}
-		r.sent = s.enforcement()
+		r.sent, s.leased = s.enforcement(), firstOf(st.leases...)
 	})
 	if err := send(st.line); err != nil {
 		return fmt.Errorf("sending state: %w", err)
 	}
 	return nil
+}
+
+// news is when the first change was seen of what the sidecar is about to be
+// told; zero: it is told nothing new. What a stream begins with is no change.
+func (s *stream) news() (first time.Time) {
+	for _, name := range s.names {
+		since := s.held[name].since
+		if since.IsZero() {
+			continue // not known, or no change of the credential's
+		}
+		if before, known := s.told[name]; known && since.After(before) {
+			first = firstOf(first, since)
+		}
+		s.told[name] = since
+	}
+	return first
 }
 
 // sendRevocations cuts off what goes no more.
@@ -326,70 +348,6 @@ func (s *stream) sendRevocations(send sender, goes map[string]string) error {
 		}
 	}
 	return nil
-}
-
-// assembled is a state that may be sent.
-type assembled struct {
-	digest string
-	served map[string]string // name by UID
-	line   []byte            // nil: it brings nothing that was not sent
-}
-
-// assemble makes the state of what is held. It is news where its digest or a
-// token is.
-func (s *stream) assemble(now time.Time) (*assembled, error) {
-	o := &bundle.Outline{TokenKeys: []bundle.TokenKey{}, Roots: s.b.roots()}
-	st := &assembled{served: map[string]string{}}
-	renewed := false
-	var grants []bundle.Grant
-	var leases []time.Time
-	for _, name := range s.names {
-		h := s.held[name]
-		if !h.served() {
-			o.Denied = append(o.Denied, bundle.Denial{Namespace: h.name.Namespace, Name: h.name.Name, Reason: h.reason})
-			continue
-		}
-		m, isNew, err := s.tokenOf(&h, now)
-		if err != nil {
-			return nil, err
-		}
-		renewed = renewed || isNew
-		c := &h.offer.document
-		lease := leaseEnd(c, m, now)
-		leases = append(leases, lease)
-		o.Credentials = append(o.Credentials, h.offer.encoded)
-		grants = append(grants, bundle.Grant{Token: m.compact, LeaseEnds: lease, Secret: c.Secret})
-		st.served[c.UID] = c.Name
-	}
-	if keys, err := s.b.keys.Keys(); err == nil {
-		o.TokenKeys = keys.Public()
-	}
-	var err error
-	if st.digest, err = o.Digest(); err != nil {
-		return nil, fmt.Errorf("assembling state: %w", err)
-	}
-	if st.digest != s.digest || renewed {
-		st.line, err = o.Frame(st.digest, latest(leases, now), grants)
-	}
-	return st, err
-}
-
-// heartbeat says that nothing is new, and extends the leases.
-func (s *stream) heartbeat(send sender, now time.Time) error {
-	s.beat = now
-	if s.digest == "" {
-		return nil // nothing is in force yet
-	}
-	var leases []time.Time
-	for _, h := range s.held {
-		if !h.served() {
-			continue
-		}
-		if m := s.tokens[h.offer.document.UID]; m != nil {
-			leases = append(leases, leaseEnd(&h.offer.document, m, now))
-		}
-	}
-	return send.frame(&bundle.Frame{Heartbeat: &bundle.Heartbeat{Version: bundle.Version, Now: now.UTC(), LeaseEnds: latest(leases, now)}})
 }
 
 func (s *stream) goAway(send sender, why string) error {

@@ -293,7 +293,7 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// FuzzDecode: nothing panics, and what is accepted has one encoding.
+// FuzzDecode: a document that is accepted has one encoding, and a digest.
 func FuzzDecode(f *testing.F) {
 	good, err := bundle.Encode(full())
 	if err != nil {
@@ -317,7 +317,32 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzDecodeFrame is FuzzDecode for a line of the stream.
+// FuzzDecodeAck: an acknowledgement that is accepted has one encoding.
+func FuzzDecodeAck(f *testing.F) {
+	for _, ack := range []*bundle.Ack{
+		{Version: bundle.Version, Digest: "d", Applied: true},
+		{Version: bundle.Version, Errors: []bundle.ApplyError{{Credential: "a/b", Reason: bundle.SidecarRefused, Detail: "x"}}, Seen: []bundle.Seen{{Credential: "a/b", Reason: scope.OutOfScope, Count: 3}}},
+	} {
+		text, err := bundle.EncodeAck(ack)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+		f.Add(bytes.Replace(text, []byte(":"), []byte(": "), 1))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		a, err := bundle.DecodeAck(data)
+		if err != nil {
+			return
+		}
+		if again, err := bundle.EncodeAck(a); err != nil || !bytes.Equal(data, again) {
+			t.Errorf("read %q, wrote %q, %v", data, again, err)
+		}
+	})
+}
+
+// FuzzDecodeFrame: a line of the stream that is accepted has one encoding, but
+// for a line end behind it.
 func FuzzDecodeFrame(f *testing.F) {
 	for _, frame := range []*bundle.Frame{
 		{State: full()}, {Heartbeat: &bundle.Heartbeat{Version: 1}}, {Revoke: &bundle.Revoke{}}, {GoAway: &bundle.GoAway{}},

@@ -107,7 +107,8 @@ func TestOutlineRefuses(t *testing.T) {
 	}
 }
 
-// FuzzOutline does as TestOutline with texts that nobody thought of.
+// FuzzOutline: what is encoded in parts is, with whatever texts, the very bytes
+// of what is encoded at once.
 func FuzzOutline(f *testing.F) {
 	f.Add("notes", "https://a", "key", "sv")
 	f.Add(`"token":""`, "null}", `"0001-01-01T00:00:00Z"`, `\`)

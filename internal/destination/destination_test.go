@@ -47,7 +47,14 @@ func FuzzVet(f *testing.F) {
 		b := netip.MustParseAddr(seed).As4()
 		f.Add(b[:])
 	}
+	for _, seed := range []string{"::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::7f00:1", "64:ff9b::a9fe:a9fe", "2001:db8::1", "2606:4700::1"} {
+		b := netip.MustParseAddr(seed).As16()
+		f.Add(b[:])
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) == 16 {
+			vetSix(t, netip.AddrFrom16([16]byte(b)))
+		}
 		if len(b) != 4 {
 			return
 		}
@@ -70,4 +77,20 @@ func FuzzVet(f *testing.F) {
 			}
 		}
 	})
+}
+
+// vetSix holds an address of version 6 to what Go calls global, and to the
+// address of version 4 that is written in it.
+func vetSix(t *testing.T, a netip.Addr) {
+	t.Helper()
+	plain, strict := Vet(a, true) == nil, Vet(a, false) == nil
+	if plain && (!a.Unmap().IsGlobalUnicast() || a.IsLinkLocalUnicast() || a.IsLoopback() || a.IsMulticast()) {
+		t.Errorf("%s passes", a)
+	}
+	if strict && (!plain || a.Unmap().IsPrivate()) {
+		t.Errorf("%s passes strictly", a)
+	}
+	if Vet(a, true) == nil != (Vet(a.Unmap(), true) == nil) || Vet(a, false) == nil != (Vet(a.Unmap(), false) == nil) {
+		t.Errorf("%s and %s are taken differently", a, a.Unmap())
+	}
 }

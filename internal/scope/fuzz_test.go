@@ -327,6 +327,8 @@ func TestOracle(t *testing.T) {
 	}
 }
 
+// FuzzOracle: of scopes and requests that chance makes, the judge and the oracle
+// think alike.
 func FuzzOracle(f *testing.F) {
 	f.Add(uint64(1))
 	f.Fuzz(func(t *testing.T, seed uint64) { checkOracle(t, seed) })

@@ -59,6 +59,7 @@ func TestSplitRefuses(t *testing.T) {
 	}
 }
 
+// FuzzSplit: what is taken apart is what was joined, to the byte.
 func FuzzSplit(f *testing.F) {
 	f.Add("1:a,1:b,", 2)
 	f.Fuzz(func(t *testing.T, text string, n int) {

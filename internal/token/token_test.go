@@ -265,6 +265,7 @@ func TestKeyIsNotPrinted(t *testing.T) {
 	}
 }
 
+// FuzzVerify: of what a token says there is one text, the one that was minted.
 func FuzzVerify(f *testing.F) {
 	key, err := NewKey(make([]byte, 32))
 	if err != nil {

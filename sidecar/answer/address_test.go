@@ -125,3 +125,30 @@ func must(u *url.URL, err error) *url.URL {
 	}
 	return u
 }
+
+// FuzzLinks: each target of a Link field, and the address of a Refresh, becomes
+// what it would become by itself; all else stays as it is.
+func FuzzLinks(f *testing.F) {
+	f.Add("https://example.com:8443/api/v3/x?page=2", `a<https://example.com:8443/>"\`, "/api/v3/y")
+	f.Add("/y", ", <", "https://o.org/")
+	f.Add("", "rel", "//example.com:8443/api/v3")
+	b := base(f, "https://example.com:8443/api/v3")
+	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	f.Fuzz(func(t *testing.T, first, title, second string) {
+		if strings.Contains(first+second, ">") {
+			return // it would end there
+		}
+		link := func(first, second string) string {
+			return `<` + first + `>; rel=next; title="` + quote.Replace(title) + `", <` + second + `>;rel="a b"`
+		}
+		if got, want := b.Value("Link", link(first, second)), link(b.Reference(first), b.Reference(second)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if strings.ContainsAny(first, `'"`) || strings.HasPrefix(strings.TrimLeft(first, " \t"), "=") || strings.Trim(first, " \t") != first {
+			return
+		}
+		if got, want := b.Value("Refresh", "5; url="+first), "5; url="+b.Reference(first); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}

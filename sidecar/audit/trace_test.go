@@ -33,6 +33,8 @@ func TestTraceOf(t *testing.T) {
 	}
 }
 
+// FuzzTraceOf: a trace that is read stands so in the text, in the form that W3C
+// Trace Context has, and is not all zeros.
 func FuzzTraceOf(f *testing.F) {
 	f.Add("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	f.Add("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what")

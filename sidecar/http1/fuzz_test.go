@@ -155,7 +155,8 @@ func writeRequests(t *testing.T, requests []request) []byte {
 	return out.Bytes()
 }
 
-// FuzzResponse is FuzzRequest for answers.
+// FuzzResponse holds the reader of answers to the same: an answer is read alike
+// however it arrives, by net/http, and by ourselves once it is written.
 func FuzzResponse(f *testing.F) {
 	for _, raw := range responseSeeds {
 		f.Add([]byte(raw), "GET")

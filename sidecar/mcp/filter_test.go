@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -198,6 +199,8 @@ func TestRemembered(t *testing.T) {
 	}
 }
 
+// FuzzStream: what passes of a stream does not depend on how it arrives, passes
+// a second time as it is, and lists no tool that is not granted.
 func FuzzStream(f *testing.F) {
 	f.Add([]byte("event: message\nid: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"tools\":[{\"name\":\"x\"}]}}\n\n"), 3)
 	f.Add([]byte("\xef\xbb\xbfdata: {}\r\r\n: c\rretry: 5\n\n"), 1)
@@ -222,3 +225,58 @@ func FuzzStream(f *testing.F) {
 }
 
 func abs(n int) int { return max(n, -(n + 1)) }
+
+// FuzzAnswer: what passes of an answer is one message that lists nothing that is
+// not granted, however a reader spells names; it does not depend on how the answer
+// arrives, and passes a second time as it is.
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		`{"jsonrpc": "2.0", "id": 7, "result": {"tools": [{"name": "a", "inputSchema": {}}, {"name": "x"}], "nextCursor": "c"}}`,
+		`{"jsonrpc":"2.0","id":7,"result":{"prompts":[{"name":"greet"},{"name":"x"}],"Tools":[{"name":"x"}]}}`,
+		`{"jsonrpc":"2.0","id":7,"result":{"resources":[{"uri":"file:///docs/a"},{"uri":"file:///etc/a"}],"resourceTemplates":[{"uriTemplate":"file:///{n}"}]}}`,
+		`{"jsonrpc":"2.0","id":7,"result":{"\u0074ools":[{"n\u0061me":"x","Name":"a"}]}}`, `{"jsonrpc":"2.0","id":null,"error":{"code":-1,"message":"x"}}`,
+	} {
+		f.Add([]byte(seed), 3)
+	}
+	layers := []Layer{{judge(f, "a")}}
+	granted := map[string]func(string) bool{
+		"tools": func(s string) bool { return s == "a" }, "prompts": func(s string) bool { return s == "greet" },
+		"resources": func(s string) bool { return strings.HasPrefix(s, "file:///docs/") },
+	}
+	key := map[string]string{"tools": "name", "prompts": "name", "resources": "uri"}
+	f.Fuzz(func(t *testing.T, answer []byte, n int) {
+		whole, err := filtered(Answer{Layers: layers}, string(answer), len(answer)+1)
+		parts, again := filtered(Answer{Layers: layers}, string(answer), 1+abs(n)%16)
+		if whole != parts || (err == nil) != (again == nil) {
+			t.Fatalf("in parts: got %q, %v, want %q, %v", parts, again, whole, err)
+		}
+		if err != nil || whole == "" {
+			return
+		}
+		if twice, err := filtered(Answer{Layers: layers}, whole, 5); err != nil || twice != whole {
+			t.Fatalf("a second time: got %q, %v, want %q", twice, err, whole)
+		}
+		var message struct{ Result map[string]stdjson.RawMessage }
+		if err := stdjson.Unmarshal([]byte(whole), &message); err != nil {
+			var other struct{ Result stdjson.RawMessage }
+			if err := stdjson.Unmarshal([]byte(whole), &other); err != nil || strings.HasPrefix(string(other.Result), "{") {
+				t.Fatalf("passes %q: %v", whole, err)
+			}
+		}
+		for list, text := range message.Result {
+			may := granted[strings.ToLower(list)]
+			var items []map[string]stdjson.RawMessage
+			if may == nil || stdjson.Unmarshal(text, &items) != nil {
+				continue
+			}
+			for _, item := range items {
+				for name, value := range item {
+					var s string
+					if strings.ToLower(name) == key[strings.ToLower(list)] && (stdjson.Unmarshal(value, &s) != nil || !may(s)) {
+						t.Fatalf("passes %q, which lists %s", whole, value)
+					}
+				}
+			}
+		}
+	})
+}

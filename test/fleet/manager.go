@@ -12,6 +12,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +33,7 @@ import (
 	"github.com/sallyport-dev/sallyport/controllers/authority"
 	"github.com/sallyport-dev/sallyport/controllers/broker"
 	"github.com/sallyport-dev/sallyport/controllers/identity"
+	"github.com/sallyport-dev/sallyport/controllers/metrics"
 	"github.com/sallyport-dev/sallyport/controllers/minter"
 	"github.com/sallyport-dev/sallyport/controllers/record"
 	"github.com/sallyport-dev/sallyport/controllers/schemas"
@@ -68,6 +70,8 @@ type Manager struct {
 	Leads  bool
 	// Listener is where sidecars connect to.
 	Listener net.Listener
+	// Registry shows the metrics; nil: nobody does.
+	Registry prometheus.Registerer
 }
 
 // Run serves until ctx ends. It returns once everything has ended.
@@ -94,8 +98,12 @@ func (m *Manager) Run(ctx context.Context) error {
 	secrets, schemata := secretwatch.New(clients.CoreV1(), grant), schemas.New(clients.CoreV1(), grant)
 	keys := tokenkey.NewRing(secrets, Namespace)
 	leaf := authority.NewLeaf(secrets, Namespace, brokerName)
-	b, err := m.broker(ctx, mgr, clients, secrets, schemata, keys, leaf)
+	shown := metrics.New()
+	b, err := m.broker(ctx, mgr, clients, secrets, schemata, keys, leaf, shown)
 	if err != nil {
+		return err
+	}
+	if err := m.show(ctx, mgr, shown, b, leaf); err != nil {
 		return err
 	}
 	if m.Leads {
@@ -119,6 +127,18 @@ func (m *Manager) Run(ctx context.Context) error {
 	return mgr.Start(ctx)
 }
 
+// show registers the metrics, if anybody is to see them.
+func (m *Manager) show(ctx context.Context, mgr ctrl.Manager, shown *metrics.Metrics, b *broker.Broker, leaf *authority.Leaf) error {
+	if m.Registry == nil {
+		return nil
+	}
+	return shown.SetupWithManager(ctx, mgr, metrics.Options{
+		Leases: b.Leases, Accepted: record.Generations(ctx, mgr.GetClient(), Namespace), Registry: m.Registry,
+		Certificates: map[string]func() time.Time{"authority": leaf.AuthorityNotAfter, "broker": leaf.NotAfter},
+		LookEvery:    100 * time.Millisecond,
+	})
+}
+
 // serving is a broker on a listener that is open already.
 type serving struct {
 	*broker.Broker
@@ -129,7 +149,7 @@ type serving struct {
 func (s serving) Start(ctx context.Context) error { return s.Serve(ctx, s.listener) }
 
 func (m *Manager) broker(ctx context.Context, mgr ctrl.Manager, clients kubernetes.Interface,
-	secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf) (*broker.Broker, error) {
+	secrets *secretwatch.Watcher, schemata *schemas.Watcher, keys *tokenkey.Ring, leaf *authority.Leaf, shown *metrics.Metrics) (*broker.Broker, error) {
 	issuer, err := issuer(ctx, clients)
 	if err != nil {
 		return nil, err
@@ -148,6 +168,7 @@ func (m *Manager) broker(ctx context.Context, mgr ctrl.Manager, clients kubernet
 		},
 		Events:      mgr.GetEventRecorder("sallyport"),
 		Certificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return leaf.Get(h) },
+		Propagated:  shown.Propagated, Denied: shown.Denied,
 	})
 	if err != nil {
 		return nil, err
