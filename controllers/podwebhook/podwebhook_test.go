@@ -13,14 +13,12 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -105,11 +103,7 @@ func testSettings() (inject.Settings, error) {
 }
 
 func handler(cached, live *store) *Handler {
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		panic(err)
-	}
-	return &Handler{decoder: admission.NewDecoder(scheme), objects: objects{cached, live}, settings: testSettings}
+	return &Handler{objects: objects{cached, live}, settings: testSettings}
 }
 
 // review sends object through the whole of the HTTP side.
@@ -254,6 +248,12 @@ func TestHandleRefusesOthers(t *testing.T) {
 		"no object":   func(r *admissionv1.AdmissionRequest) { r.Object.Raw = nil },
 		"not a pod": func(r *admissionv1.AdmissionRequest) {
 			r.Object.Raw = []byte(`{"apiVersion":"v1","kind":"Pod","spec":{"containers":"canary"}}`)
+		},
+		"another kind": func(r *admissionv1.AdmissionRequest) {
+			r.Object.Raw = bytes.Replace(r.Object.Raw, []byte(`"Pod"`), []byte(`"canary"`), 1)
+		},
+		"another version": func(r *admissionv1.AdmissionRequest) {
+			r.Object.Raw = bytes.Replace(r.Object.Raw, []byte(`"v1"`), []byte(`"canary"`), 1)
 		},
 	}
 	for name, change := range tests {

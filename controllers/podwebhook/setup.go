@@ -107,7 +107,6 @@ func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error
 		}
 	}
 	handler := &Handler{
-		decoder:  admission.NewDecoder(mgr.GetScheme()),
 		objects:  objects{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
 		settings: func() (inject.Settings, error) { return settings(o, uid) },
 	}
