@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -116,7 +117,10 @@ func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error
 
 // serve reads reviews up to the bound.
 func serve(h *Handler) http.Handler {
-	return http.MaxBytesHandler(&admission.Webhook{Handler: h}, maxReview)
+	// Nothing is logged of a review that is answered, so nothing is made ready
+	// for it.
+	plain := func(base logr.Logger, _ *admission.Request) logr.Logger { return base }
+	return http.MaxBytesHandler(&admission.Webhook{Handler: h, LogConstructor: plain}, maxReview)
 }
 
 // user returns the sidecar's user, 0 where the platform chooses it.
