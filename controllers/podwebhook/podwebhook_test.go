@@ -292,7 +292,7 @@ func TestNoRoots(t *testing.T) {
 	full := &store{objects: []client.Object{credential(), upstream()}}
 	h := handler(full, full)
 	o := Options{CertDir: t.TempDir(), Image: "sidecar@sha256:" + strings.Repeat("ab", 32), Broker: "b:1", Port: 1}
-	h.settings = func() (inject.Settings, error) { return settings(o, 0) }
+	h.settings = func() (inject.Settings, error) { return settings(o, 0, rootsOf(o)) }
 	for name, text := range map[string]string{"missing": "", "empty": "no certificate"} {
 		if text != "" {
 			if err := os.WriteFile(filepath.Join(o.CertDir, fileRoots), []byte(text), 0o600); err != nil {

@@ -3,12 +3,10 @@ package podwebhook
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -107,12 +105,13 @@ func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error
 			return fmt.Errorf("watching %T: %w", kind, err)
 		}
 	}
+	known := &roots{file: filepath.Join(o.CertDir, fileRoots)}
 	handler := &Handler{
 		objects:  objects{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
-		settings: func() (inject.Settings, error) { return settings(o, uid) },
+		settings: func() (inject.Settings, error) { return settings(o, uid, known) },
 	}
 	mgr.GetWebhookServer().Register(Path, serve(handler))
-	return addChecks(mgr, o)
+	return addChecks(mgr, o, known)
 }
 
 // serve reads reviews up to the bound.
@@ -141,28 +140,14 @@ func user(config *rest.Config) (int64, error) {
 	return defaultUID, nil
 }
 
-func settings(o Options, uid int64) (inject.Settings, error) {
-	roots, _, err := readRoots(o)
-	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: roots, UID: uid, Tolerate: o.Tolerate}, err
-}
-
-// readRoots reads the authorities; a text without any would make sidecars that
-// trust nobody.
-func readRoots(o Options) (string, *x509.CertPool, error) {
-	text, err := os.ReadFile(filepath.Join(o.CertDir, fileRoots))
-	if err != nil {
-		return "", nil, fmt.Errorf("reading the broker's authorities: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return "", nil, fmt.Errorf("reading the broker's authorities: %s holds no certificate", fileRoots)
-	}
-	return string(text), pool, nil
+func settings(o Options, uid int64, known *roots) (inject.Settings, error) {
+	text, _, err := known.read()
+	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: text, UID: uid, Tolerate: o.Tolerate}, err
 }
 
 // addChecks makes a replica ready once its informers are filled and its
 // listener serves what the API server will trust.
-func addChecks(mgr manager.Manager, o Options) error {
+func addChecks(mgr manager.Manager, o Options, known *roots) error {
 	var filled atomic.Bool
 	err := mgr.Add(everywhere(func(ctx context.Context) error {
 		filled.Store(mgr.GetCache().WaitForCacheSync(ctx))
@@ -179,7 +164,7 @@ func addChecks(mgr manager.Manager, o Options) error {
 	}); err != nil {
 		return fmt.Errorf("adding a check of the caches: %w", err)
 	}
-	if err := mgr.AddReadyzCheck("webhook", serves(o)); err != nil {
+	if err := mgr.AddReadyzCheck("webhook", serves(o, known)); err != nil {
 		return fmt.Errorf("adding a check of the webhook: %w", err)
 	}
 	return nil
@@ -196,9 +181,9 @@ func (everywhere) NeedLeaderElection() bool { return false }
 
 // serves checks, by a handshake, that the listener's certificate is in force
 // and signed by the authorities that caBundle is made of.
-func serves(o Options) healthz.Checker {
+func serves(o Options, known *roots) healthz.Checker {
 	return func(req *http.Request) error {
-		_, pool, err := readRoots(o)
+		_, pool, err := known.read()
 		if err != nil {
 			return err
 		}

@@ -100,12 +100,13 @@ func TestServes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := serves(o)(httptest.NewRequest("GET", "/readyz", nil)); (err == nil) != test.ready {
+			if err := serves(o, rootsOf(o))(httptest.NewRequest("GET", "/readyz", nil)); (err == nil) != test.ready {
 				t.Errorf("%s: %v", test.why, err)
 			}
 		})
 	}
-	if err := serves(Options{CertDir: t.TempDir(), Port: 1})(httptest.NewRequest("GET", "/readyz", nil)); err == nil {
+	nowhere := Options{CertDir: t.TempDir(), Port: 1}
+	if err := serves(nowhere, rootsOf(nowhere))(httptest.NewRequest("GET", "/readyz", nil)); err == nil {
 		t.Error("nobody listens, and it is ready")
 	}
 }
@@ -121,5 +122,46 @@ func handshakes(l net.Listener) {
 			_ = s.Handshake()
 		}
 		_ = c.Close()
+	}
+}
+
+func rootsOf(o Options) *roots { return &roots{file: filepath.Join(o.CertDir, fileRoots)} }
+
+// TestRoots holds that authorities are parsed once, and are those of the file,
+// whatever it held before.
+func TestRoots(t *testing.T) {
+	r := &roots{file: filepath.Join(t.TempDir(), fileRoots)}
+	first, leaf := authority(t, ServerName, time.Now().Add(time.Hour))
+	second, _ := authority(t, ServerName, time.Now().Add(time.Hour))
+	server, err := x509.ParseCertificate(leaf.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(text []byte) *x509.CertPool {
+		t.Helper()
+		if err := os.WriteFile(r.file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, pool, err := r.read()
+		if err != nil || got != string(text) {
+			t.Fatalf("read %q, %v", got, err)
+		}
+		return pool
+	}
+	pool := read(first)
+	if read(first) != pool {
+		t.Error("what had not changed was parsed again")
+	}
+	if _, err := server.Verify(x509.VerifyOptions{Roots: pool, DNSName: ServerName}); err != nil {
+		t.Errorf("the first authority's leaf: %v", err)
+	}
+	if _, err := server.Verify(x509.VerifyOptions{Roots: read(second), DNSName: ServerName}); err == nil {
+		t.Error("the authority was replaced, and its leaf is trusted")
+	}
+	if err := os.WriteFile(r.file, []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, pool, err := r.read(); err == nil || text != "" || pool != nil {
+		t.Errorf("no certificate is left, and it is %q", text)
 	}
 }
