@@ -17,11 +17,12 @@ type histogram struct {
 	bounds []float64
 	counts []float64
 	count  float64
+	sum    float64 // seconds
 }
 
 // since is what came after an earlier look.
 func (h histogram) since(before histogram) histogram {
-	d := histogram{bounds: h.bounds, counts: slices.Clone(h.counts), count: h.count - before.count}
+	d := histogram{bounds: h.bounds, counts: slices.Clone(h.counts), count: h.count - before.count, sum: h.sum - before.sum}
 	for i := range before.counts { // none where there was no sample
 		d.counts[i] -= before.counts[i]
 	}
@@ -42,6 +43,9 @@ func (h histogram) quantile(q float64) float64 {
 	}
 	return from // more than the last bound
 }
+
+// mean is exact, unlike what is interpolated.
+func (h histogram) mean() float64 { return h.sum / max(h.count, 1) }
 
 // within is the share that was at most that slow, which is one of the bounds.
 func (h histogram) within(bound float64) float64 {
@@ -80,6 +84,8 @@ func read(text, name string, labels ...string) (h histogram) {
 		switch {
 		case strings.HasPrefix(series, name+"_count{"):
 			h.count += n
+		case strings.HasPrefix(series, name+"_sum{"):
+			h.sum += n
 		case strings.HasPrefix(series, name+"_bucket{"):
 			_, rest, _ := strings.Cut(series, `le="`)
 			le, _, _ := strings.Cut(rest, `"`)

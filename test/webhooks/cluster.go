@@ -45,6 +45,10 @@ type Cluster struct {
 	Config  *rest.Config // of its administrator
 	API     client.Client
 	Clients kubernetes.Interface
+	// ProbeEvery is how often replicas are asked whether they are ready. Start
+	// sets 100 ms, so that tests need not wait; what is set later is for replicas
+	// that are made then.
+	ProbeEvery time.Duration
 
 	env     *envtest.Environment
 	dir     string
@@ -55,7 +59,7 @@ type Cluster struct {
 // and no certificate. The caller calls Stop, whatever comes of it.
 func Start(ctx context.Context) (*Cluster, error) {
 	ctrl.SetLogger(logr.Discard()) // of clients
-	c := &Cluster{}
+	c := &Cluster{ProbeEvery: probeEvery}
 	for _, step := range []func(context.Context) error{c.build, c.startServer, c.makeObjects, c.startService} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, c.Stop())
