@@ -109,6 +109,20 @@ func handler(cached, live *store) *Handler {
 // review sends object through the whole of the HTTP side.
 func review(t *testing.T, h *Handler, object []byte, change ...func(*admissionv1.AdmissionRequest)) *admissionv1.AdmissionResponse {
 	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(reviewOf(t, object, change...)))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	serve(t.Context(), h).ServeHTTP(w, r)
+	answer := &admissionv1.AdmissionReview{}
+	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	return answer.Response
+}
+
+// reviewOf asks for the creation of object.
+func reviewOf(t testing.TB, object []byte, change ...func(*admissionv1.AdmissionRequest)) []byte {
+	t.Helper()
 	req := &admissionv1.AdmissionRequest{
 		UID: "u", Operation: admissionv1.Create, Namespace: "agents",
 		Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"},
@@ -123,15 +137,7 @@ func review(t *testing.T, h *Handler, object []byte, change ...func(*admissionv1
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	serve(h).ServeHTTP(w, r)
-	answer := &admissionv1.AdmissionReview{}
-	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
-		t.Fatalf("reading the answer: %v", err)
-	}
-	return answer.Response
+	return body
 }
 
 func jsonOf(t *testing.T, text string) []byte {

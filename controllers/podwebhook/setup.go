@@ -94,7 +94,8 @@ func NewServer(o Options) webhook.Server {
 
 // SetupWithManager registers the webhook, the informers it reads from and the
 // checks by which a replica says that it is ready. It asks the API server once
-// which platform it is.
+// which platform it is. Once ctx is done, which is to be well before the manager
+// stops, whoever is connected is asked to connect anew.
 func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error {
 	uid, err := user(mgr.GetConfig())
 	if err != nil {
@@ -110,16 +111,24 @@ func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error
 		objects:  objects{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
 		settings: func() (inject.Settings, error) { return settings(o, uid, known) },
 	}
-	mgr.GetWebhookServer().Register(Path, serve(handler))
+	mgr.GetWebhookServer().Register(Path, serve(ctx, handler))
 	return addChecks(mgr, o, known)
 }
 
-// serve reads reviews up to the bound.
-func serve(h *Handler) http.Handler {
+// serve reads reviews up to the bound. Once stopping is done, each answer ends
+// its connection: API servers keep several, and one that is closed while they
+// send a review is an admission lost.
+func serve(stopping context.Context, h *Handler) http.Handler {
 	// Nothing is logged of a review that is answered, so nothing is made ready
 	// for it.
 	plain := func(base logr.Logger, _ *admission.Request) logr.Logger { return base }
-	return http.MaxBytesHandler(&admission.Webhook{Handler: h, LogConstructor: plain}, maxReview)
+	bounded := http.MaxBytesHandler(&admission.Webhook{Handler: h, LogConstructor: plain}, maxReview)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stopping.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		bounded.ServeHTTP(w, r)
+	})
 }
 
 // user returns the sidecar's user, 0 where the platform chooses it.

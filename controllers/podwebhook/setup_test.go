@@ -1,6 +1,8 @@
 package podwebhook
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http/httptest"
@@ -16,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func TestValidate(t *testing.T) {
@@ -163,5 +168,33 @@ func TestRoots(t *testing.T) {
 	}
 	if text, pool, err := r.read(); err == nil || text != "" || pool != nil {
 		t.Errorf("no certificate is left, and it is %q", text)
+	}
+}
+
+// TestStoppingEndsConnections holds that a replica which is about to stop serves
+// on, and that nobody is connected to it when it does.
+func TestStoppingEndsConnections(t *testing.T) {
+	full := &store{objects: []client.Object{credential(), upstream()}}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	server := httptest.NewServer(serve(ctx, handler(full, full)))
+	defer server.Close()
+	body := reviewOf(t, jsonOf(t, pod))
+	for _, stopping := range []bool{false, true} {
+		if stopping {
+			stop()
+		}
+		answer, err := server.Client().Post(server.URL, "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || !strings.Contains(string(text), `"allowed":true`) {
+			t.Errorf("stopping %v: %s, %v", stopping, text, err)
+		}
+		if answer.Close != stopping {
+			t.Errorf("stopping %v: the connection ends %v", stopping, answer.Close)
+		}
 	}
 }

@@ -77,21 +77,8 @@ func read(text, name string, labels ...string) (h histogram) {
 		if !ok || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
 			continue
 		}
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(series, name+"_count{"):
-			h.count += n
-		case strings.HasPrefix(series, name+"_sum{"):
-			h.sum += n
-		case strings.HasPrefix(series, name+"_bucket{"):
-			_, rest, _ := strings.Cut(series, `le="`)
-			le, _, _ := strings.Cut(rest, `"`)
-			if bound, err := strconv.ParseFloat(le, 64); err == nil {
-				counts[bound] += n
-			}
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			h.add(counts, strings.TrimPrefix(series, name), n)
 		}
 	}
 	for bound := range counts {
@@ -102,4 +89,20 @@ func read(text, name string, labels ...string) (h histogram) {
 		h.counts = append(h.counts, counts[bound])
 	}
 	return h
+}
+
+// add adds one sample; counts are by bound.
+func (h *histogram) add(counts map[float64]float64, series string, n float64) {
+	switch {
+	case strings.HasPrefix(series, "_count{"):
+		h.count += n
+	case strings.HasPrefix(series, "_sum{"):
+		h.sum += n
+	case strings.HasPrefix(series, "_bucket{"):
+		_, rest, _ := strings.Cut(series, `le="`)
+		le, _, _ := strings.Cut(rest, `"`)
+		if bound, err := strconv.ParseFloat(le, 64); err == nil {
+			counts[bound] += n
+		}
+	}
 }
