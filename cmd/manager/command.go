@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -29,6 +30,7 @@ func command(stderr io.Writer) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRun: func(*cobra.Command, []string) {
+			limitMemory(memoryMax, os.Getenv)
 			ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(stderr, nil)))
 		},
 	}

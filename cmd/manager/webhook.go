@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,6 +53,7 @@ func runWebhook(ctx context.Context, o webhookOptions) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
+	growMemory(webhookGrowth, os.Getenv)
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)

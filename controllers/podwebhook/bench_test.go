@@ -2,14 +2,10 @@ package podwebhook
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	admissionv1 "k8s.io/api/admission/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -23,18 +19,9 @@ func BenchmarkReview(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	body, err := json.Marshal(&admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
-		Request: &admissionv1.AdmissionRequest{
-			UID: "u", Operation: admissionv1.Create, Namespace: "agents",
-			Resource: metav1.GroupVersionResource{Version: "v1", Resource: "pods"}, Object: runtime.RawExtension{Raw: raw},
-		},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
+	body := reviewOf(b, raw)
 	full := &store{objects: []client.Object{credential(), upstream()}}
-	h := serve(handler(full, full))
+	h := serve(b.Context(), handler(full, full))
 	b.ReportAllocs()
 	cpu.Loop(b, func() {
 		r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(body))

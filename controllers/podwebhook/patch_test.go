@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"gomodules.xyz/jsonpatch/v2"
 	jsonpatchv4 "gopkg.in/evanphx/json-patch.v4" // what the API server applies with
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -136,15 +135,15 @@ func planOf(t *testing.T, p *corev1.Pod) inject.Plan {
 
 func addsOnly(t *testing.T, text []byte) {
 	t.Helper()
-	var ops []jsonpatch.Operation
+	var ops []operation
 	if err := json.Unmarshal(text, &ops); err != nil {
 		t.Fatal(err)
 	}
 	allowed := []string{"/metadata/annotations/", "/spec/initContainers/0", "/spec/volumes/"}
 	for _, op := range ops {
-		replaces := op.Operation == "replace" && slices.ContainsFunc(allowed, func(p string) bool { return strings.HasPrefix(op.Path, p) })
-		if op.Operation != "add" && !replaces {
-			t.Fatalf("%s %s: others' fields are only added to", op.Operation, op.Path)
+		replaces := op.Op == "replace" && slices.ContainsFunc(allowed, func(p string) bool { return strings.HasPrefix(op.Path, p) })
+		if op.Op != "add" && !replaces {
+			t.Fatalf("%s %s: others' fields are only added to", op.Op, op.Path)
 		}
 	}
 }
@@ -189,21 +188,91 @@ func strangePod(r *rand.Rand) (raw []byte, unknown []string) {
 	return text, unknown
 }
 
-// TestPatchRemovesNothing holds the guard against mistakes of our own.
+// TestPatchRemovesNothing holds the guard against mistakes of our own: whatever
+// is not an addition, or is where injection writes nothing.
 func TestPatchRemovesNothing(t *testing.T) {
 	before := &corev1.Pod{}
-	before.Labels = map[string]string{"a": "b"}
-	before.Spec.Containers = []corev1.Container{{Name: "agent", Args: []string{"x"}}}
+	before.Labels, before.Annotations = map[string]string{"a": "b"}, map[string]string{"a": "b"}
+	before.Spec.Containers = []corev1.Container{{
+		Name: "agent", Args: []string{"x"}, Env: []corev1.EnvVar{{Name: "A", Value: "a"}, {Name: "B"}},
+		VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}},
+	}}
+	before.Spec.InitContainers = []corev1.Container{{Name: "init"}}
+	before.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "other"}}
+	agent := func(p *corev1.Pod) *corev1.Container { return &p.Spec.Containers[0] }
 	tests := map[string]func(*corev1.Pod){
-		"a label":     func(p *corev1.Pod) { delete(p.Labels, "a") },
-		"a container": func(p *corev1.Pod) { p.Spec.Containers[0].Name = "other" },
-		"arguments":   func(p *corev1.Pod) { p.Spec.Containers[0].Args = nil },
+		"a label":           func(p *corev1.Pod) { delete(p.Labels, "a") },
+		"an annotation":     func(p *corev1.Pod) { delete(p.Annotations, "a") },
+		"a container":       func(p *corev1.Pod) { agent(p).Name = "other" },
+		"an init container": func(p *corev1.Pod) { p.Spec.InitContainers = nil },
+		"arguments":         func(p *corev1.Pod) { agent(p).Args = nil },
+		"a variable":        func(p *corev1.Pod) { agent(p).Env = agent(p).Env[1:] },
+		"a value":           func(p *corev1.Pod) { agent(p).Env[0].Value = "" },
+		"a source":          func(p *corev1.Pod) { agent(p).Env[0].ValueFrom = &corev1.EnvVarSource{} },
+		"a source of a value": func(p *corev1.Pod) {
+			agent(p).Env[0] = corev1.EnvVar{Name: "A", Value: "b", ValueFrom: &corev1.EnvVarSource{}}
+		},
+		"a mount":         func(p *corev1.Pod) { agent(p).VolumeMounts = nil },
+		"a mount's path":  func(p *corev1.Pod) { agent(p).VolumeMounts[0].MountPath = "/other" },
+		"a mount's kind":  func(p *corev1.Pod) { agent(p).VolumeMounts[0].ReadOnly = true },
+		"a volume":        func(p *corev1.Pod) { p.Spec.Volumes = p.Spec.Volumes[1:] },
+		"a volume's kind": func(p *corev1.Pod) { p.Spec.Volumes[0].EmptyDir = &corev1.EmptyDirVolumeSource{} },
+		"an order":        func(p *corev1.Pod) { slices.Reverse(p.Spec.Volumes) },
+		"a namespace":     func(p *corev1.Pod) { p.Spec.HostNetwork = true },
+		"a name":          func(p *corev1.Pod) { p.Name = "other" },
+		"a status":        func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning },
 	}
 	for name, change := range tests {
 		after := before.DeepCopy()
 		change(after)
 		if ops, err := patch(before, after); err == nil {
-			t.Errorf("%s was removed by %v", name, ops)
+			t.Errorf("%s was removed or changed by %v", name, ops)
+		}
+	}
+}
+
+// TestPatchAdds holds each kind of addition, and that a value which was empty is
+// added: a path without its last step cannot be replaced.
+func TestPatchAdds(t *testing.T) {
+	before := &corev1.Pod{}
+	before.Annotations = map[string]string{"a/b~c": "d"}
+	before.Spec.Containers = []corev1.Container{{Name: "agent", Env: []corev1.EnvVar{{Name: "A", Value: "a"}, {Name: "B"}}}}
+	before.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "sallyport-agent"}}
+	tests := map[string]struct {
+		change func(*corev1.Pod)
+		want   string
+	}{
+		"nothing":           {func(*corev1.Pod) {}, `null`},
+		"first label":       {func(p *corev1.Pod) { p.Labels = map[string]string{"x": "y"} }, `[{"op":"add","path":"/metadata/labels","value":{"x":"y"}}]`},
+		"second annotation": {func(p *corev1.Pod) { p.Annotations["x"] = "y" }, `[{"op":"add","path":"/metadata/annotations/x","value":"y"}]`},
+		"escaped":           {func(p *corev1.Pod) { p.Annotations["a/b~c"] = "e" }, `[{"op":"replace","path":"/metadata/annotations/a~1b~0c","value":"e"}]`},
+		"value":             {func(p *corev1.Pod) { p.Spec.Containers[0].Env[0].Value = "b" }, `[{"op":"replace","path":"/spec/containers/0/env/0/value","value":"b"}]`},
+		"value of none":     {func(p *corev1.Pod) { p.Spec.Containers[0].Env[1].Value = "b" }, `[{"op":"add","path":"/spec/containers/0/env/1/value","value":"b"}]`},
+		"first mount": {func(p *corev1.Pod) {
+			p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "m", MountPath: "/m"}}
+		},
+			`[{"op":"add","path":"/spec/containers/0/volumeMounts","value":[{"name":"m","mountPath":"/m"}]}]`},
+		"container between": {func(p *corev1.Pod) {
+			p.Spec.Containers = slices.Insert(p.Spec.Containers, 0, corev1.Container{Name: "x"})
+		},
+			`[{"op":"add","path":"/spec/containers/0","value":{"name":"x","resources":{}}}]`},
+		"volume of ours": {func(p *corev1.Pod) { p.Spec.Volumes[1].EmptyDir = &corev1.EmptyDirVolumeSource{} },
+			`[{"op":"replace","path":"/spec/volumes/1","value":{"name":"sallyport-agent","emptyDir":{}}}]`},
+	}
+	for name, test := range tests {
+		after := before.DeepCopy()
+		test.change(after)
+		ops, err := patch(before, after)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got, err := json.Marshal(ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, string(got)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

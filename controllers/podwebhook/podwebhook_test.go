@@ -13,14 +13,12 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 	"sigs.k8s.io/yaml"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
@@ -105,15 +103,25 @@ func testSettings() (inject.Settings, error) {
 }
 
 func handler(cached, live *store) *Handler {
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		panic(err)
-	}
-	return &Handler{decoder: admission.NewDecoder(scheme), objects: objects{cached, live}, settings: testSettings}
+	return &Handler{objects: objects{cached, live}, settings: testSettings}
 }
 
 // review sends object through the whole of the HTTP side.
 func review(t *testing.T, h *Handler, object []byte, change ...func(*admissionv1.AdmissionRequest)) *admissionv1.AdmissionResponse {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(reviewOf(t, object, change...)))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	serve(t.Context(), h).ServeHTTP(w, r)
+	answer := &admissionv1.AdmissionReview{}
+	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	return answer.Response
+}
+
+// reviewOf asks for the creation of object.
+func reviewOf(t testing.TB, object []byte, change ...func(*admissionv1.AdmissionRequest)) []byte {
 	t.Helper()
 	req := &admissionv1.AdmissionRequest{
 		UID: "u", Operation: admissionv1.Create, Namespace: "agents",
@@ -129,15 +137,7 @@ func review(t *testing.T, h *Handler, object []byte, change ...func(*admissionv1
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodPost, Path, bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	serve(h).ServeHTTP(w, r)
-	answer := &admissionv1.AdmissionReview{}
-	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
-		t.Fatalf("reading the answer: %v", err)
-	}
-	return answer.Response
+	return body
 }
 
 func jsonOf(t *testing.T, text string) []byte {
@@ -267,6 +267,12 @@ func TestHandleRefusesOthers(t *testing.T) {
 		"not a pod": func(r *admissionv1.AdmissionRequest) {
 			r.Object.Raw = []byte(`{"apiVersion":"v1","kind":"Pod","spec":{"containers":"canary"}}`)
 		},
+		"another kind": func(r *admissionv1.AdmissionRequest) {
+			r.Object.Raw = bytes.Replace(r.Object.Raw, []byte(`"Pod"`), []byte(`"canary"`), 1)
+		},
+		"another version": func(r *admissionv1.AdmissionRequest) {
+			r.Object.Raw = bytes.Replace(r.Object.Raw, []byte(`"v1"`), []byte(`"canary"`), 1)
+		},
 	}
 	for name, change := range tests {
 		got := review(t, handler(full, full), jsonOf(t, pod), change)
@@ -304,7 +310,7 @@ func TestNoRoots(t *testing.T) {
 	full := &store{objects: []client.Object{credential(), upstream()}}
 	h := handler(full, full)
 	o := Options{CertDir: t.TempDir(), Image: "sidecar@sha256:" + strings.Repeat("ab", 32), Broker: "b:1", Port: 1}
-	h.settings = func() (inject.Settings, error) { return settings(o, 0) }
+	h.settings = func() (inject.Settings, error) { return settings(o, 0, rootsOf(o)) }
 	for name, text := range map[string]string{"missing": "", "empty": "no certificate"} {
 		if text != "" {
 			if err := os.WriteFile(filepath.Join(o.CertDir, fileRoots), []byte(text), 0o600); err != nil {

@@ -3,17 +3,16 @@ package podwebhook
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -97,7 +96,8 @@ func NewServer(o Options) webhook.Server {
 
 // SetupWithManager registers the webhook, the informers it reads from and the
 // checks by which a replica says that it is ready. It asks the API server once
-// which platform it is.
+// which platform it is. Once ctx is done, which is to be well before the manager
+// stops, whoever is connected is asked to connect anew.
 func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error {
 	uid, err := user(mgr.GetConfig())
 	if err != nil {
@@ -108,18 +108,29 @@ func SetupWithManager(ctx context.Context, mgr manager.Manager, o Options) error
 			return fmt.Errorf("watching %T: %w", kind, err)
 		}
 	}
+	known := &roots{file: filepath.Join(o.CertDir, fileRoots)}
 	handler := &Handler{
-		decoder:  admission.NewDecoder(mgr.GetScheme()),
 		objects:  objects{cached: mgr.GetClient(), live: mgr.GetAPIReader()},
-		settings: func() (inject.Settings, error) { return settings(o, uid) },
+		settings: func() (inject.Settings, error) { return settings(o, uid, known) },
 	}
-	mgr.GetWebhookServer().Register(Path, serve(handler))
-	return addChecks(mgr, o)
+	mgr.GetWebhookServer().Register(Path, serve(ctx, handler))
+	return addChecks(mgr, o, known)
 }
 
-// serve reads reviews up to the bound.
-func serve(h *Handler) http.Handler {
-	return http.MaxBytesHandler(&admission.Webhook{Handler: h}, maxReview)
+// serve reads reviews up to the bound. Once stopping is done, each answer ends
+// its connection: API servers keep several, and one that is closed while they
+// send a review is an admission lost.
+func serve(stopping context.Context, h *Handler) http.Handler {
+	// Nothing is logged of a review that is answered, so nothing is made ready
+	// for it.
+	plain := func(base logr.Logger, _ *admission.Request) logr.Logger { return base }
+	bounded := http.MaxBytesHandler(&admission.Webhook{Handler: h, LogConstructor: plain}, maxReview)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stopping.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		bounded.ServeHTTP(w, r)
+	})
 }
 
 // user returns the sidecar's user, 0 where the platform chooses it.
@@ -140,28 +151,14 @@ func user(config *rest.Config) (int64, error) {
 	return defaultUID, nil
 }
 
-func settings(o Options, uid int64) (inject.Settings, error) {
-	roots, _, err := readRoots(o)
-	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: roots, UID: uid, Tolerate: o.Tolerate, Tunnel: o.Tunnel}, err
-}
-
-// readRoots reads the authorities; a text without any would make sidecars that
-// trust nobody.
-func readRoots(o Options) (string, *x509.CertPool, error) {
-	text, err := os.ReadFile(filepath.Join(o.CertDir, fileRoots))
-	if err != nil {
-		return "", nil, fmt.Errorf("reading the broker's authorities: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return "", nil, fmt.Errorf("reading the broker's authorities: %s holds no certificate", fileRoots)
-	}
-	return string(text), pool, nil
+func settings(o Options, uid int64, known *roots) (inject.Settings, error) {
+	text, _, err := known.read()
+	return inject.Settings{Image: o.Image, Broker: o.Broker, RootsPEM: text, UID: uid, Tolerate: o.Tolerate, Tunnel: o.Tunnel}, err
 }
 
 // addChecks makes a replica ready once its informers are filled and its
 // listener serves what the API server will trust.
-func addChecks(mgr manager.Manager, o Options) error {
+func addChecks(mgr manager.Manager, o Options, known *roots) error {
 	var filled atomic.Bool
 	err := mgr.Add(everywhere(func(ctx context.Context) error {
 		filled.Store(mgr.GetCache().WaitForCacheSync(ctx))
@@ -178,7 +175,7 @@ func addChecks(mgr manager.Manager, o Options) error {
 	}); err != nil {
 		return fmt.Errorf("adding a check of the caches: %w", err)
 	}
-	if err := mgr.AddReadyzCheck("webhook", serves(o)); err != nil {
+	if err := mgr.AddReadyzCheck("webhook", serves(o, known)); err != nil {
 		return fmt.Errorf("adding a check of the webhook: %w", err)
 	}
 	return nil
@@ -195,9 +192,9 @@ func (everywhere) NeedLeaderElection() bool { return false }
 
 // serves checks, by a handshake, that the listener's certificate is in force
 // and signed by the authorities that caBundle is made of.
-func serves(o Options) healthz.Checker {
+func serves(o Options, known *roots) healthz.Checker {
 	return func(req *http.Request) error {
-		_, pool, err := readRoots(o)
+		_, pool, err := known.read()
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package podwebhook
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http/httptest"
@@ -16,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func TestValidate(t *testing.T) {
@@ -100,12 +105,13 @@ func TestServes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := serves(o)(httptest.NewRequest("GET", "/readyz", nil)); (err == nil) != test.ready {
+			if err := serves(o, rootsOf(o))(httptest.NewRequest("GET", "/readyz", nil)); (err == nil) != test.ready {
 				t.Errorf("%s: %v", test.why, err)
 			}
 		})
 	}
-	if err := serves(Options{CertDir: t.TempDir(), Port: 1})(httptest.NewRequest("GET", "/readyz", nil)); err == nil {
+	nowhere := Options{CertDir: t.TempDir(), Port: 1}
+	if err := serves(nowhere, rootsOf(nowhere))(httptest.NewRequest("GET", "/readyz", nil)); err == nil {
 		t.Error("nobody listens, and it is ready")
 	}
 }
@@ -136,9 +142,78 @@ func TestSettings(t *testing.T) {
 		if open {
 			o.Tunnel, o.Tolerate = true, []string{"NET_ADMIN"}
 		}
-		s, err := settings(o, 7)
+		s, err := settings(o, 7, rootsOf(o))
 		if err != nil || s.Tunnel != open || (len(s.Tolerate) > 0) != open || s.UID != 7 || s.RootsPEM != string(roots) {
 			t.Errorf("open %t: got %+v, %v", open, s, err)
+		}
+	}
+}
+
+func rootsOf(o Options) *roots { return &roots{file: filepath.Join(o.CertDir, fileRoots)} }
+
+// TestRoots holds that authorities are parsed once, and are those of the file,
+// whatever it held before.
+func TestRoots(t *testing.T) {
+	r := &roots{file: filepath.Join(t.TempDir(), fileRoots)}
+	first, leaf := authority(t, ServerName, time.Now().Add(time.Hour))
+	second, _ := authority(t, ServerName, time.Now().Add(time.Hour))
+	server, err := x509.ParseCertificate(leaf.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(text []byte) *x509.CertPool {
+		t.Helper()
+		if err := os.WriteFile(r.file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, pool, err := r.read()
+		if err != nil || got != string(text) {
+			t.Fatalf("read %q, %v", got, err)
+		}
+		return pool
+	}
+	pool := read(first)
+	if read(first) != pool {
+		t.Error("what had not changed was parsed again")
+	}
+	if _, err := server.Verify(x509.VerifyOptions{Roots: pool, DNSName: ServerName}); err != nil {
+		t.Errorf("the first authority's leaf: %v", err)
+	}
+	if _, err := server.Verify(x509.VerifyOptions{Roots: read(second), DNSName: ServerName}); err == nil {
+		t.Error("the authority was replaced, and its leaf is trusted")
+	}
+	if err := os.WriteFile(r.file, []byte("none"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, pool, err := r.read(); err == nil || text != "" || pool != nil {
+		t.Errorf("no certificate is left, and it is %q", text)
+	}
+}
+
+// TestStoppingEndsConnections holds that a replica which is about to stop serves
+// on, and that nobody is connected to it when it does.
+func TestStoppingEndsConnections(t *testing.T) {
+	full := &store{objects: []client.Object{credential(), upstream()}}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	server := httptest.NewServer(serve(ctx, handler(full, full)))
+	defer server.Close()
+	body := reviewOf(t, jsonOf(t, pod))
+	for _, stopping := range []bool{false, true} {
+		if stopping {
+			stop()
+		}
+		answer, err := server.Client().Post(server.URL, "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || !strings.Contains(string(text), `"allowed":true`) {
+			t.Errorf("stopping %v: %s, %v", stopping, text, err)
+		}
+		if answer.Close != stopping {
+			t.Errorf("stopping %v: the connection ends %v", stopping, answer.Close)
 		}
 	}
 }

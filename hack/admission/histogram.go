@@ -17,11 +17,12 @@ type histogram struct {
 	bounds []float64
 	counts []float64
 	count  float64
+	sum    float64 // seconds
 }
 
 // since is what came after an earlier look.
 func (h histogram) since(before histogram) histogram {
-	d := histogram{bounds: h.bounds, counts: slices.Clone(h.counts), count: h.count - before.count}
+	d := histogram{bounds: h.bounds, counts: slices.Clone(h.counts), count: h.count - before.count, sum: h.sum - before.sum}
 	for i := range before.counts { // none where there was no sample
 		d.counts[i] -= before.counts[i]
 	}
@@ -42,6 +43,9 @@ func (h histogram) quantile(q float64) float64 {
 	}
 	return from // more than the last bound
 }
+
+// mean is exact, unlike what is interpolated.
+func (h histogram) mean() float64 { return h.sum / max(h.count, 1) }
 
 // within is the share that was at most that slow, which is one of the bounds.
 func (h histogram) within(bound float64) float64 {
@@ -73,19 +77,8 @@ func read(text, name string, labels ...string) (h histogram) {
 		if !ok || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(series, l) }) {
 			continue
 		}
-		n, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			continue
-		}
-		switch {
-		case strings.HasPrefix(series, name+"_count{"):
-			h.count += n
-		case strings.HasPrefix(series, name+"_bucket{"):
-			_, rest, _ := strings.Cut(series, `le="`)
-			le, _, _ := strings.Cut(rest, `"`)
-			if bound, err := strconv.ParseFloat(le, 64); err == nil {
-				counts[bound] += n
-			}
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			h.add(counts, strings.TrimPrefix(series, name), n)
 		}
 	}
 	for bound := range counts {
@@ -96,4 +89,20 @@ func read(text, name string, labels ...string) (h histogram) {
 		h.counts = append(h.counts, counts[bound])
 	}
 	return h
+}
+
+// add adds one sample; counts are by bound.
+func (h *histogram) add(counts map[float64]float64, series string, n float64) {
+	switch {
+	case strings.HasPrefix(series, "_count{"):
+		h.count += n
+	case strings.HasPrefix(series, "_sum{"):
+		h.sum += n
+	case strings.HasPrefix(series, "_bucket{"):
+		_, rest, _ := strings.Cut(series, `le="`)
+		le, _, _ := strings.Cut(rest, `"`)
+		if bound, err := strconv.ParseFloat(le, 64); err == nil {
+			counts[bound] += n
+		}
+	}
 }

@@ -9,6 +9,7 @@ const text = `# HELP d x
 d_bucket{name="a",op="C",rejected="false",le="0.005"} 50
 d_bucket{name="a",op="C",rejected="false",le="0.025"} 90
 d_bucket{name="a",op="C",rejected="false",le="+Inf"} 100
+d_sum{name="a",op="C",rejected="false"} 1.1
 d_count{name="a",op="C",rejected="false"} 100
 d_bucket{name="a",op="C",rejected="true",le="0.005"} 0
 d_bucket{name="a",op="C",rejected="true",le="0.025"} 10
@@ -27,13 +28,16 @@ func TestHistogram(t *testing.T) {
 	if got := h.within(0.005); got != 50.0/110 {
 		t.Errorf("within 5 ms: %v", got)
 	}
+	if got := h.mean(); got != 0.01 {
+		t.Errorf("the mean: %v", got)
+	}
 	if got := h.quantile(0.25); math.Abs(got-0.00275) > 1e-9 {
 		t.Errorf("a quarter: %v", got)
 	}
 	if got := h.quantile(0.99); got != 0.025 {
 		t.Errorf("beyond the last bound: %v", got)
 	}
-	if d := h.since(h); d.count != 0 || d.counts[2] != 0 || d.within(0.005) != 0 {
+	if d := h.since(h); d.count != 0 || d.counts[2] != 0 || d.within(0.005) != 0 || d.mean() != 0 {
 		t.Errorf("nothing came since: %+v", d)
 	}
 	if d := h.since(read("", "d")); d.count != 110 {

@@ -169,8 +169,9 @@ func Variables(sc *v1alpha1.ScopedCredential, up *v1alpha1.UpstreamSecret) []bun
 	}
 	for i := range up.Spec.Endpoints {
 		e := &up.Spec.Endpoints[i]
+		filled := placeholders(e)
 		for _, v := range presets(e) {
-			add(bundle.EnvVar{Name: preset(v.Name, e), Value: preset(v.Value, e)})
+			add(bundle.EnvVar{Name: preset(v.Name, e, filled), Value: preset(v.Value, e, filled)})
 		}
 	}
 	return out
@@ -220,18 +221,27 @@ func fits(v profile.EnvVar, in *v1alpha1.Inject) bool {
 	return true
 }
 
+const placeholderURL = "{url:ENDPOINT}"
+
 // preset is a name or a value of a profile for an endpoint. What stands behind the
 // address is left out where it is part of the url: paths are relative to that.
-func preset(value string, e *v1alpha1.Endpoint) string {
-	const address = "{url:ENDPOINT}"
-	if base, found := strings.CutPrefix(value, address); found && strings.HasSuffix(e.URL, base) {
-		value = address
+func preset(value string, e *v1alpha1.Endpoint, filled *strings.Replacer) string {
+	if !strings.Contains(value, "{") {
+		return value
 	}
-	pairs := []string{address, "{url:" + e.Name + "}", "{upstream}", e.URL}
+	if base, found := strings.CutPrefix(value, placeholderURL); found && strings.HasSuffix(e.URL, base) {
+		value = placeholderURL
+	}
+	return filled.Replace(value)
+}
+
+// placeholders puts what e has in the places that profiles leave.
+func placeholders(e *v1alpha1.Endpoint) *strings.Replacer {
+	pairs := []string{placeholderURL, "{url:" + e.Name + "}", "{upstream}", e.URL}
 	if s := e.Inject.AWSSigV4; s != nil {
 		pairs = append(pairs, "{SERVICE}", strings.ToUpper(strings.ReplaceAll(s.Service, "-", "_")), "{region}", s.Region)
 	}
-	return strings.NewReplacer(pairs...).Replace(value)
+	return strings.NewReplacer(pairs...)
 }
 
 // checkVariable refuses a value that names no endpoint: the agent would get

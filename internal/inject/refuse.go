@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 const takeOff = "or take the annotation off the pod"
@@ -171,7 +170,7 @@ func reservedMounts(pod *corev1.Pod, marked bool) error {
 			}
 		}
 		for _, m := range c.VolumeMounts {
-			if marked && equality.Semantic.DeepEqual(m, agentMount) {
+			if marked && isAgentMount(m) {
 				continue
 			}
 			if slices.Contains(volumeNames, m.Name) {

@@ -45,6 +45,10 @@ type Cluster struct {
 	Config  *rest.Config // of its administrator
 	API     client.Client
 	Clients kubernetes.Interface
+	// ProbeEvery is how often replicas are asked whether they are ready. Start
+	// sets 100 ms, so that tests need not wait; what is set later is for replicas
+	// that are made then.
+	ProbeEvery time.Duration
 
 	env     *envtest.Environment
 	dir     string
@@ -55,7 +59,7 @@ type Cluster struct {
 // and no certificate. The caller calls Stop, whatever comes of it.
 func Start(ctx context.Context) (*Cluster, error) {
 	ctrl.SetLogger(logr.Discard()) // of clients
-	c := &Cluster{}
+	c := &Cluster{ProbeEvery: probeEvery}
 	for _, step := range []func(context.Context) error{c.build, c.startServer, c.makeObjects, c.startService} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, c.Stop())
@@ -152,7 +156,9 @@ func (c *Cluster) makeObjects(ctx context.Context) error {
 }
 
 // startService opens the address that replicas are reached at, and tells the
-// API server of it.
+// API server of it. It is called as a Service is, by HTTP/1.1 and several
+// connections: by a URL of this host it would be one of HTTP/2, which leads to
+// one replica alone.
 func (c *Cluster) startService(ctx context.Context) error {
 	text, err := os.ReadFile(filepath.Join(cluster.Root(), "config", "webhook", "configuration.yaml"))
 	if err != nil {
@@ -165,8 +171,13 @@ func (c *Cluster) startService(ctx context.Context) error {
 	if c.service, err = newService(); err != nil {
 		return err
 	}
-	url := "https://" + c.service.host() + podwebhook.Path
-	configuration.Webhooks[0].ClientConfig = admissionregv1.WebhookClientConfig{URL: &url}
+	port, at := c.service.port(), configuration.Webhooks[0].ClientConfig.Service
+	at.Port = &port
+	name := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: at.Namespace, Name: at.Name}}
+	name.Spec.Type, name.Spec.ExternalName = corev1.ServiceTypeExternalName, localhost
+	if err := c.API.Create(ctx, name); err != nil {
+		return fmt.Errorf("creating the service: %w", err)
+	}
 	if err := c.API.Create(ctx, configuration); err != nil {
 		return fmt.Errorf("creating the configuration: %w", err)
 	}
@@ -177,7 +188,7 @@ func (c *Cluster) startService(ctx context.Context) error {
 // kubelets do with the webhook's Secret then.
 func (c *Cluster) Keep(ctx context.Context, at time.Time) error {
 	k := &authority.Keeper{
-		Client: c.Clients, Namespace: fleet.Namespace, WebhookNames: []string{podwebhook.ServerName, localhost},
+		Client: c.Clients, Namespace: fleet.Namespace, WebhookNames: []string{podwebhook.ServerName},
 		Now: func() time.Time { return at },
 	}
 	if err := k.Keep(ctx); err != nil {

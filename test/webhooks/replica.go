@@ -21,7 +21,7 @@ const (
 	broker       = "sallyport-broker." + fleet.Namespace + ".svc:9443"
 )
 
-// probeEvery is how often a replica is asked whether it is ready.
+// probeEvery is the ProbeEvery of tests.
 const probeEvery = 100 * time.Millisecond
 
 // Replica is a process of `manager webhook`.
@@ -89,14 +89,14 @@ func (c *Cluster) begin(r *Replica) error {
 		r.err = r.cmd.Wait()
 		close(r.ended)
 	}()
-	go r.probe()
+	go r.probe(c.ProbeEvery)
 	c.service.add(r)
 	return nil
 }
 
 // probe asks a replica whether it is ready, as a kubelet does, until it ends.
-func (r *Replica) probe() {
-	tick := time.NewTicker(probeEvery)
+func (r *Replica) probe(every time.Duration) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 )
 
-// localhost is the name that the API server calls the service by.
+// localhost is where the API server finds the service.
 const localhost = "localhost"
 
 // service spreads connections over the replicas that are ready. Like kube-proxy
@@ -33,10 +34,10 @@ func newService() (*service, error) {
 	return s, nil
 }
 
-// host is what the API server is told.
-func (s *service) host() string {
-	_, port, _ := net.SplitHostPort(s.listener.Addr().String()) // of a listener
-	return net.JoinHostPort(localhost, port)
+// port is what the API server is told.
+func (s *service) port() int32 {
+	address, _ := netip.ParseAddrPort(s.listener.Addr().String()) // of a listener
+	return int32(address.Port())
 }
 
 func (s *service) accept() {
