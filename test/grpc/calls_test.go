@@ -213,6 +213,37 @@ func refused(t *testing.T, err error, trailer metadata.MD, code codes.Code, reas
 	}
 }
 
+// TestUnrecorded: a call that cannot be recorded does not happen, of one message
+// or of many, and the agent is told why.
+func TestUnrecorded(t *testing.T) {
+	w := newWorld(t)
+	w.records.mu.Lock()
+	w.records.full = true
+	w.records.mu.Unlock()
+	c := w.client(handle)
+	for name, call := range map[string]func() error{
+		"unary": func() error {
+			_, err := c.EmptyCall(within(t), &testpb.Empty{})
+			return err
+		},
+		"stream": func() error {
+			s, err := c.FullDuplexCall(within(t))
+			if err == nil {
+				_ = s.Send(&testpb.StreamingOutputCallRequest{}) // it may have been refused by now
+				_, err = s.Recv()
+			}
+			return err
+		},
+	} {
+		if err := call(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "(Unrecorded, ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if seen := w.service.seen(); len(seen) > 0 {
+		t.Errorf("the upstream saw %d calls", len(seen))
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for name, test := range map[string]struct {
 		why    string
