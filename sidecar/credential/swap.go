@@ -324,6 +324,11 @@ func (w *Swap) Write(to Fields) {
 // to ask; empty where no scheme of HTTP carries the token.
 func (w *Swap) Challenge() string { return w.challenge }
 
+// After has w take the place of another rule: answers are masked of the
+// credential of both, also those to what was sent with the other one. It is to be
+// called before w is used.
+func (w *Swap) After(before *Swap) { w.mask = w.mask.Follow(before.mask) }
+
 // Mask finds the credential in answers, wherever it was put and however it is
 // written there.
 func (w *Swap) Mask() mask.Mask { return w.mask }

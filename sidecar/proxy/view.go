@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
-	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
@@ -196,21 +194,6 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	v.hosts = [...]string{l.authority, v.target.Host, v.target.Authority}
 	return v, nil
-}
-
-// swapKey is what makes two rules the same.
-type swapKey struct {
-	inject bundle.Inject
-	secret secret.Value
-}
-
-// swap keeps the rule of l while it is the same one: to look for all spellings
-// of a key takes tables that are longer in the making than all the rest.
-func (k swapKey) swap(l *listener) (*credential.Swap, error) {
-	if v := l.view.Load(); v != nil && v.swap != nil && reflect.DeepEqual(v.swapped.inject, k.inject) && v.swapped.secret.Equal(k.secret) {
-		return v.swap, nil
-	}
-	return credential.New(k.inject, k.secret)
 }
 
 // aim says where v sends requests. The place of l is kept, with its connections,
