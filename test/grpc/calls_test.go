@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 func payload(body []byte) *testpb.Payload { return &testpb.Payload{Body: body} }
@@ -95,6 +96,31 @@ func TestMaskedMessages(t *testing.T) {
 	}
 	if got := w.service.seen()[2].md.Get("grpc-accept-encoding"); len(got) != 1 || got[0] != "identity" {
 		t.Errorf("compressed messages were asked for: %q", got)
+	}
+}
+
+// TestRotatedKey: a call that outlives its key masks the next one as well, which
+// other calls send meanwhile.
+func TestRotatedKey(t *testing.T) {
+	const next = "NEXT-KEY-8Wv/2="
+	w := newWorld(t)
+	call, err := w.client(handle).FullDuplexCall(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for said, want := range map[string]string{key + " a": strings.Repeat("*", len(key)) + " a", key + " " + next: strings.Repeat("*", len(key)) + " " + strings.Repeat("*", len(next))} {
+		if strings.Contains(said, next) {
+			c := document()
+			c.Secret, c.Upstream.Generation = secret.New(next), 2
+			w.apply(c)
+		}
+		if err := call.Send(&testpb.StreamingOutputCallRequest{Payload: payload([]byte(said))}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := call.Recv()
+		if err != nil || string(got.GetPayload().GetBody()) != want {
+			t.Fatalf("got %q, %v, want %q", got.GetPayload().GetBody(), err, want)
+		}
 	}
 }
 
