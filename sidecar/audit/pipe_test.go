@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -62,6 +64,31 @@ func TestPipeThatIsNotRead(t *testing.T) {
 		if ok && !got[id] {
 			t.Errorf("%s was not written", id)
 		}
+	}
+}
+
+// A named pipe in the place of an audit file is no other.
+func TestNamedPipe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "audit")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := os.OpenFile(name, os.O_RDWR, 0) // or the writer would wait for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	w, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	l := NewLog(w)
+	for err == nil {
+		err = l.Write(&Record{Time: at, Event: Decision, ID: []byte("1"), Path: make([]byte, 1000)})
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }
 
