@@ -11,9 +11,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
-	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
-	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
@@ -373,27 +371,4 @@ func follow(grants []scope.Grant, names []string) (all []scope.Grant) {
 		}
 	}
 	return all
-}
-
-// swapKey is what makes two rules the same.
-type swapKey struct {
-	inject bundle.Inject
-	secret secret.Value
-}
-
-// swap keeps the rule of l while it is the same one: to look for all spellings
-// of a key takes tables that are longer in the making than all the rest.
-func (k swapKey) swap(l *listener) (*credential.Swap, error) {
-	v := l.view.Load()
-	if v == nil || v.swap == nil {
-		return credential.New(k.inject, k.secret)
-	}
-	if reflect.DeepEqual(v.swapped.inject, k.inject) && v.swapped.secret.Equal(k.secret) {
-		return v.swap, nil
-	}
-	w, err := credential.New(k.inject, k.secret)
-	if err == nil {
-		w.After(v.swap)
-	}
-	return w, err
 }

@@ -93,7 +93,6 @@ type view struct {
 	grants   [4][]scope.Grant // behind them
 	profile  scope.Profile
 	swap     *credential.Swap
-	swapped  swapKey // of swap
 	tokens   *credential.Tokens
 	target   *dial.Target
 	key      targetKey     // of target
@@ -180,8 +179,7 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 		}
 		v.expires = sooner(v.expires, older.ExpiresAt)
 	}
-	v.swapped = swapKey{e.Inject, c.Secret}
-	if v.swap, err = v.swapped.swap(l); err != nil {
+	if v.swap, err = credential.Next(l.swap(), e.Inject, c.Secret); err != nil {
 		return nil, err
 	}
 	if err := s.aim(v, l, e, c); err != nil {
@@ -194,6 +192,14 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	v.hosts = [...]string{l.authority, v.target.Host, v.target.Authority}
 	return v, nil
+}
+
+// swap is the rule that l has; nil: it has none.
+func (l *listener) swap() *credential.Swap {
+	if v := l.view.Load(); v != nil {
+		return v.swap
+	}
+	return nil
 }
 
 // aim says where v sends requests. The place of l is kept, with its connections,
