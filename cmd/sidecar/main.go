@@ -15,7 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, process.Stdout(), os.Stderr)
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "sidecar:", err)
@@ -33,8 +33,6 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	if getenv("GOMEMLIMIT") == "" {
-		limitMemory(memoryMax)
-	}
+	limitMemory(memoryMax)
 	return o.serve(ctx, stdout, stderr)
 }

@@ -11,8 +11,9 @@ import (
 const memoryMax = "/sys/fs/cgroup/memory.max"
 
 // limitMemory has the collector work harder before the kernel ends the process:
-// at 85 % of the limit in file, since not all memory is counted by Go. Without a
-// limit there is none.
+// at 85 % of the limit in file, since not all memory is counted by Go, unless
+// GOMEMLIMIT says less. Without a limit there is none. How many processors there
+// are the runtime asks the container itself.
 func limitMemory(file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -22,5 +23,5 @@ func limitMemory(file string) {
 	if err != nil || limit <= 0 {
 		return // "max"
 	}
-	debug.SetMemoryLimit(limit / 100 * 85)
+	debug.SetMemoryLimit(min(limit/100*85, debug.SetMemoryLimit(-1)))
 }

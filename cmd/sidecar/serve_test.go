@@ -55,6 +55,7 @@ type pod struct {
 	address        string // of the listener
 	handle         string
 	records, log   synced
+	stdout         io.Writer          // records, unless a test takes another
 	acks           synced             // that the broker got
 	state          chan *bundle.State // what the broker sends
 	dialled        atomic.Int64       // connections to the upstream
@@ -86,7 +87,16 @@ func startOn(t *testing.T, flag, private, tell string, more ...string) *pod {
 // startAt runs it with that port, which may be taken.
 func startAt(t *testing.T, flag, port, private, tell string, more ...string) *pod {
 	t.Helper()
-	p := &pod{t: t, handle: token.NewHandle(), state: make(chan *bundle.State, 1), ended: make(chan error, 1), private: private, tell: tell}
+	p := &pod{t: t, private: private, tell: tell}
+	p.stdout = &p.records
+	p.startAt(flag, port, more...)
+	return p
+}
+
+func (p *pod) startAt(flag, port string, more ...string) {
+	t := p.t
+	t.Helper()
+	p.handle, p.state, p.ended = token.NewHandle(), make(chan *bundle.State, 1), make(chan error, 1)
 	p.identity = filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(p.identity, []byte("header.claims.signature"), 0o600); err != nil {
 		t.Fatal(err)
@@ -105,7 +115,7 @@ func startAt(t *testing.T, flag, port, private, tell string, more ...string) *po
 		t.Fatal(err)
 	}
 	o.identityToken, o.privateDirectory, o.agentDirectory = p.identity, p.private, p.tell
-	go func() { p.ended <- o.serve(ctx, &p.records, &p.log) }()
+	go func() { p.ended <- o.serve(ctx, p.stdout, &p.log) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-p.ended; err != nil {
@@ -115,7 +125,6 @@ func startAt(t *testing.T, flag, port, private, tell string, more ...string) *po
 			t.Errorf("a secret was printed:\n%s", text)
 		}
 	})
-	return p
 }
 
 // free returns a port that nobody listens on just now.

@@ -62,11 +62,22 @@ var ErrUnrecorded = errors.New("no audit record could be written")
 // maxKept bounds the buffer that is kept between records.
 const maxKept = 64 << 10
 
+// writeTimeout is how long a write may take. A pipe that nobody reads takes
+// nothing, and does not fail either.
+const writeTimeout = 2 * time.Second
+
+// A deadliner is a writer of which a write can be given up.
+type deadliner interface {
+	io.Writer
+	SetWriteDeadline(at time.Time) error
+}
+
 // Log writes records. Those that come at the same time share a write, since a
 // system call costs more than the rest of a record; [Log.Write] returns when
 // its own is written. It is safe for concurrent use.
 type Log struct {
-	w io.Writer
+	w     io.Writer
+	until deadliner // w, where it can be given up; else nil
 
 	mu      sync.Mutex
 	turn    sync.Cond // of mu: a write is over
@@ -86,10 +97,14 @@ type batch struct {
 }
 
 // NewLog returns a Log on w, normally a file that was opened for appending or
-// the standard output.
+// the standard output. Where writes to w may have deadlines, as those to a pipe,
+// one that takes two seconds has failed; a regular file fails by itself.
 func NewLog(w io.Writer) *Log {
 	l := &Log{w: w, batch: &batch{}}
 	l.turn.L = &l.mu
+	if d, ok := w.(deadliner); ok && d.SetWriteDeadline(time.Time{}) == nil {
+		l.until = d
+	}
 	return l
 }
 
@@ -150,6 +165,11 @@ func (l *Log) flush() {
 
 // write writes lines. One caller at a time.
 func (l *Log) write(lines []byte) error {
+	if l.until != nil {
+		if err := l.until.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnrecorded, err)
+		}
+	}
 	if l.torn { // or the rest of a line would swallow the next one
 		if _, err := l.w.Write([]byte{'\n'}); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnrecorded, err)

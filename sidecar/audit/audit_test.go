@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,6 +105,36 @@ func TestReference(t *testing.T) {
 	example := regexp.MustCompile("(?s)```json\n(.*?)\n```").FindSubmatch(text)
 	if got := read(t, example[1]); got.Verdict != "Deny" || got.Version != Version {
 		t.Errorf("the example is %+v", got)
+	}
+}
+
+// ocsf are attributes of the class API Activity in the schema 1.3 of OCSF, its
+// profiles host, datetime and security_control included.
+var ocsf = strings.Fields(`
+	metadata.log_version metadata.log_name metadata.uid metadata.correlation_uid time_dt action status_code device.name
+	actor.session.uid actor.authorizations[].policy.name actor.authorizations[].policy.desc api.service.name
+	http_request.http_method http_request.url.path`)
+
+// TestOCSF has the reference put each member where OCSF has a place, and all else
+// under its own name where the schema wants what it does not know.
+func TestOCSF(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reference/audit.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|.*\\| `([^`|]+)` \\|$").FindAllStringSubmatch(string(text), -1) {
+		member, attribute := m[1], m[2]
+		if attribute != "unmapped."+member && !slices.Contains(ocsf, attribute) {
+			t.Errorf("%s: there is no %s", member, attribute)
+		}
+		if other, twice := seen[attribute]; twice {
+			t.Errorf("%s and %s are both %s", other, member, attribute)
+		}
+		seen[attribute] = member
+	}
+	if members := strings.Count(string(text), "\n| `"); len(seen) != members {
+		t.Errorf("%d of %d members are put somewhere", len(seen), members)
 	}
 }
 

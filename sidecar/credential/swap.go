@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -46,6 +47,9 @@ type Swap struct {
 	signer    *sigv4.Signer // nil: the credential is put there as it is
 	challenge string
 	mask      mask.Mask
+
+	in bundle.Inject // what it was made of
+	of secret.Value
 }
 
 const authorization = "Authorization"
@@ -66,6 +70,26 @@ func New(in bundle.Inject, s secret.Value) (*Swap, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	return w, nil
+}
+
+// Next returns the rule that takes the place of before, which may be nil: before
+// itself where nothing changes, since to look for all spellings of a key takes
+// tables that are long in the making. Answers are masked of the credential of both,
+// also those to what was sent by before. One caller at a time. Errors are those of
+// [New].
+func Next(before *Swap, in bundle.Inject, s secret.Value) (*Swap, error) {
+	if before != nil && reflect.DeepEqual(before.in, in) && before.of.Equal(s) {
+		return before, nil
+	}
+	w, err := New(in, s)
+	if err != nil {
+		return nil, err
+	}
+	w.in, w.of = in, s
+	if before != nil {
+		w.mask = w.mask.Follow(before.mask)
 	}
 	return w, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -330,5 +331,18 @@ func TestUnanswered(t *testing.T) {
 	if res, err := client.Get("http://" + l.Addr().String() + "/"); err == nil {
 		t.Errorf("got %d", res.StatusCode)
 		res.Body.Close()
+	}
+}
+
+// TestOverdue reads deadlines as the protocol has them; what is none has not passed.
+func TestOverdue(t *testing.T) {
+	for value, ends := range map[string]time.Duration{
+		"1H": time.Hour, "2M": 2 * time.Minute, "3S": 3 * time.Second, "100m": 100 * time.Millisecond, "5u": 5 * time.Microsecond, "7n": 7,
+		"99999999H": math.MaxInt64, "": math.MaxInt64, "S": math.MaxInt64, "1": math.MaxInt64, "1s": math.MaxInt64, "-1S": math.MaxInt64,
+	} {
+		c := &Call{agent: &http.Request{Header: http.Header{"Grpc-Timeout": {value}}}}
+		if c.Overdue(ends-1) || ends < math.MaxInt64 && !c.Overdue(ends) {
+			t.Errorf("%q ends at another time than %s", value, ends)
+		}
 	}
 }

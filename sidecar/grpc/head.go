@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -72,6 +73,22 @@ func headSize(r *http.Request) int {
 		}
 	}
 	return size
+}
+
+// units are those of a Grpc-Timeout.
+var units = map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}
+
+// Overdue reports whether the agent has set a deadline for the call, and it has
+// passed, this long after the beginning of the call.
+func (c *Call) Overdue(since time.Duration) bool {
+	value := c.agent.Header.Get("Grpc-Timeout")
+	if value == "" {
+		return false
+	}
+	end := len(value) - 1
+	n, err := strconv.ParseUint(value[:end], 10, 32)
+	unit, known := units[value[end]]
+	return err == nil && known && since/unit >= time.Duration(n)
 }
 
 // own checks a field that is not meant for the upstream. What else goes with

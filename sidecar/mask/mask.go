@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"sync/atomic"
 )
 
 // Least is the length of the shortest secret that is masked, in bytes.
@@ -13,12 +15,16 @@ const Least = 4
 // ErrShort is a secret that is too short to be masked.
 var ErrShort = errors.New("it is too short to be masked in answers: a secret has at least 4 bytes")
 
-// Mask finds the renderings of secrets. It is an immutable value, safe for
-// concurrent use, and prints as a placeholder. The zero Mask finds nothing.
+// Mask finds the renderings of secrets, and of those that have taken their place
+// since: see [Mask.Follow]. It is safe for concurrent use, and prints as a
+// placeholder. The zero Mask finds nothing.
 type Mask struct{ of *search }
 
+// search is immutable but for next.
 type search struct {
 	patterns []pattern
+	own      int                    // of patterns, the first: of its own secrets
+	next     atomic.Pointer[search] // what has taken its place; nil: nothing has
 	index    index
 	// window is how many bytes every rendering has at least, of those that
 	// are indexed.
@@ -28,22 +34,50 @@ type search struct {
 // New returns the Mask of these secrets. Each of them is masked by itself. The
 // error is [ErrShort].
 func New(secrets ...string) (Mask, error) {
-	s := &search{window: math.MaxInt}
+	var all []pattern
 	for _, secret := range secrets {
 		if len(secret) < Least {
 			return Mask{}, ErrShort
 		}
-		s.patterns = append(s.patterns, patternsOf(secret)...)
+		all = append(all, patternsOf(secret)...)
 	}
+	return Mask{searchFor(all, nil)}, nil
+}
+
+// searchFor looks for its own patterns and for more; nil: there are none.
+func searchFor(own, more []pattern) *search {
+	if len(own)+len(more) == 0 {
+		return nil
+	}
+	s := &search{window: math.MaxInt, patterns: slices.Concat(own, more), own: len(own)}
 	for i := range s.patterns {
 		p := &s.patterns[i]
 		s.window = min(s.window, window, len(p.units))
 		s.index.add(p)
 	}
-	if len(s.patterns) == 0 {
-		return Mask{}, nil
+	return s
+}
+
+// Follow has m take the place of the Mask before. The result finds the secrets of
+// both, but not those that before had followed in turn: an upstream may have kept
+// what it was shown last. From now on before, and each [Stream] that was started
+// with it, finds those of m, too: what has begun goes on while others send them.
+// One caller at a time.
+func (m Mask) Follow(before Mask) Mask {
+	if before.of == nil {
+		return m
 	}
-	return Mask{s}, nil
+	var own []pattern
+	if m.of != nil {
+		own = m.of.patterns[:m.of.own]
+	}
+	both := searchFor(own, before.of.patterns[:before.of.own])
+	last := before.of
+	for next := last.next.Load(); next != nil; next = last.next.Load() {
+		last = next
+	}
+	last.next.Store(both)
+	return Mask{both}
 }
 
 // Format prints a placeholder for every verb and flag.
@@ -51,15 +85,21 @@ func (m Mask) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]
 
 // String returns s with its secrets masked: s itself where there are none.
 func (m Mask) String(s string) string {
-	if m.of == nil || !mayHold(m.of, s) {
-		return s
+	for of := m.of; of != nil; of = of.next.Load() {
+		if mayHold(of, s) {
+			s = of.mask(s)
+		}
 	}
-	text := []byte(s)
-	scan := scan{search: m.of, text: text, last: true}
+	return s
+}
+
+func (s *search) mask(text string) string {
+	masked := []byte(text)
+	scan := scan{search: s, text: masked, last: true}
 	if scan.run(); !scan.found {
-		return s
+		return text
 	}
-	return string(text)
+	return string(masked)
 }
 
 // mayHold reports whether a rendering may begin somewhere in text.

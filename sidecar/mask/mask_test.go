@@ -425,3 +425,55 @@ func BenchmarkString(b *testing.B) {
 		m.String(`max-age=31536000; includeSubDomains; preload, W/"0123456789abcdef0123456789abcdef"`)
 	}
 }
+
+// TestFollow: what has begun masks what comes after it, across the parts of a
+// text, though a follower was never used; what follows masks one before it.
+func TestFollow(t *testing.T) {
+	const first, unused, second, third = "first-key-0", "unused-key-1", "second-key-2", "third-key-3"
+	stars := func(s string) string { return strings.Repeat("*", len(s)) }
+	m := newMask(t, first)
+	var s mask.Stream
+	s.Start(m)
+	got := string(s.Pass([]byte("a " + first + " " + second + " fir")))
+	_ = newMask(t, unused).Follow(m)
+	got += string(s.Pass([]byte("st-key")))
+	n := newMask(t, second).Follow(m)
+	got += string(s.Pass([]byte("-0 " + second + " ")))
+	o := newMask(t, third).Follow(n)
+	got += string(s.Pass([]byte(third+" "+unused+" "+second))) + string(s.Rest())
+	want := "a " + stars(first) + " " + second + " " + stars(first) + " " + stars(second) + " " + stars(third) + " " + stars(unused) + " " + stars(second)
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	all := first + " " + second + " " + third
+	for of, want := range map[mask.Mask]string{
+		m: stars(first) + " " + stars(second) + " " + stars(third),
+		n: stars(first) + " " + stars(second) + " " + stars(third),
+		o: first + " " + stars(second) + " " + stars(third),
+	} {
+		if got := of.String(all); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got := pass(of, all); got != want {
+			t.Errorf("as a stream %s, want %s", got, want)
+		}
+	}
+	s.Start(m)
+	if got := string(s.Pass([]byte(all))) + string(s.Rest()); got != stars(first)+" "+stars(second)+" "+stars(third) {
+		t.Errorf("another text: %s", got)
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Start(m); s.Pass([]byte{'a'}); s.Rest() }); n > 0 {
+		t.Errorf("each text takes %v allocations, as if what follows were new", n)
+	}
+	var none mask.Mask
+	s.Start(none)
+	if got := string(s.Pass([]byte(all))); got != all {
+		t.Errorf("without a mask: %s", got)
+	}
+	if got := newMask(t, first).Follow(none).String(all); got != stars(first)+" "+second+" "+third {
+		t.Errorf("after nothing: %s", got)
+	}
+	if got := none.Follow(newMask(t, first)).String(all); got != stars(first)+" "+second+" "+third {
+		t.Errorf("nothing after it: %s", got)
+	}
+}

@@ -4,14 +4,21 @@ package mask
 // may be the beginning of a rendering. The zero Stream masks nothing; it is
 // meant to be used again, by one goroutine.
 type Stream struct {
-	mask   Mask
+	begun  *search // of the Mask that it was started with
+	newest *search // of those that have taken its place
+	mask   Mask    // of all of these
 	held   []byte
 	passed []byte // by the last call, where something was held before it
 	masked int    // bytes of what is held that are to be masked, whatever follows
 }
 
-// Start begins another text.
-func (s *Stream) Start(m Mask) { s.mask, s.held, s.masked = m, s.held[:0], 0 }
+// Start begins another text. With the same Mask again, as for each message of many,
+// what it has learnt of those that follow is kept.
+func (s *Stream) Start(m Mask) {
+	if s.held, s.masked = s.held[:0], 0; m.of != s.begun {
+		s.begun, s.newest, s.mask = m.of, m.of, m
+	}
+}
 
 // Pass takes the next part of the text and returns what of the text can go on.
 // That is part, or its beginning, where nothing was held back; it is good until
@@ -52,6 +59,9 @@ func (s *Stream) Rest() []byte {
 // run masks text, which begins with what was held, and returns how much of it
 // is done with.
 func (s *Stream) run(text []byte, last bool) int {
+	for next := s.newest.next.Load(); next != nil; next = s.newest.next.Load() {
+		s.newest, s.mask = next, Mask{searchFor(s.mask.of.patterns, next.patterns[:next.own])}
+	}
 	scan := scan{search: s.mask.of, text: text, last: last, to: s.masked}
 	n := scan.run()
 	s.masked = max(0, scan.to-n)

@@ -362,6 +362,8 @@ func (c *conn) blameCall(err error, ended scope.Reason) refusal {
 		return refusal{}
 	case errors.As(err, &known):
 		return refusal{reason: known.Reason, detail: known.Detail}
+	case c.call.Overdue(time.Since(c.began)):
+		return refusal{reason: scope.UpstreamTimeout, detail: "the deadline of the call has passed"}
 	}
 	return refusal{reason: scope.UpstreamUnreachable, detail: "the upstream broke off, or does not speak HTTP/2 as it should"}
 }

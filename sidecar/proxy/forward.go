@@ -191,7 +191,7 @@ func (c *conn) writeFields(w credential.Fields, d *scope.Decision) {
 	cuts := c.cuts()
 	for i := range c.head.Fields {
 		f := &c.head.Fields[i]
-		if c.forwards(d, f.Name) && !(cuts && isRange(f.Name)) {
+		if c.forwards(d, f.Name) && !(isRange(f.Name) && (cuts || c.dropsCondition(d))) {
 			c.writeField(w, f.Name, f.Value)
 		}
 	}
@@ -220,6 +220,18 @@ func (c *conn) framing() http1.Framing {
 // cut.
 func isRange(name string) bool {
 	return text.EqualFold(name, "Range") || text.EqualFold(name, "If-Range")
+}
+
+// dropsCondition tells that the agent wants a part of one version alone (RFC 9110,
+// 13.1.5) and that this does not go upstream. Then the part may not be asked for
+// either: it would be put behind what the agent has of another version.
+func (c *conn) dropsCondition(d *scope.Decision) bool {
+	for i := range c.head.Fields {
+		if name := c.head.Fields[i].Name; text.EqualFold(name, "If-Range") && !c.forwards(d, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // sets tells whether the endpoint sets a field of this name itself.

@@ -457,6 +457,40 @@ func TestUncutAnswer(t *testing.T) {
 	}
 }
 
+// TestConditionalRange: a part of one version is asked for on that condition or
+// not at all.
+func TestConditionalRange(t *testing.T) {
+	for name, test := range map[string]struct {
+		why, listed, sent, want string
+	}{
+		"both":         {"as it was asked", "Range If-Range", "range: bytes=5-\r\nif-range: \"a\"\r\n", "range if-range"},
+		"no condition": {"none was set", "Range", "Range: bytes=5-\r\n", "Range"},
+		"not listed":   {"the part may be one of something else", "Range", "Range: bytes=5-\r\nIf-Range: \"a\"\r\n", ""},
+		"other order":  {"the order says nothing", "Range", "If-Range: \"a\"\r\nRange: bytes=5-\r\n", ""},
+		"alone":        {"it says nothing without a part", "If-Range", "If-Range: \"a\"\r\nRange: bytes=5-\r\n", "If-Range"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, echo, func(c *bundle.Credential) {
+				for field := range strings.FieldsSeq(test.listed) {
+					c.Grants[0].Headers[field] = scope.Matcher{Type: scope.String}
+				}
+			})
+			a := f.agent()
+			a.send(request("GET", "/notes") + test.sent + "\r\n")
+			a.read("GET")
+			var got []string
+			for line := range strings.Lines(f.upstream.bytes()) {
+				if name, _, _ := strings.Cut(line, ":"); strings.Contains(strings.ToLower(name), "range") {
+					got = append(got, name)
+				}
+			}
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("%s: upstream got %q, want %s", test.why, got, test.want)
+			}
+		})
+	}
+}
+
 // TestCeilingRules: the limits and cuts of the ceiling hold as well.
 func TestCeilingRules(t *testing.T) {
 	f := newFixture(t, saying("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n{\"a\":1,\"b\":2,\"c\":3}"), func(c *bundle.Credential) {

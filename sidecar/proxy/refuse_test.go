@@ -2,10 +2,13 @@ package proxy
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/git"
 )
 
 const host = "Host: example.com\r\n"
@@ -216,5 +219,46 @@ func TestFixedHeaders(t *testing.T) {
 	a.read("GET")
 	if got := f.upstream.bytes(); strings.Contains(got, "text/html") || !strings.Contains(got, "\r\nAccept: application/json\r\nNotion-Version: 2022-06-28\r\n") {
 		t.Errorf("upstream got %q", got)
+	}
+}
+
+// TestUnrecordedKinds: nor do those that are told in words of their own, and those
+// whose body was judged.
+func TestUnrecordedKinds(t *testing.T) {
+	const push = "00850000000000000000000000000000000000000000 1111111111111111111111111111111111111111 refs/heads/agent/a\x00report-status side-band-64k\n0000"
+	for name, test := range map[string]struct {
+		raw, media string
+		status     int
+	}{
+		"opaque body": {request("POST", "/notes") + "Content-Length: 1\r\n\r\nx", "application/problem+json; charset=utf-8", 503},
+		"judged body": {request("POST", "/judged") + "Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}", "application/problem+json; charset=utf-8", 503},
+		"WebSocket":   {opening(""), "application/problem+json; charset=utf-8", 503},
+		"MCP":         {tell(initialize), "application/json", 200},
+		"git":         {request("GET", "/acme/docs.git/info/refs?service=git-upload-pack") + "\r\n", "text/plain; charset=utf-8", 503},
+		"git push":    {request("POST", "/acme/docs.git/git-receive-pack") + "Content-Type: application/x-git-receive-pack-request\r\nContent-Length: " + strconv.Itoa(len(push)) + "\r\n\r\n" + push, "text/plain; charset=utf-8", 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, echo, withSocket, withMCP, func(c *bundle.Credential) {
+				c.Grants = append(c.Grants, scope.Grant{Name: "judged", Endpoint: "rest", HTTP: &scope.HTTP{Methods: []string{"POST"}, Paths: []string{"/judged"}},
+					Body: &scope.Body{Media: scope.JSON, MaxBytes: 100, Fields: map[string]scope.Matcher{"a": {Type: scope.Integer}}}},
+					scope.Grant{Name: "git", Endpoint: "rest", Git: &git.Spec{Repos: scope.Matcher{Equals: ptr("acme/docs")}, Fetch: true, FetchBytes: 1 << 20,
+						Push: &git.Push{Refs: []string{"refs/heads/**"}, Actions: []git.Action{git.Create}, MaxBytes: 1 << 20, MaxCommands: 10}}})
+			})
+			f.records.mu.Lock()
+			f.records.full = true
+			f.records.mu.Unlock()
+			a := f.agent()
+			a.send(test.raw)
+			got := a.read("GET")
+			if got.StatusCode != test.status || got.Header.Get("Content-Type") != test.media {
+				t.Errorf("got %d %s %q", got.StatusCode, got.Header.Get("Content-Type"), got.body)
+			}
+			if !strings.Contains(got.body, "could not be recorded") {
+				t.Errorf("told %q", got.body)
+			}
+			if sent := f.upstream.bytes(); sent != "" {
+				t.Errorf("upstream got %q", sent)
+			}
+		})
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
-	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
@@ -95,7 +93,6 @@ type view struct {
 	grants   [4][]scope.Grant // behind them
 	profile  scope.Profile
 	swap     *credential.Swap
-	swapped  swapKey // of swap
 	tokens   *credential.Tokens
 	target   *dial.Target
 	key      targetKey     // of target
@@ -182,8 +179,7 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 		}
 		v.expires = sooner(v.expires, older.ExpiresAt)
 	}
-	v.swapped = swapKey{e.Inject, c.Secret}
-	if v.swap, err = v.swapped.swap(l); err != nil {
+	if v.swap, err = credential.Next(l.swap(), e.Inject, c.Secret); err != nil {
 		return nil, err
 	}
 	if err := s.aim(v, l, e, c); err != nil {
@@ -198,19 +194,12 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	return v, nil
 }
 
-// swapKey is what makes two rules the same.
-type swapKey struct {
-	inject bundle.Inject
-	secret secret.Value
-}
-
-// swap keeps the rule of l while it is the same one: to look for all spellings
-// of a key takes tables that are longer in the making than all the rest.
-func (k swapKey) swap(l *listener) (*credential.Swap, error) {
-	if v := l.view.Load(); v != nil && v.swap != nil && reflect.DeepEqual(v.swapped.inject, k.inject) && v.swapped.secret.Equal(k.secret) {
-		return v.swap, nil
+// swap is the rule that l has; nil: it has none.
+func (l *listener) swap() *credential.Swap {
+	if v := l.view.Load(); v != nil {
+		return v.swap
 	}
-	return credential.New(k.inject, k.secret)
+	return nil
 }
 
 // aim says where v sends requests. The place of l is kept, with its connections,

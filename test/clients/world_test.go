@@ -59,6 +59,7 @@ type world struct {
 	root       string // of the upstream's repositories
 	repository string
 	env        []string
+	pid        int
 	log        *upstream.Log
 	ready      struct {
 		Credentials []struct{ Name, Token, TokenFile string }
@@ -130,6 +131,7 @@ func (w *world) start(arguments []string) {
 	if err := command.Start(); err != nil {
 		w.t.Fatal(err)
 	}
+	w.pid = command.Process.Pid
 	w.t.Cleanup(func() {
 		_ = stdin.Close()
 		_ = command.Wait()

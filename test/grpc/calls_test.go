@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/secret"
 )
 
 func payload(body []byte) *testpb.Payload { return &testpb.Payload{Body: body} }
@@ -95,6 +96,31 @@ func TestMaskedMessages(t *testing.T) {
 	}
 	if got := w.service.seen()[2].md.Get("grpc-accept-encoding"); len(got) != 1 || got[0] != "identity" {
 		t.Errorf("compressed messages were asked for: %q", got)
+	}
+}
+
+// TestRotatedKey: a call that outlives its key masks the next one as well, which
+// other calls send meanwhile.
+func TestRotatedKey(t *testing.T) {
+	const next = "NEXT-KEY-8Wv/2="
+	w := newWorld(t)
+	call, err := w.client(handle).FullDuplexCall(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for said, want := range map[string]string{key + " a": strings.Repeat("*", len(key)) + " a", key + " " + next: strings.Repeat("*", len(key)) + " " + strings.Repeat("*", len(next))} {
+		if strings.Contains(said, next) {
+			c := document()
+			c.Secret, c.Upstream.Generation = secret.New(next), 2
+			w.apply(c)
+		}
+		if err := call.Send(&testpb.StreamingOutputCallRequest{Payload: payload([]byte(said))}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := call.Recv()
+		if err != nil || string(got.GetPayload().GetBody()) != want {
+			t.Fatalf("got %q, %v, want %q", got.GetPayload().GetBody(), err, want)
+		}
 	}
 }
 
@@ -210,6 +236,37 @@ func refused(t *testing.T, err error, trailer metadata.MD, code codes.Code, reas
 	}
 	if got := trailer.Get("sallyport-reason"); len(got) != 1 || got[0] != string(reason) {
 		t.Errorf("trailers %v, want %s", trailer, reason)
+	}
+}
+
+// TestUnrecorded: a call that cannot be recorded does not happen, of one message
+// or of many, and the agent is told why.
+func TestUnrecorded(t *testing.T) {
+	w := newWorld(t)
+	w.records.mu.Lock()
+	w.records.full = true
+	w.records.mu.Unlock()
+	c := w.client(handle)
+	for name, call := range map[string]func() error{
+		"unary": func() error {
+			_, err := c.EmptyCall(within(t), &testpb.Empty{})
+			return err
+		},
+		"stream": func() error {
+			s, err := c.FullDuplexCall(within(t))
+			if err == nil {
+				_ = s.Send(&testpb.StreamingOutputCallRequest{}) // it may have been refused by now
+				_, err = s.Recv()
+			}
+			return err
+		},
+	} {
+		if err := call(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "(Unrecorded, ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if seen := w.service.seen(); len(seen) > 0 {
+		t.Errorf("the upstream saw %d calls", len(seen))
 	}
 }
 

@@ -194,6 +194,27 @@ func TestRudeUpstreams(t *testing.T) {
 	}
 }
 
+// TestDeadlineOfUpstream: an upstream that resets a call whose deadline has passed
+// has not broken off, though the agent's clock be late: whoever takes it for that
+// asks again what nobody waits for.
+func TestDeadlineOfUpstream(t *testing.T) {
+	w := newWorld(t)
+	plain(t, w, rude(t, func(u *raw, id uint32) { _ = u.WriteRSTStream(id, http2.ErrCodeCancel) }))
+	r := w.raw()
+	for i, test := range []struct{ timeout, status, reason string }{{"1n", "4", "UpstreamTimeout"}, {"1H", "14", "UpstreamUnreachable"}} {
+		fields := append(with(good(), ":authority", w.address), [2]string{"grpc-timeout", test.timeout})
+		if got := r.await(r.open(fields, nothing, true)); got.status() != test.status {
+			t.Errorf("%s: got %+v", test.timeout, got)
+		}
+		if !eventually(func() bool {
+			all := w.recorded()
+			return len(all) == 2*i+2 && all[2*i+1].Reason == test.reason
+		}) {
+			t.Errorf("%s: recorded %+v", test.timeout, w.recorded())
+		}
+	}
+}
+
 // TestEarlyAnswer: an answer that comes before all was sent is passed on, and
 // nothing waits for the rest.
 func TestEarlyAnswer(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,11 +61,15 @@ type world struct {
 type ledger struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+	full bool
 }
 
 func (l *ledger) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.full {
+		return 0, syscall.ENOSPC
+	}
 	return l.text.Write(p)
 }
 
