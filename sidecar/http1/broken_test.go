@@ -21,6 +21,9 @@ import (
 func TestBrokenByDeadlines(t *testing.T) {
 	const size = 4 << 20
 	server, client := pair(t)
+	if err := client.SetDeadline(time.Now().Add(time.Minute)); err != nil { // of waiting for what is lost
+		t.Fatal(err)
+	}
 	in, out := newSocket(server), newSocket(server)
 	over := make(chan struct{})
 	var breaks, all sync.WaitGroup
@@ -35,10 +38,12 @@ func TestBrokenByDeadlines(t *testing.T) {
 			}
 			if err != nil || n == 0 {
 				t.Errorf("after %d bytes: %d, %v", got, n, err)
+				_ = server.Close()
 				return
 			}
 			if !follows(want, buf[:n]) {
 				t.Errorf("after %d bytes: others", got)
+				_ = server.Close()
 				return
 			}
 			got += n
@@ -56,6 +61,7 @@ func TestBrokenByDeadlines(t *testing.T) {
 				n, err := out.Write(part)
 				if part = part[n:]; err == nil && len(part) > 0 || err != nil && !broken(err) {
 					t.Errorf("%d are left, %v", len(part), err)
+					_ = server.Close() // nobody waits for the rest
 					return
 				}
 			}
