@@ -143,6 +143,18 @@ func within(a netip.Addr, list []netip.Prefix) bool {
 	return false
 }
 
+// End returns where what is sent to a arrives: the IPv4 address that a carries,
+// if it carries one, else a itself, without a zone.
+func End(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if inner, carries := embedded(a); carries {
+			return inner
+		}
+	}
+	return a
+}
+
 // embedded returns the IPv4 address that a translator or tunnel would send to.
 func embedded(a netip.Addr) (netip.Addr, bool) {
 	b := a.As16()

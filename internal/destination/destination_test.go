@@ -70,6 +70,9 @@ func FuzzVet(f *testing.F) {
 		translated := netip.AddrFrom16([16]byte{0, 0x64, 0xff, 0x9b, 12: b[0], 13: b[1], 14: b[2], 15: b[3]})
 		tunnelled := netip.AddrFrom16([16]byte{0x20, 0x02, b[0], b[1], b[2], b[3], 15: 1})
 		for _, a := range []netip.Addr{mapped, translated, tunnelled} {
+			if End(a) != v4 || End(v4) != v4 {
+				t.Errorf("%s ends at %s", a, End(a))
+			}
 			for _, private := range []bool{false, true} {
 				if Vet(a, private) == nil && Vet(v4, private) != nil {
 					t.Errorf("%s passes as %s, with private %v", v4, a, private)

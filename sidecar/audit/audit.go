@@ -171,18 +171,24 @@ func (l *Log) write(lines []byte) error {
 		}
 	}
 	if l.torn { // or the rest of a line would swallow the next one
-		if _, err := l.w.Write([]byte{'\n'}); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnrecorded, err)
+		if _, err := l.put([]byte{'\n'}); err != nil {
+			return err
 		}
 		l.torn = false
 	}
-	n, err := l.w.Write(lines)
-	if err == nil && n < len(lines) {
+	n, err := l.put(lines)
+	l.torn = err != nil && n > 0
+	return err
+}
+
+// put writes all of text, or says why not.
+func (l *Log) put(text []byte) (n int, err error) {
+	n, err = l.w.Write(text)
+	if err == nil && n < len(text) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		l.torn = n > 0
-		return fmt.Errorf("%w: %w", ErrUnrecorded, err)
+		return n, fmt.Errorf("%w: %w", ErrUnrecorded, err)
 	}
-	return nil
+	return n, nil
 }

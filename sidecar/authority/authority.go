@@ -4,8 +4,10 @@
 // A [Set] has certificate authorities of its own making. Each may vouch for the
 // hosts that it was made for and for nothing else: its name constraints are
 // critical, so whoever trusts it for one upstream trusts it for no other name,
-// whatever becomes of its key. The keys are ECDSA P-256, made here, and never
-// where an agent can read.
+// whatever becomes of its key. It consists of two certificates: one that is
+// trusted, whose key is forgotten at once, and one that issues. Both have the
+// constraints, since some programs ask only the one and some only the other for
+// them. The keys are ECDSA P-256, made here, and never where an agent can read.
 //
 // Hosts that come later get an authority of their own beside the ones before. A
 // client that has read the file once goes on to know the hosts that it knew.
@@ -147,7 +149,7 @@ func (s *Set) keep(list []*issuer) error {
 	defer func() { _ = directory.Close() }() // every write was checked
 	var ours strings.Builder
 	for _, one := range list {
-		_ = pem.Encode(&ours, &pem.Block{Type: "CERTIFICATE", Bytes: one.certificate.Raw}) // a Builder takes all
+		_ = pem.Encode(&ours, &pem.Block{Type: "CERTIFICATE", Bytes: one.root.Raw}) // a Builder takes all
 	}
 	all := ours.String() + s.options.Public
 	store, err := trustStore(all)

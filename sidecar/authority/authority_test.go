@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func public(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: one.certificate.Raw}))
+	return string(inPEM(one.root.Raw))
 }
 
 func (p place) read(t *testing.T, name string) []byte {
@@ -150,83 +151,131 @@ func forge(t *testing.T, by *issuer, change func(*x509.Certificate)) []byte {
 	return raw
 }
 
+// vouched is what somebody with the key of a pod would make.
+var vouched = map[string]struct {
+	hosts []string
+	cert  func(*x509.Certificate)
+	good  bool
+}{
+	"its name":                   {[]string{"api.example.com"}, names("api.example.com"), true},
+	"one of its names":           {[]string{"api.example.com", "b.example"}, names("b.example"), true},
+	"its address":                {[]string{"192.0.2.7"}, addresses("192.0.2.7"), true},
+	"its address of version 6":   {[]string{"2001:db8::7"}, addresses("2001:db8::7"), true},
+	"another name":               {[]string{"api.example.com"}, names("www.example.org"), false},
+	"the name above":             {[]string{"api.example.com"}, names("example.com"), false},
+	"a name beside":              {[]string{"api.example.com"}, names("notapi.example.com"), false},
+	"a wildcard above":           {[]string{"api.example.com"}, names("*.example.com"), false},
+	"one name too many":          {[]string{"api.example.com"}, names("api.example.com", "www.example.org"), false},
+	"an address":                 {[]string{"api.example.com"}, addresses("192.0.2.7"), false},
+	"an address of version 6":    {[]string{"api.example.com"}, addresses("2001:db8::7"), false},
+	"loopback":                   {[]string{"api.example.com"}, addresses("127.0.0.1"), false},
+	"another address":            {[]string{"192.0.2.7"}, addresses("192.0.2.8"), false},
+	"an address of the other":    {[]string{"192.0.2.7"}, addresses("2001:db8::7"), false},
+	"a name, of addresses alone": {[]string{"192.0.2.7"}, names("api.example.com"), false},
+	"an address and a name":      {[]string{"192.0.2.7"}, both, false},
+	"all of its own":             {[]string{"192.0.2.7", "api.example.com"}, both, true},
+}
+
+func names(names ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) { c.DNSNames = names }
+}
+
+func both(c *x509.Certificate) {
+	names("api.example.com")(c)
+	addresses("192.0.2.7")(c)
+}
+
+func addresses(list ...string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		for _, a := range list {
+			c.IPAddresses = append(c.IPAddresses, net.ParseIP(a))
+		}
+	}
+}
+
 // TestNameConstraints has Go and OpenSSL verify what somebody with the key of a
 // pod would make: whoever trusts the authority trusts it for its hosts alone.
 func TestNameConstraints(t *testing.T) {
-	names := func(names ...string) func(*x509.Certificate) {
-		return func(c *x509.Certificate) { c.DNSNames = names }
-	}
-	addresses := func(list ...string) func(*x509.Certificate) {
-		return func(c *x509.Certificate) {
-			for _, a := range list {
-				c.IPAddresses = append(c.IPAddresses, net.ParseIP(a))
-			}
-		}
-	}
-	for name, test := range map[string]struct {
-		hosts []string
-		cert  func(*x509.Certificate)
-		good  bool
-	}{
-		"its name":                   {[]string{"api.example.com"}, names("api.example.com"), true},
-		"one of its names":           {[]string{"api.example.com", "b.example"}, names("b.example"), true},
-		"its address":                {[]string{"192.0.2.7"}, addresses("192.0.2.7"), true},
-		"its address of version 6":   {[]string{"2001:db8::7"}, addresses("2001:db8::7"), true},
-		"another name":               {[]string{"api.example.com"}, names("www.example.org"), false},
-		"the name above":             {[]string{"api.example.com"}, names("example.com"), false},
-		"a name beside":              {[]string{"api.example.com"}, names("notapi.example.com"), false},
-		"a wildcard above":           {[]string{"api.example.com"}, names("*.example.com"), false},
-		"one name too many":          {[]string{"api.example.com"}, names("api.example.com", "www.example.org"), false},
-		"an address":                 {[]string{"api.example.com"}, addresses("192.0.2.7"), false},
-		"an address of version 6":    {[]string{"api.example.com"}, addresses("2001:db8::7"), false},
-		"loopback":                   {[]string{"api.example.com"}, addresses("127.0.0.1"), false},
-		"another address":            {[]string{"192.0.2.7"}, addresses("192.0.2.8"), false},
-		"an address of the other":    {[]string{"192.0.2.7"}, addresses("2001:db8::7"), false},
-		"a name, of addresses alone": {[]string{"192.0.2.7"}, names("api.example.com"), false},
-	} {
+	for name, test := range vouched {
 		t.Run(name, func(t *testing.T) {
 			one, err := newIssuer(test.hosts, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			raw := forge(t, one, test.cert)
-			if err := verifyGo(one.certificate.Raw, raw); (err == nil) != test.good {
+			if err := verifyGo(one, raw); (err == nil) != test.good {
 				t.Errorf("Go says %v", err)
 			}
-			if out, err := verifyOpenSSL(t, one.certificate.Raw, raw); (err == nil) != test.good || !test.good && !strings.Contains(out, "subtree violation") {
+			if out, err := verifyOpenSSL(t, one, raw); (err == nil) != test.good || !test.good && !strings.Contains(out, "subtree violation") {
 				t.Errorf("OpenSSL says %v: %s", err, out)
 			}
 		})
 	}
 }
 
-func verifyGo(root, leaf []byte) error {
-	ca, err := x509.ParseCertificate(root)
-	if err != nil {
-		return err
+// TestNameConstraintsInJava has Java verify the same. It asks what it trusts for
+// no constraints, so that those of the certificate behind that have to hold.
+func TestNameConstraintsInJava(t *testing.T) {
+	args, good := []string{"testdata/Verify.java"}, []bool{}
+	var cases []string
+	for name, test := range vouched {
+		one, err := newIssuer(test.hosts, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, err := trustStore(string(inPEM(one.root.Raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := append(inPEM(forge(t, one, test.cert)), inPEM(one.certificate.Raw)...)
+		args = append(args, write(t, []byte(store)), write(t, shown))
+		cases, good = append(cases, name), append(good, test.good)
 	}
+	out, err := exec.CommandContext(t.Context(), "java", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	said := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(said) != len(cases) {
+		t.Fatalf("got %q", out)
+	}
+	for i, text := range said {
+		if (text == "good") != good[i] || !good[i] && !strings.Contains(text, "name constraints") {
+			t.Errorf("%s: Java says %s", cases[i], text)
+		}
+	}
+}
+
+func inPEM(raw []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: raw})
+}
+
+// write returns a file with this text.
+func write(t *testing.T, text []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func verifyGo(by *issuer, leaf []byte) error {
 	c, err := x509.ParseCertificate(leaf)
 	if err != nil {
 		return err
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(ca)
-	_, err = c.Verify(x509.VerifyOptions{Roots: pool})
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(by.root)
+	between.AddCert(by.certificate)
+	_, err = c.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
 	return err
 }
 
-func verifyOpenSSL(t *testing.T, root, leaf []byte) (string, error) {
+func verifyOpenSSL(t *testing.T, by *issuer, leaf []byte) (string, error) {
 	t.Helper()
-	dir := t.TempDir()
-	var files []string
-	for i, raw := range [][]byte{root, leaf} {
-		file := filepath.Join(dir, fmt.Sprint(i))
-		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: raw}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
-	}
-	out, err := exec.CommandContext(t.Context(), "openssl", "verify", "-purpose", "sslserver", "-no-CApath", "-CAfile", files[0], files[1]).CombinedOutput()
+	root, between := write(t, inPEM(by.root.Raw)), write(t, inPEM(by.certificate.Raw))
+	out, err := exec.CommandContext(t.Context(), "openssl", "verify", "-purpose", "sslserver", "-no-CApath", "-CAfile", root, "-untrusted", between, write(t, inPEM(leaf))).CombinedOutput()
 	return string(out), err
 }
 
@@ -235,6 +284,9 @@ func TestNothingBesidesServers(t *testing.T) {
 	one, err := newIssuer([]string{"api.example.com"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c := one.root; !c.PermittedDNSDomainsCritical || !c.IsCA || c.MaxPathLen != 1 || c.KeyUsage != x509.KeyUsageCertSign {
+		t.Errorf("got %+v", c)
 	}
 	if c := one.certificate; !c.PermittedDNSDomainsCritical || !c.IsCA || c.MaxPathLen != 0 || !c.MaxPathLenZero || c.KeyUsage != x509.KeyUsageCertSign {
 		t.Errorf("got %+v", c)
@@ -247,12 +299,13 @@ func TestNothingBesidesServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := x509.ParseCertificate(forge(t, &issuer{middle, one.key}, func(c *x509.Certificate) { c.DNSNames = []string{"api.example.com"} }))
+	leaf, err := x509.ParseCertificate(forge(t, &issuer{certificate: middle, key: one.key}, func(c *x509.Certificate) { c.DNSNames = []string{"api.example.com"} }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(one.certificate)
+	roots.AddCert(one.root)
+	between.AddCert(one.certificate)
 	between.AddCert(middle)
 	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between}); err == nil {
 		t.Error("an authority below it is believed")
@@ -263,7 +316,7 @@ func TestNothingBesidesServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err == nil {
+	if _, err := client.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err == nil {
 		t.Error("it vouches for a client")
 	}
 }
@@ -327,6 +380,9 @@ func TestKeysStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	one, _ := decode(kept)
+	if one.key.PublicKey.Equal(one.root.PublicKey) || bytes.Count(kept, []byte("PRIVATE KEY")) != 2 {
+		t.Error("the key of what is trusted is kept")
+	}
 	scalar, err := one.key.Bytes()
 	if err != nil {
 		t.Fatal(err)
@@ -378,13 +434,16 @@ func TestBrokenStore(t *testing.T) {
 	}
 	cut := bytes.Index(whole, []byte("-----BEGIN PRIVATE"))
 	foreignCut := bytes.Index(foreign, []byte("-----BEGIN PRIVATE"))
+	behindRoot := func(text []byte) int { return 1 + bytes.Index(text[1:], []byte("-----BEGIN")) }
 	for name, text := range map[string][]byte{
-		"empty":         nil,
-		"no key":        whole[:cut],
-		"half a key":    whole[:cut+80],
-		"another's key": append(append([]byte(nil), whole[:cut]...), foreign[foreignCut:]...),
-		"no PEM":        []byte("authorities"),
-		"more behind":   append(append([]byte(nil), whole...), "x"...),
+		"empty":          nil,
+		"no key":         whole[:cut],
+		"half a key":     whole[:cut+80],
+		"another's key":  append(append([]byte(nil), whole[:cut]...), foreign[foreignCut:]...),
+		"another's root": slices.Concat(foreign[:behindRoot(foreign)], whole[behindRoot(whole):]),
+		"no root":        whole[behindRoot(whole):],
+		"no PEM":         []byte("authorities"),
+		"more behind":    append(append([]byte(nil), whole...), "x"...),
 	} {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)

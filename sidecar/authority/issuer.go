@@ -26,8 +26,12 @@ const (
 
 // issuer is one authority.
 type issuer struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
+	// root is what agents trust. Its key was forgotten when it had signed
+	// certificate: Java does not ask what it trusts for constraints (RFC 5280,
+	// 6.1.1), and what is below it has to hold them.
+	root        *x509.Certificate
+	certificate *x509.Certificate // what leaves are issued by
+	key         *ecdsa.PrivateKey // of certificate
 }
 
 // leaf is the certificate of one host.
@@ -39,32 +43,55 @@ type leaf struct {
 // newIssuer makes an authority that may vouch for these hosts, by name or by
 // address, and for nothing else.
 func newIssuer(hosts []string, now time.Time) (*issuer, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	root, rootKey, err := newAuthority(hosts, now, 1, nil, nil)
 	if err != nil {
 		return nil, err
+	}
+	certificate, key, err := newAuthority(hosts, now, 0, root, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	return &issuer{root, certificate, key}, nil
+}
+
+// newAuthority makes the certificate of an authority with so many others below
+// it, signed by parent or by itself.
+func newAuthority(hosts []string, now time.Time, below int, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{Organization: []string{"Sallyport"}, CommonName: "Sallyport authority of one pod"},
 		NotBefore:    now.Add(-backdated), NotAfter: now.Add(authorityLifetime),
 		KeyUsage: x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IsCA: true, MaxPathLenZero: true, BasicConstraintsValid: true,
+		IsCA: true, MaxPathLen: below, MaxPathLenZero: below == 0, BasicConstraintsValid: true,
 		PermittedDNSDomainsCritical: true, // all of the constraints
 	}
+	if parent == nil {
+		parent, by = template, key
+	} else {
+		template.Subject.CommonName += ", issuing" // another name: who has its own is its own issuer
+	}
 	constrain(template, hosts)
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	certificate, err := x509.ParseCertificate(raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &issuer{certificate, key}, nil
+	return certificate, key, nil
 }
 
+// noName is one that nothing has (RFC 6761, 6.4).
+const noName = "invalid"
+
 // constrain permits these hosts. A kind of name without one that is permitted
-// has to be excluded, since a constraint says nothing of other kinds.
+// has to be shut out, since a constraint says nothing of other kinds. Of names
+// that is done by permitting one: Java fails over an exclusion of all.
 func constrain(template *x509.Certificate, hosts []string) {
 	for _, h := range hosts {
 		if ip, ok := address(h); ok {
@@ -75,7 +102,7 @@ func constrain(template *x509.Certificate, hosts []string) {
 		template.PermittedDNSDomains = append(template.PermittedDNSDomains, h)
 	}
 	if len(template.PermittedDNSDomains) == 0 {
-		template.ExcludedDNSDomains = []string{""} // every name
+		template.PermittedDNSDomains = []string{noName}
 	}
 	if len(template.PermittedIPRanges) == 0 {
 		template.ExcludedIPRanges = []*net.IPNet{
@@ -132,7 +159,7 @@ func (i *issuer) issue(host string, now time.Time) (*leaf, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &leaf{tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: crypto.PrivateKey(key)}, now.Add(leafLifetime / 2)}, nil
+	return &leaf{tls.Certificate{Certificate: [][]byte{raw, i.certificate.Raw}, PrivateKey: crypto.PrivateKey(key)}, now.Add(leafLifetime / 2)}, nil
 }
 
 // serial is as unlikely to occur twice as a UUID.

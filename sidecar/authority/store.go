@@ -19,7 +19,8 @@ const (
 	typeKey         = "PRIVATE KEY"
 )
 
-// encode writes each certificate and behind it its key.
+// encode writes of each authority what is trusted, what issues, and the key of
+// that.
 func encode(list []*issuer) (string, error) {
 	var b strings.Builder
 	for _, one := range list {
@@ -27,7 +28,8 @@ func encode(list []*issuer) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("keeping authorities: %w", err)
 		}
-		_ = pem.Encode(&b, &pem.Block{Type: typeCertificate, Bytes: one.certificate.Raw}) // a Builder takes all
+		_ = pem.Encode(&b, &pem.Block{Type: typeCertificate, Bytes: one.root.Raw}) // a Builder takes all
+		_ = pem.Encode(&b, &pem.Block{Type: typeCertificate, Bytes: one.certificate.Raw})
 		_ = pem.Encode(&b, &pem.Block{Type: typeKey, Bytes: key})
 	}
 	return b.String(), nil
@@ -58,20 +60,30 @@ func load(private *os.Root, now time.Time) []*issuer {
 
 // decode reads one authority.
 func decode(text []byte) (*issuer, []byte) {
-	first, rest := pem.Decode(text)
-	second, rest := pem.Decode(rest)
-	if first == nil || second == nil || first.Type != typeCertificate || second.Type != typeKey {
+	root, rest := decodeCertificate(text)
+	certificate, rest := decodeCertificate(rest)
+	last, rest := pem.Decode(rest)
+	if root == nil || certificate == nil || last == nil || last.Type != typeKey || certificate.CheckSignatureFrom(root) != nil {
 		return nil, nil
 	}
-	certificate, err := x509.ParseCertificate(first.Bytes)
-	if err != nil || !certificate.IsCA || !certificate.PermittedDNSDomainsCritical {
-		return nil, nil
-	}
-	key := keyOf(second.Bytes, certificate)
+	key := keyOf(last.Bytes, certificate)
 	if key == nil {
 		return nil, nil
 	}
-	return &issuer{certificate, key}, rest
+	return &issuer{root, certificate, key}, rest
+}
+
+// decodeCertificate reads that of an authority.
+func decodeCertificate(text []byte) (*x509.Certificate, []byte) {
+	block, rest := pem.Decode(text)
+	if block == nil || block.Type != typeCertificate {
+		return nil, nil
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || !c.IsCA || !c.PermittedDNSDomainsCritical {
+		return nil, nil
+	}
+	return c, rest
 }
 
 // keyOf reads the key of a certificate; nil: it is none.

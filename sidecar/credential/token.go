@@ -15,7 +15,7 @@ import (
 const cacheSize = 16
 
 // Handle is the hash of a handle; the zero Handle is none. The text itself
-// stays with the agent.
+// stays with the agent until that shows it: see [Tokens.Check].
 type Handle [sha256.Size]byte
 
 // HandleOf returns the hash of a handle.

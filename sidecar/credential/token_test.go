@@ -2,8 +2,11 @@ package credential
 
 import (
 	"math/rand/v2"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/token"
@@ -77,4 +80,44 @@ func TestZeroTokens(t *testing.T) {
 			t.Errorf("%q passes", text)
 		}
 	}
+}
+
+// TestCheckKeepsNoView shows tokens that lie in memory which is used again at
+// once, as those of requests do, on many connections: each is told by what it
+// says while it is asked for, and its id stays what it was.
+func TestCheckKeepsNoView(t *testing.T) {
+	key := token.GenerateKey()
+	v, err := token.NewVerifier([]bundle.TokenKey{key.Public()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const handle = "spt_0123456789abcdef0123456789abcdef"
+	tokens := &Tokens{Handle: HandleOf(handle), Verifier: v, PodUID: "pod", CredentialUID: "cred"}
+	good := map[string]string{handle: ""}
+	texts := []string{handle, scoped(t, key, "theirs", "another")}
+	for _, id := range []string{"one", "two", "three"} {
+		text := scoped(t, key, id, "pod")
+		good[text], texts = id, append(texts, text)
+	}
+	var all sync.WaitGroup
+	for w := range 8 {
+		all.Go(func() {
+			dice, memory := rand.New(rand.NewPCG(uint64(w), 1)), make([]byte, 4096)
+			for range 400 {
+				own := texts[dice.IntN(len(texts))]
+				n := copy(memory, own)
+				if dice.IntN(3) == 0 {
+					memory[dice.IntN(n)] ^= 1 // a near miss
+				}
+				text := unsafe.String(&memory[0], n)
+				want, right := good[strings.Clone(text)]
+				jti, ok := tokens.Check(text, minted)
+				clear(memory)
+				if ok != right || jti != want {
+					t.Errorf("%q: got %q, %t", own, jti, ok)
+				}
+			}
+		})
+	}
+	all.Wait()
 }

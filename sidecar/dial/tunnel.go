@@ -37,7 +37,7 @@ func (d *Dialer) vetTunnel(ctx context.Context, addresses []netip.Addr) error {
 	}
 	for _, a := range addresses {
 		for _, f := range forbidden {
-			if a.Unmap() == f.Unmap().WithZone("") {
+			if destination.End(a) == destination.End(f) {
 				return fmt.Errorf("vetting %s: %w", a, destination.ErrRefused)
 			}
 		}

@@ -39,6 +39,12 @@ func TestTunnelsAreVetted(t *testing.T) {
 		"the broker, by name":   {host: "x.example", addresses: []string{"203.0.113.5"}, never: []string{"broker.example"}, own: own, reason: scope.DestinationRefused},
 		"beside the broker":     {host: "203.0.113.6", addresses: []string{"203.0.113.5"}, never: []string{"broker.example"}, own: own, reason: scope.UpstreamUnreachable},
 		"a broker's address":    {host: "203.0.113.5", never: []string{"203.0.113.5"}, own: own, reason: scope.DestinationRefused},
+		"this machine, NAT64":   {host: "64:ff9b::c000:207", own: own, reason: scope.DestinationRefused},
+		"this machine, 6to4":    {host: "2002:c000:207::1", own: own, reason: scope.DestinationRefused},
+		"a translated name":     {host: "x.example", addresses: []string{"64:ff9b::c000:207"}, own: own, reason: scope.DestinationRefused},
+		"beside it, NAT64":      {host: "64:ff9b::c000:208", own: own, reason: scope.UpstreamUnreachable},
+		"the broker, NAT64":     {host: "64:ff9b::cb00:7105", addresses: []string{"203.0.113.5"}, never: []string{"broker.example"}, own: own, reason: scope.DestinationRefused},
+		"a translated broker":   {host: "203.0.113.5", addresses: []string{"64:ff9b::cb00:7105"}, never: []string{"broker.example"}, own: own, reason: scope.DestinationRefused},
 		"who are we?": {
 			host: "203.0.113.5", own: func() ([]netip.Addr, error) { return nil, errors.New("no netlink") }, reason: scope.UpstreamUnreachable,
 		},

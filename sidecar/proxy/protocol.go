@@ -207,6 +207,7 @@ func (c *conn) through(target string) bool {
 	c.stats().Allowed.Add(1)
 	c.past.Store(&target)
 	defer c.past.Store(nil)
+	c.drop() // the upstream connection of a request before
 	host, port, _ := tunnel.Elsewhere(target)
 	up, err := c.life.Dial(s.context, func(ctx context.Context) (*dial.Conn, error) { return s.options.Dialer.Tunnel(ctx, host, port) })
 	if err != nil {

@@ -118,7 +118,7 @@ func forward(policy *scope.Policy, p *scope.Profile, raw []byte) (sent []byte, j
 	var out bytes.Buffer
 	w := http1.NewWriter(&out)
 	target := string(scope.AppendTarget(nil, "", &r, &d))
-	w.Request(r.Method(), target, "upstream.example")
+	w.Request(r.Method(), []byte(target), "upstream.example")
 	for _, f := range h.Fields {
 		if scope.Forwards(&d, f.Name) {
 			w.Field(f.Name, f.Value)
