@@ -70,7 +70,7 @@ func (e *events) bound(f *Filter) error {
 	if int64(len(e.line)+len(e.data)+len(e.kind)+len(e.id)) > f.limit {
 		return ErrUnreadable
 	}
-	return nil
+	return f.holds(cap(e.line) + 2*cap(e.data) + cap(e.passed)) // what is passed on is as long as what was read
 }
 
 func (e *events) takeLine(dst []byte, f *Filter) (_ []byte, err error) {

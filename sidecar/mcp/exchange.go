@@ -47,6 +47,9 @@ func (x *Exchange) Read(method string, fields []scope.Field, body []byte) {
 	}
 }
 
+// Memory is what the document of the request takes besides its text, in bytes.
+func (x *Exchange) Memory() int64 { return x.document.Memory() }
+
 // Admission is what a memory of earlier messages says of a request. The zero
 // Admission refuses it.
 type Admission uint8
@@ -173,10 +176,10 @@ func sessionOf(fields []scope.Field) (id string, n int) {
 }
 
 // Answers returns what is passed on of an answer, a stream of events or one
-// message, of which each has at most limit bytes.
-func (x *Exchange) Answers(from io.Reader, stream bool, limit int64) *Answers {
+// message, of which each has at most limit bytes. For hold see [Answer].
+func (x *Exchange) Answers(from io.Reader, stream bool, limit int64, hold func(bytes int64) error) *Answers {
 	x.filter.Start(Answer{
-		Layers: x.Layers, Session: x.session, Handshake: x.IsHandshake(), Stream: stream, Limit: limit,
+		Layers: x.Layers, Session: x.session, Handshake: x.IsHandshake(), Stream: stream, Limit: limit, Hold: hold,
 	})
 	return &Answers{from: from, filter: &x.filter}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/sidecar/mask"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -67,6 +68,9 @@ type conn struct {
 	// whole, else its beginning.
 	body   []byte
 	memory *[]byte // of bodyMemory
+	asks   memory.Share // of what is read whole: the body, and the document that it is
+	tells  memory.Share // likewise of the answer
+	filter memory.Share // likewise by mcp
 	read   bool
 	whole  bool
 
@@ -194,7 +198,11 @@ func (c *conn) readBody(limit int64) error {
 	for int64(len(c.body)) <= limit {
 		if len(c.body) == cap(c.body) {
 			// Memory follows the bytes that come, not the length that is claimed.
-			c.body = slices.Grow(c.body, max(leastBody, len(c.body)))
+			room := c.bodyRoom(limit)
+			if err := c.server.memory.Hold(&c.asks, int64(len(c.body)+room)); err != nil {
+				return err
+			}
+			c.body = slices.Grow(c.body, room)
 		}
 		n, err := b.Read(c.body[len(c.body):cap(c.body)])
 		c.body = c.body[:len(c.body)+n]
@@ -206,6 +214,15 @@ func (c *conn) readBody(limit int64) error {
 		}
 	}
 	return nil
+}
+
+// bodyRoom is how much more of a body of at most limit bytes may be read next.
+func (c *conn) bodyRoom(limit int64) int {
+	if length := c.head.Framing.Length; length > 0 {
+		limit = min(limit, length)
+	}
+	have := int64(len(c.body))
+	return int(max(leastBody, min(have, limit+1-have)))
 }
 
 // bodyMemory has the memory of bodies that were read.
@@ -223,6 +240,10 @@ func (c *conn) forget() {
 		giveBack(c.memory, c.body)
 	}
 	c.memory, c.body = nil, nil
+	_ = c.server.memory.Hold(&c.asks, 0) // giving back never fails
+	_ = c.server.memory.Hold(&c.tells, 0)
+	_ = c.server.memory.Hold(&c.filter, 0)
+	c.mcp.Reset()
 }
 
 // giveBack gives memory of [bodyMemory] back, which text may have outgrown.

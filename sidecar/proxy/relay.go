@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 )
 
 // relay passes the answer on whose head was read. It tells whether another
@@ -218,27 +219,32 @@ func (c *conn) cutJSON(body *http1.Body, coding answer.Coding) (kept []byte, ok 
 
 // readAnswer appends the whole body, decoded, to dst.
 func (c *conn) readAnswer(body *http1.Body, coding answer.Coding, dst []byte) ([]byte, error) {
-	limit := c.view.limits.BodyBytes
+	from, limit := io.Reader(body), c.view.limits.BodyBytes
 	if coding == answer.Identity {
-		return body.AppendTo(dst, limit)
+		body.Limit(limit)
+	} else {
+		decoder, err := answer.Decode(coding, body)
+		if err != nil {
+			return dst, err
+		}
+		defer decoder.Close()
+		from = decoder
 	}
-	decoder, err := answer.Decode(coding, body)
-	if err != nil {
-		return dst, err
-	}
-	defer decoder.Close()
-	dst, err = readAll(dst, decoder, limit)
+	dst, err := c.readAll(dst, from, limit)
 	if err == nil && int64(len(dst)) > limit {
 		err = answer.ErrInflated
 	}
 	return dst, err
 }
 
-// readAll appends what is read from a body to dst: all of it, or where it is
+// readAll appends what is read from the answer to dst: all of it, or where it is
 // longer than limit, more than that of it.
-func readAll(dst []byte, from io.Reader, limit int64) ([]byte, error) {
+func (c *conn) readAll(dst []byte, from io.Reader, limit int64) ([]byte, error) {
 	for int64(len(dst)) <= limit {
 		dst = slices.Grow(dst, leastBody)
+		if err := c.server.memory.Hold(&c.tells, int64(cap(dst))); err != nil {
+			return dst, err
+		}
 		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch {
@@ -330,6 +336,8 @@ func (c *conn) blameExchange(err error, ended scope.Reason) refusal {
 		return c.unreached(unreachable, ended)
 	case errors.As(err, &answered):
 		return ofAnswer(answered)
+	case errors.Is(err, memory.ErrFull):
+		return refusal{reason: scope.AnswerRefused, detail: "the sidecar has no memory left to read the answer whole: wait for other requests to end, or ask for less"}
 	case unreadable(err), errors.Is(err, mcp.ErrUnreadable):
 		return ofUnreadable(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
@@ -67,6 +68,7 @@ type Server struct {
 	serving sync.WaitGroup  // watchdog, accepting, connections
 
 	documents graphql.Reader // of GraphQL
+	memory    *memory.Budget // of what is read whole
 
 	mu        sync.Mutex // of what follows; never held while a request is served
 	holders   map[string]*holder
@@ -108,6 +110,10 @@ type listener struct {
 // by their credentials.
 const maxConnections = 512
 
+// maxHeld bounds, in bytes, what is held of bodies and messages that are read
+// whole, with the memory that a sidecar has by default.
+const maxHeld = 20 << 20
+
 // tick is how often the watchdog looks: limits are kept to within it.
 const tick = 200 * time.Millisecond
 
@@ -120,6 +126,7 @@ func New(o Options) *Server {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.memory = memory.NewBudget(memory.Fitting(maxHeld))
 	s.context, s.stop = context.WithCancel(context.Background())
 	s.serving.Go(s.watch)
 	return s

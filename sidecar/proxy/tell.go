@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -84,9 +85,15 @@ func answerTo(r refusal) telling {
 	return a
 }
 
+// crowded is the refusal of a body that there is no memory for.
+var crowded = refusal{reason: scope.RateLimited, detail: "the bodies of other requests fill the sidecar's memory: wait for one to end", close: true}
+
 // malformed is the refusal of a request that could not be read, by whose
 // fault it was.
 func malformed(err error) refusal {
+	if errors.Is(err, memory.ErrFull) {
+		return crowded
+	}
 	e := (*http1.Error)(nil)
 	if !errors.As(err, &e) {
 		return refusal{reason: scope.Malformed, close: true}
