@@ -170,7 +170,9 @@ func (c *conn) passCut(up *dial.Conn, coding answer.Coding, closing bool) error 
 // passText passes on a body that was read whole, and ends the answer. Errors of
 // the writer stick.
 func (c *conn) passText(text []byte) error {
-	_, _ = c.writer.Write(c.masking.Pass(text))
+	for part := range slices.Chunk(text, decodedAtOnce) { // masking copies what it passes
+		_, _ = c.writer.Write(c.masking.Pass(part))
+	}
 	_, _ = c.writer.Write(c.masking.Rest())
 	return c.writer.End()
 }
@@ -241,9 +243,12 @@ func (c *conn) readAnswer(body *http1.Body, coding answer.Coding, dst []byte) ([
 // longer than limit, more than that of it.
 func (c *conn) readAll(dst []byte, from io.Reader, limit int64) ([]byte, error) {
 	for int64(len(dst)) <= limit {
-		dst = slices.Grow(dst, leastBody)
-		if err := c.server.memory.Hold(&c.tells, int64(cap(dst))); err != nil {
-			return dst, err
+		if len(dst) == cap(dst) {
+			room := max(leastBody, len(dst)/4)
+			if err := c.server.memory.Hold(&c.tells, int64(len(dst)+room)); err != nil {
+				return dst, err
+			}
+			dst = slices.Grow(dst, room)
 		}
 		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]

@@ -49,6 +49,7 @@ type fixture struct {
 // options change what newFixture starts.
 type options struct {
 	limits   func(*bundle.Limits)
+	grants   []scope.Grant // before the usual one
 	resolver string // instead of the upstream's address
 }
 
@@ -83,14 +84,14 @@ func newFixture(t *testing.T, o options) *fixture {
 			t.Error(err)
 		}
 	})
-	state := &bundle.State{Version: bundle.Version, Credentials: []bundle.Credential{document(o.limits)}}
+	state := &bundle.State{Version: bundle.Version, Credentials: []bundle.Credential{document(o)}}
 	if errs := f.server.Apply(state); len(errs) > 0 {
 		t.Fatal(errs)
 	}
 	return f
 }
 
-func document(change func(*bundle.Limits)) bundle.Credential {
+func document(o options) bundle.Credential {
 	c := bundle.Credential{
 		Namespace: "agents", Name: "notes", Object: bundle.Object{UID: "c1", Generation: 1}, Upstream: bundle.Object{UID: "u1", Generation: 1},
 		Endpoints: []bundle.Endpoint{{Name: "rest", URL: "http://" + host, Plaintext: true, Inject: bundle.Inject{Bearer: &struct{}{}}}},
@@ -104,8 +105,9 @@ func document(change func(*bundle.Limits)) bundle.Credential {
 			StreamTimeout: 2 * patience, Concurrency: 256,
 		},
 	}
-	if change != nil {
-		change(&c.Limits)
+	c.Grants = append(o.grants[:len(o.grants):len(o.grants)], c.Grants...)
+	if o.limits != nil {
+		o.limits(&c.Limits)
 	}
 	return c
 }
