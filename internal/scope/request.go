@@ -81,6 +81,15 @@ func (r *Request) Parse(h *Head, p *Profile) error {
 	return nil
 }
 
+// Release lets go of the memory of an unusually large request; r is the zero
+// Request then.
+func (r *Request) Release() {
+	const bytes, parts = 2 << 10, 64
+	if cap(r.buf) > bytes || cap(r.lower) > bytes || max(cap(r.segments), cap(r.query), cap(r.names), cap(r.found)) > parts {
+		*r = Request{}
+	}
+}
+
 func (r *Request) reset() {
 	clear(r.query)
 	clear(r.found)

@@ -28,14 +28,6 @@ func (e *events) reset() {
 	*e = events{line: e.line[:0], kind: e.kind[:0], data: e.data[:0], id: e.id[:0], retry: e.retry[:0], passed: e.passed[:0]}
 }
 
-// release gives up memory beyond what is kept.
-func (e *events) release(kept int) {
-	e.reset()
-	if cap(e.line)+cap(e.data)+cap(e.passed) > kept {
-		*e = events{}
-	}
-}
-
 // mark is a byte order mark, which a stream may begin with.
 const mark = "\xef\xbb\xbf"
 

@@ -35,7 +35,14 @@ func (x *Exchange) Reset() {
 	x.Layers, x.read, x.sessions, x.session, x.path = x.Layers[:0], false, nil, nil, ""
 	x.document.Reset()
 	x.filter.Release()
+	if x.document.Memory()+x.filter.memory() > kept {
+		*x = Exchange{Layers: x.Layers}
+	}
 }
+
+// kept is how much memory an exchange keeps for the next one, in bytes: usual
+// messages fit in.
+const kept = 8 << 10
 
 // Read reads a request with this body, which is empty where it has none.
 // Neither may change while the exchange lasts.

@@ -60,12 +60,14 @@ func (f *Filter) Start(a Answer) {
 // Release lets go of the answer.
 func (f *Filter) Release() {
 	f.layers, f.session, f.hold = nil, nil, nil
-	const kept = 64 << 10
-	if cap(f.text) > kept {
-		f.text = nil
-	}
-	f.events.release(kept)
+	f.text = f.text[:0]
+	f.events.reset()
 	f.document.Reset()
+}
+
+// memory is what f takes, in bytes.
+func (f *Filter) memory() int64 {
+	return int64(cap(f.text)+cap(f.events.line)+cap(f.events.data)+cap(f.events.passed)) + f.document.Memory()
 }
 
 // Write reads a part of the answer, and appends to dst what can be passed on

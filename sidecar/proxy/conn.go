@@ -67,7 +67,7 @@ type conn struct {
 	// Of a body that was read before it was judged: all of it where it is
 	// whole, else its beginning.
 	body   []byte
-	memory *[]byte // of bodyMemory
+	memory *[]byte      // of bodyMemory
 	asks   memory.Share // of what is read whole: the body, and the document that it is
 	tells  memory.Share // likewise of the answer
 	filter memory.Share // likewise by mcp
@@ -79,7 +79,6 @@ type conn struct {
 	older, olderAbove []string       // names behind the floor
 	buckets           [6][]*limit.Bucket
 	keeps             [4][]*cut.Keep // of answers; nil: all
-	cutter            cut.Cutter
 
 	// What the grants speak that have method and path, and the exchange with an
 	// MCP server, if it is one.
@@ -137,6 +136,7 @@ func (c *conn) serve() {
 func (c *conn) letGo() {
 	c.view = nil
 	c.masking.Start(mask.Mask{})
+	c.trim()
 }
 
 // close closes both connections. An upstream connection that is good is kept

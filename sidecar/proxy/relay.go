@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -267,13 +268,18 @@ func unreadable(err error) bool {
 	return errors.Is(err, errCoding) || errors.Is(err, answer.ErrCoding) || errors.Is(err, answer.ErrInflated)
 }
 
+// cutters have the memory of documents that were cut.
+var cutters = sync.Pool{New: func() any { return &cut.Cutter{} }}
+
 // cut returns what each of the layers keeps of a text.
 func (c *conn) cut(text []byte) (kept []byte, ok bool) {
+	cutter := cutters.Get().(*cut.Cutter)
+	defer cutters.Put(cutter)
 	for _, keeps := range c.keeps {
 		if len(keeps) == 0 {
 			continue
 		}
-		if kept, ok = c.cutter.Cut(nil, text, keeps); !ok {
+		if kept, ok = cutter.Cut(nil, text, keeps); !ok {
 			return nil, false
 		}
 		text = kept

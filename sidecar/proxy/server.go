@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/memory"
@@ -356,6 +357,19 @@ func (l *listener) expire(now time.Time) {
 		l.each(func(c *conn) { c.life.EndBusy(why) })
 	}
 	l.over = why != ""
+}
+
+// trim lets a connection that is silent keep what usual requests need again, not
+// what the largest one took.
+func (c *conn) trim() {
+	const bytes, fields = 2 << 10, 64
+	if cap(c.path)+cap(c.target)+cap(c.problem) > bytes {
+		c.path, c.target, c.problem = nil, nil, nil
+	}
+	if max(cap(c.head.Fields), cap(c.answer.Fields), cap(c.signed)) > fields {
+		c.head, c.answer, c.signed = http1.RequestHead{}, http1.ResponseHead{}, nil
+	}
+	c.request.Release()
 }
 
 func (l *listener) close() error {

@@ -50,7 +50,7 @@ type fixture struct {
 type options struct {
 	limits   func(*bundle.Limits)
 	grants   []scope.Grant // before the usual one
-	resolver string // instead of the upstream's address
+	resolver string        // instead of the upstream's address
 }
 
 // newFixture starts a data plane, and looks when the test ends for what was
