@@ -149,11 +149,7 @@ func (c *conn) close() {
 		c.drop()
 	}
 	if up, sound := c.life.Finish(); up != nil {
-		if v := c.listener.view.Load(); sound && v != nil && v.target != nil && v.target.Owns(up) && up.Reader.Reusable() {
-			v.target.Put(up, time.Now())
-		} else {
-			_ = up.Close() // nothing is under way on it
-		}
+		c.giveUp(up, sound)
 	}
 	_ = c.agent.Close() // all that was to be said was written
 }
@@ -268,6 +264,9 @@ func (c *conn) opensHTTP2() bool {
 // serveCalls takes calls until one side has had enough, and waits for those that
 // are under way.
 func (c *conn) serveCalls() {
+	if !c.life.Weigh(heavy - 1) {
+		return // too many are being served
+	}
 	calls := grpc.NewServer(c.headerBytes(), c.serveCall)
 	c.calls.Store(calls)
 	if c.server.closing.Load() { // Shutdown may have missed it
@@ -292,13 +291,14 @@ func (c *conn) serveCall(call *grpc.Call) {
 	}
 	one := &conn{server: c.server, listener: c.listener, call: call}
 	one.life.Open(call, nil, time.Now())
-	one.full = c.server.connections() >= maxConnections && !c.server.makeRoom()
+	one.full = !c.server.room.Enter(&one.life, heavy, one.headerBytes())
 	c.listener.add(one)
 	defer func() {
 		if v := recover(); v != nil { // as in close
 			c.server.log.Error("serving a call failed", "credential", c.listener.holder.name)
 		}
 		c.listener.remove(one)
+		c.server.room.Leave(&one.life)
 		c.life.Part(time.Now())
 	}()
 	one.exchange()

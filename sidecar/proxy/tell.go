@@ -49,7 +49,7 @@ var answers = map[scope.Reason]telling{
 	scope.BeyondCeiling:       {403, "The request is beyond the ceiling", "the owner of the upstream does not allow this request to any agent", 0},
 	scope.TooLarge:            {413, "The request is too large", "send a smaller request", 0},
 	scope.TooSlow:             {408, "The request came too slowly", "send the whole request at once", 0},
-	scope.RateLimited:         {429, "Too many requests", "too many requests are under way with this credential: wait for one to end", 1},
+	scope.RateLimited:         {429, "Too many requests", "too many requests are under way: wait for one to end", 1},
 	scope.NotReady:            {503, "The credential is not ready", "the sidecar has not been given this credential yet: try again", 1},
 	scope.LeaseExpired:        {503, "The lease is over", "the sidecar has been without news of this credential for too long: try again", 5},
 	scope.Revoked:             {403, "The credential was withdrawn", "this credential is no longer given to this pod", 0},

@@ -193,6 +193,16 @@ func (a *agent) read() (status int, body string, err error) {
 	return res.StatusCode, string(text), err
 }
 
+// wants sends a request, and wants this answer.
+func (a *agent) wants(t *testing.T, text, body string) {
+	t.Helper()
+	a.send(text)
+	if status, got, err := a.read(); err != nil || status != 200 || got != body {
+		t.Fatalf("got %d %q, %v", status, got, err)
+	}
+	a.in = nil // our memory, not theirs
+}
+
 // want asks for one thing and fails where the answer is another.
 func (f *fixture) want(what string, status int, part string) {
 	f.t.Helper()
