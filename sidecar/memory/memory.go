@@ -41,7 +41,7 @@ func NewBudget(bytes int64) *Budget {
 }
 
 // A Share is what one body or message takes of a Budget. It is for one
-// goroutine. The zero Share has a Budget of nothing; a nil one has no bound.
+// goroutine. The zero Share holds nothing.
 type Share struct{ held int64 }
 
 // Hold says that so many bytes are held by s, in place of what was before, or

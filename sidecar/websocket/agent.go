@@ -54,15 +54,16 @@ func (a *Agent) Run() error {
 		if err := a.Up.write(o, m.Data); err != nil {
 			return err
 		}
+		if err := a.letGo(); err != nil {
+			return err
+		}
 	}
 }
 
 // next reads a message, and answers what stands between its fragments. It is
 // nil where the agent has closed.
 func (a *Agent) next() (*Message, error) {
-	if err := a.letGo(); err != nil {
-		return nil, err
-	}
+	a.data = a.data[:0]
 	kind := continuation
 	for {
 		h, err := readHeader(a.From, true)
@@ -93,7 +94,6 @@ func (a *Agent) next() (*Message, error) {
 // letGo forgets the message before, and its memory if that was long.
 func (a *Agent) letGo() error {
 	const kept = 64 << 10
-	a.data = a.data[:0]
 	if cap(a.data) > kept {
 		a.data = nil
 	}
