@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -118,6 +119,43 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d were served and %d refused", served.Load(), refused.Load())
 	}
 	f.want("after", 200, "after")
+}
+
+// Agents that connect and leave, over and over and in any way, hold up neither those
+// that are being served nor those that come.
+func TestConnectionFlood(t *testing.T) {
+	f := newFixture(t, options{})
+	stop := f.bystander()
+	leave := []func(a *agent){
+		func(*agent) {},
+		func(a *agent) { _ = a.SetLinger(0) },
+		func(a *agent) { a.send("GET /no") },
+		func(a *agent) { a.send(get("unheard")); _ = a.SetLinger(0) },
+	}
+	var over atomic.Bool
+	var flooding sync.WaitGroup
+	var came atomic.Int64
+	for i := range few / 5 {
+		flooding.Go(func() {
+			for !over.Load() {
+				c, err := net.Dial("tcp", f.address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				a := &agent{TCPConn: c.(*net.TCPConn)}
+				leave[i%len(leave)](a)
+				_ = a.Close()
+				came.Add(1)
+			}
+		})
+	}
+	for asked := 0; asked < few || came.Load() < 10*few; asked++ {
+		f.want("beside", 200, "beside")
+	}
+	over.Store(true)
+	flooding.Wait()
+	stop()
 }
 
 // Headers without an end are refused at their bound.
