@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"syscall"
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -164,4 +165,30 @@ func TestSilentAgentsKeepFewUpstreamConnections(t *testing.T) {
 	if n := f.server.room.Pins(); n > fewExchanges {
 		t.Errorf("%d are kept", n)
 	}
+}
+
+// TestDescriptorsBoundConnections keeps half of the descriptors for upstreams,
+// where a process may have few.
+func TestDescriptorsBoundConnections(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = 200
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	f := newFixture(t, echo)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	first := f.agent()
+	for range 100 {
+		f.agent()
+	}
+	if !first.closed() {
+		t.Error("more than 100 connections are kept")
+	}
+	f.agent().get("a new one")
 }
