@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
@@ -268,11 +267,9 @@ func unreadable(err error) bool {
 	return errors.Is(err, errCoding) || errors.Is(err, answer.ErrCoding) || errors.Is(err, answer.ErrInflated)
 }
 
-// cutters have the memory of documents that were cut.
-var cutters = sync.Pool{New: func() any { return &cut.Cutter{} }}
-
 // cut returns what each of the layers keeps of a text.
 func (c *conn) cut(text []byte) (kept []byte, ok bool) {
+	defer c.server.parsing(len(text))()
 	cutter := cutters.Get().(*cut.Cutter)
 	defer cutters.Put(cutter)
 	for _, keeps := range c.keeps {
@@ -348,7 +345,7 @@ func (c *conn) blameExchange(err error, ended scope.Reason) refusal {
 	case errors.As(err, &answered):
 		return ofAnswer(answered)
 	case errors.Is(err, memory.ErrFull):
-		return refusal{reason: scope.AnswerRefused, detail: "the sidecar has no memory left to read the answer whole: wait for other requests to end, or ask for less"}
+		return unheld
 	case unreadable(err), errors.Is(err, mcp.ErrUnreadable):
 		return ofUnreadable(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -70,6 +70,7 @@ type Server struct {
 
 	documents graphql.Reader // of GraphQL
 	memory    *memory.Budget // of what is read whole
+	long      sync.Mutex     // held while a long one of these is parsed: see parsing
 	room      *lifetime.Room
 	exchanges exchanges
 

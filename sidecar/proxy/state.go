@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
@@ -364,3 +365,16 @@ func (h *holder) leave() {
 	h.inFlight.Add(-1)
 	h.all.now.Add(-1)
 }
+
+// parsing has long texts parsed one after another: for as long as that takes, a
+// document may be many times its text. The function that is returned ends it.
+func (s *Server) parsing(length int) (done func()) {
+	if length <= mostKept {
+		return func() {}
+	}
+	s.long.Lock()
+	return s.long.Unlock
+}
+
+// cutters have the memory of documents that were cut.
+var cutters = sync.Pool{New: func() any { return &cut.Cutter{} }}

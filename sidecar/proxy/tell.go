@@ -88,6 +88,9 @@ func answerTo(r refusal) telling {
 // crowded is the refusal of a body that there is no memory for.
 var crowded = refusal{reason: scope.RateLimited, detail: "the bodies of other requests fill the sidecar's memory: wait for one to end", close: true}
 
+// unheld is that of an answer.
+var unheld = refusal{reason: scope.AnswerRefused, detail: "the sidecar has no memory left to read the answer whole: wait for other requests to end, or ask for less"}
+
 // malformed is the refusal of a request that could not be read, by whose
 // fault it was.
 func malformed(err error) refusal {

@@ -130,7 +130,7 @@ func TestConnectionFlood(t *testing.T) {
 		func(*agent) {},
 		func(a *agent) { _ = a.SetLinger(0) },
 		func(a *agent) { a.send("GET /no") },
-		func(a *agent) { a.send(get("unheard")); _ = a.SetLinger(0) },
+		func(a *agent) { a.send("GET /notes HTTP/1.1\r\nHost: " + host + "\r\n\r\n"); _ = a.SetLinger(0) }, // refused: it has no token
 	}
 	var over atomic.Bool
 	var flooding sync.WaitGroup
