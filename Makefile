@@ -97,7 +97,7 @@ bench-scale: ## Measure how fast changes reach 1,000 sidecars on a real API serv
 	@hack/bench-scale.sh
 
 .PHONY: load
-load: build ## Run the data plane for ten minutes beside hostile agents: LOADTIME changes the length
+load: build ## Run the data plane beside hostile agents for ten minutes of fifteen: LOADTIME changes the length
 	@go run ./hack/load -length "$(or $(LOADTIME),10m)"
 
 .PHONY: bench-webhook

@@ -52,12 +52,15 @@ func (t *tally) at(quantile float64) time.Duration {
 
 // agents ask well-formed questions and know the answers.
 type agents struct {
-	subject *subject
-	client  *http.Client
+	base, token string
+	direct      bool // of an upstream that knows no scope
+	client      *http.Client
 }
 
-func newAgents(s *subject) *agents {
-	return &agents{s, &http.Client{
+// newAgents returns agents of the data plane at base, or without a token, of the
+// upstream itself.
+func newAgents(base, token string) *agents {
+	return &agents{base, token, token == "", &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true},
 		Timeout:   time.Minute,
 	}}
@@ -115,16 +118,22 @@ func (a *agents) ask(ctx context.Context, t *tally, i int) {
 	case 5, 6, 7:
 		method, path, body = http.MethodPost, "/items", fmt.Sprintf(`{"id":%d,"text":%q}`, i, strings.Repeat("a", i%4000))
 	case 8:
+		if a.direct {
+			break
+		}
 		path, check = fmt.Sprintf("/resets/%d", i), broken
 	case 9:
+		if a.direct {
+			break
+		}
 		method, check = http.MethodDelete, refused
 	}
-	request, err := http.NewRequestWithContext(ctx, method, a.subject.base+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, a.base+path, strings.NewReader(body))
 	if err != nil {
 		t.complain("%s %s: %v", method, path, err)
 		return
 	}
-	request.Header.Set("Authorization", "Bearer "+a.subject.token)
+	request.Header.Set("Authorization", "Bearer "+a.token)
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,19 +72,20 @@ func drip(ctx context.Context, c net.Conn, text string) {
 	}
 }
 
-// harass lets all of them misbehave until ctx is done, and counts their visits.
-func harass(ctx context.Context, s *subject) (visits int, err error) {
+// harass lets all of them misbehave until ctx is done, beside so many connections
+// that are kept without a word, and counts their visits.
+func harass(ctx context.Context, s *subject, idle int) (visits int64, err error) {
 	at, err := url.Parse(s.base)
 	if err != nil {
 		return 0, fmt.Errorf("reading the address: %w", err)
 	}
 	var all sync.WaitGroup
-	counts := make(chan int, 1)
-	counts <- 0
+	var count atomic.Int64
+	var failed error
+	all.Go(func() { failed = keep(ctx, at.Host, idle) })
 	for _, h := range hostile {
 		for range h.many {
 			all.Go(func() {
-				n := 0
 				for until(ctx, time.Now().Add(pause)) {
 					c, err := net.Dial("tcp", at.Host)
 					if err != nil {
@@ -91,12 +93,32 @@ func harass(ctx context.Context, s *subject) (visits int, err error) {
 					}
 					h.visit(ctx, c.(*net.TCPConn), s)
 					_ = c.Close()
-					n++
+					count.Add(1)
 				}
-				counts <- n + <-counts
 			})
 		}
 	}
 	all.Wait()
-	return <-counts, nil
+	return count.Load(), failed
+}
+
+// keep opens connections, a thousand a second, and says nothing on them until ctx
+// is done.
+func keep(ctx context.Context, address string, many int) error {
+	const each = time.Millisecond
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}()
+	for start := time.Now(); len(open) < many && until(ctx, start.Add(time.Duration(len(open))*each)); {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			return fmt.Errorf("opening connection %d of %d: %w", len(open)+1, many, err)
+		}
+		open = append(open, c)
+	}
+	<-ctx.Done()
+	return nil
 }

@@ -41,13 +41,29 @@ func only(s string, bits uint8) bool {
 
 // A Refusal says why a request could not be read. It quotes nothing of it.
 type Refusal struct {
-	Reason Reason // Malformed
-	Status int    // 400: the connection is closed with it
+	Reason Reason // Malformed or TooLarge
+	Status int    // 400 or 414: the connection is closed with it
 	Detail string // what the agent's author can act on
 }
 
 // Error returns the detail.
 func (r *Refusal) Error() string { return r.Detail }
+
+// What a target may consist of: each part costs several times the bytes that it
+// came as, for as long as the request lasts.
+const (
+	maxSegments = 256
+	maxPairs    = 1024
+)
+
+var (
+	errSegments = tooLarge("the path has too many segments")
+	errPairs    = tooLarge("the query has too many pairs: send them in several requests")
+)
+
+func tooLarge(detail string) *Refusal {
+	return &Refusal{Reason: TooLarge, Status: 414, Detail: detail}
+}
 
 func malformed(detail string) *Refusal {
 	return &Refusal{Reason: Malformed, Status: 400, Detail: detail}
@@ -183,6 +199,8 @@ func (r *Request) endSegment(s openSegment) *Refusal {
 		return errDotSegment
 	case s.escaped && text.HasTriplet(word):
 		return errTwice
+	case len(r.segments) == maxSegments:
+		return errSegments
 	}
 	r.segments = append(r.segments, segment{start: s.start, end: len(r.buf), glued: s.glued})
 	if !s.escaped {
@@ -205,6 +223,8 @@ func (r *Request) readQuery(raw string) *Refusal {
 			return errNoEquals
 		case name == "":
 			return errEmptyName
+		case len(r.query) == maxPairs:
+			return errPairs
 		}
 		value, next, err := r.readWord(raw, next+1, '&')
 		if err != nil {

@@ -81,6 +81,22 @@ func (r *Request) Parse(h *Head, p *Profile) error {
 	return nil
 }
 
+// Release lets go of the request, and of its memory where it was unusually large.
+// The zero Request is left.
+func (r *Request) Release() {
+	r.reset()
+	if r.large() || r.onward.request != nil && r.onward.request.large() {
+		*r = Request{}
+	}
+}
+
+// large tells a request that takes more memory than usual ones.
+func (r *Request) large() bool {
+	const bytes, parts = 2 << 10, 64
+	return max(cap(r.buf), cap(r.lower), cap(r.onward.target)) > bytes ||
+		max(cap(r.segments), cap(r.query), cap(r.names), cap(r.found), cap(r.onward.head.Fields)) > parts
+}
+
 func (r *Request) reset() {
 	clear(r.query)
 	clear(r.found)

@@ -70,6 +70,37 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Requests of very many parts are refused at their bound, by its own reason.
+func TestParseBoundsParts(t *testing.T) {
+	pairs := func(n int) string { return "/a?" + strings.Repeat("b=c&", n-1) + "b=c" }
+	for name, test := range map[string]struct {
+		target string
+		want   string
+	}{
+		"segments":              {strings.Repeat("/a", 256), ""},
+		"with a slash":          {strings.Repeat("/a", 256) + "/", ""},
+		"too many":              {strings.Repeat("/a", 257), "segments"},
+		"pairs":                 {pairs(1024), ""},
+		"too many pairs":        {pairs(1025), "pairs"},
+		"too many, and one bad": {strings.Repeat("/a", 257) + "/..", "segments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r scope.Request
+			err := r.Parse(&scope.Head{Method: "GET", Target: test.target}, nil)
+			if test.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			var refusal *scope.Refusal
+			if !errors.As(err, &refusal) || refusal.Reason != scope.TooLarge || refusal.Status != 414 || !strings.Contains(refusal.Detail, test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // TestParseForgets: what was read before is gone, on success and on failure.
 func TestParseForgets(t *testing.T) {
 	p := mustCompile(t, github, []scope.Grant{{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"slices"
 )
 
 // Kind says how a body ends.
@@ -123,32 +122,6 @@ func (b *Body) Limit(n int64) {
 		b.fail(errBodyBig)
 	}
 	b.room = n - begun
-}
-
-// AppendTo reads the whole body and returns it behind dst. A body of more than
-// limit bytes is refused with 413, one of a stated length before it is read.
-// Where it fails, dst is returned with what was read.
-func (b *Body) AppendTo(dst []byte, limit int64) ([]byte, error) {
-	if b.state == sizedData && b.left > limit {
-		b.fail(errBodyBig)
-	}
-	for b.err == nil {
-		// Memory follows the bytes that come, not the length that is claimed.
-		room := int64(smallBuffer)
-		if b.state == sizedData {
-			room = min(b.left, largeBuffer)
-		}
-		dst = slices.Grow(dst, int(min(room, limit+1)))
-		n, _ := b.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if limit -= int64(n); limit < 0 {
-			b.fail(errBodyBig)
-		}
-	}
-	if !errors.Is(b.err, io.EOF) {
-		return dst, b.err
-	}
-	return dst, nil
 }
 
 // Discard reads the rest of the body and drops it, so that the next message

@@ -98,9 +98,15 @@ func (r *Reader) HasPrefix(prefix string) (bool, error) {
 func (r *Reader) Gone() bool { return r.sock != nil && r.sock.gone() }
 
 // Unread tells whether bytes have come on the socket that were not taken from it
-// yet. Where there is no socket it cannot tell, and says no. Like Gone it may be
-// asked while the Reader is in use.
-func (r *Reader) Unread() bool { return r.under != nil && r.under.unread() }
+// yet, or were and more has not been asked for since: the peer has done its part.
+// Where there is no socket it cannot tell, and says no; below TLS it tells of bytes
+// alone that were not taken. Like Gone it may be asked while the Reader is in use.
+func (r *Reader) Unread() bool {
+	if r.sock != nil && !r.sock.waits() {
+		return true
+	}
+	return r.under != nil && r.under.unread()
+}
 
 // Reusable tells whether another request may be sent on an idle connection to
 // an upstream: the last answer was read to its end, the peer has not closed,
@@ -170,6 +176,8 @@ func (r *Reader) fill() error {
 func (r *Reader) read() (n, size int) {
 	r.makeRoom()
 	size = len(r.buf) - r.w
+	r.sock.park(true)
+	defer r.sock.park(false)
 	for range 100 {
 		n, r.err = r.src.Read(r.buf[r.w:])
 		r.w += n

@@ -29,7 +29,7 @@ func readRequests(src io.Reader, limit int) (all []request, err error) {
 			return all, err
 		}
 		var body []byte
-		if body, err = r.Body().AppendTo(nil, 1<<20); err != nil {
+		if body, err = io.ReadAll(r.Body()); err != nil {
 			return append(all, request{h, string(body)}), err
 		}
 		all = append(all, request{h, string(body)})

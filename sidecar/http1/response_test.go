@@ -25,7 +25,7 @@ func readResponse(src io.Reader, method string) (response, error) {
 	if err := r.ReadResponse(&got.ResponseHead, method); err != nil {
 		return got, err
 	}
-	body, err := r.Body().AppendTo(nil, 1<<20)
+	body, err := io.ReadAll(r.Body())
 	got.Body = string(body)
 	return got, err
 }

@@ -18,3 +18,7 @@ func (*socket) quiet() bool { return false }
 func (*socket) gone() bool { return false }
 
 func (*socket) unread() bool { return false }
+
+func (*socket) waits() bool { return false }
+
+func (*socket) park(bool) {}

@@ -26,7 +26,7 @@ func TestIdleConnectionHoldsNoBuffer(t *testing.T) {
 		if err := r.ReadRequest(&h); err != nil {
 			t.Fatal(err)
 		}
-		if body, err := r.Body().AppendTo(nil, 3); string(body) != "abc" || err != nil {
+		if body, err := io.ReadAll(r.Body()); string(body) != "abc" || err != nil {
 			t.Fatalf("got %q, %v", body, err)
 		}
 		if r.buf != nil {
@@ -135,7 +135,7 @@ func readOK(t *testing.T, src io.Reader) *Reader {
 	if r.Reusable() {
 		t.Error("reusable within an answer")
 	}
-	if body, err := r.Body().AppendTo(nil, 9); string(body) != "ok" || err != nil {
+	if body, err := io.ReadAll(r.Body()); string(body) != "ok" || err != nil {
 		t.Fatalf("got %q, %v", body, err)
 	}
 	return r
@@ -280,5 +280,29 @@ func TestGone(t *testing.T) {
 	}
 	if NewReader(strings.NewReader(""), testLimit).Gone() {
 		t.Error("what is no socket is gone")
+	}
+}
+
+// TestUnread tells a peer that has done its part, since something of it was not read
+// or is being dealt with, from one that is waited for.
+func TestUnread(t *testing.T) {
+	server, client := pair(t)
+	r := NewReader(server, testLimit)
+	read := make(chan error)
+	var h RequestHead
+	go func() { read <- r.ReadRequest(&h) }()
+	for _, text := range []string{"GET / HTTP/1.1\r\n", "Host: x\r\n\r\n"} {
+		for deadline := time.Now().Add(10 * time.Second); r.Unread(); runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("before %q it is not waited for", text)
+			}
+		}
+		send(t, client, text)
+	}
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	if !r.Unread() {
+		t.Error("a request that was read, and not answered yet, is waited for")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 )
@@ -28,6 +29,8 @@ type socket struct {
 	buf  []byte
 	n    int
 	err  error
+
+	parked atomic.Bool // the last read found nothing: it waits, or was broken off
 
 	byte [1]byte // what look reads into
 	calm bool    // what it found
@@ -81,6 +84,7 @@ func (s *socket) read(fd uintptr) bool {
 	}
 	switch {
 	case errors.Is(err, syscall.EAGAIN):
+		s.parked.Store(true)
 		return false
 	case err != nil:
 		s.err = os.NewSyscallError("read", err)
@@ -89,6 +93,7 @@ func (s *socket) read(fd uintptr) bool {
 	default:
 		s.buf, s.n = buf, n
 	}
+	s.parked.Store(false)
 	return true
 }
 
@@ -137,6 +142,16 @@ func (s *socket) gone() bool {
 	n, err := s.next()
 	return err == nil && n == 0 || err != nil && !errors.Is(err, syscall.EAGAIN)
 }
+
+// park says that a read past fill begins or has ended.
+func (s *socket) park(now bool) {
+	if s != nil {
+		s.parked.Store(now)
+	}
+}
+
+// waits tells whether the last read found nothing.
+func (s *socket) waits() bool { return s.parked.Load() }
 
 // unread tells whether bytes have come that nobody has read.
 func (s *socket) unread() bool {

@@ -47,7 +47,10 @@ type Connection struct {
 	socket    Socket // of the agent; nil: it has none of its own
 
 	admitted bool // the exchange counts against the limit of concurrent ones
-	calls    int  // on a connection of HTTP/2, whose own exchange is never under way
+	known    bool // one was admitted, or a call was taken
+	pinned   bool // it is silent, and up is not nil
+	place    place
+	calls    int // on a connection of HTTP/2, whose own exchange is never under way
 	ended    scope.Reason
 	broke    bool // by interrupt
 
@@ -102,24 +105,28 @@ func (l *Connection) Busy() bool {
 
 // Start begins an exchange, or says that the connection has ended.
 func (l *Connection) Start(now, until time.Time) bool {
+	alive, full := l.start(now, until)
+	if full {
+		l.place.room.relieve()
+	}
+	return alive
+}
+
+func (l *Connection) start(now, until time.Time) (alive, full bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy, l.until, l.since = true, until, now
-	return l.ended == Alive
+	l.pin(false)
+	full = l.stand(reading)
+	return l.ended == Alive, full
 }
 
 // Admit says that the request was read, and is one of those that are bounded.
 func (l *Connection) Admit() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.admitted = true
-}
-
-// Waiting tells since when nothing but the agent has been waited for.
-func (l *Connection) Waiting() (since time.Time, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.since, !l.admitted && l.calls == 0 && l.ended == Alive
+	l.admitted, l.known = true, true
+	l.stand(queues)
 }
 
 // Evict closes the connection unless a request of it was admitted meanwhile.
@@ -132,6 +139,9 @@ func (l *Connection) Evict() bool {
 	}
 	l.endLocked(Stopped)
 	_ = l.agent.Close() // reading and writing report it
+	if l.place.room != nil {
+		l.place.room.Leave(l)
+	}
 	return true
 }
 
@@ -171,7 +181,21 @@ func (l *Connection) Rest(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy, l.admitted, l.streaming, l.since, l.until = false, false, false, now, now.Add(idleTimeout)
+	l.pin(l.up != nil)
+	l.standIdle()
 	return l.ended == Alive
+}
+
+// standIdle puts a connection that is silent into its queue.
+func (l *Connection) standIdle() {
+	switch {
+	case l.ended != Alive:
+		l.stand(queues)
+	case l.known:
+		l.stand(resting)
+	default:
+		l.stand(fresh)
+	}
 }
 
 // Join says that a call is under way on the connection, unless that has ended.
@@ -182,6 +206,8 @@ func (l *Connection) Join() bool {
 		return false
 	}
 	l.calls++
+	l.known = true
+	l.stand(queues)
 	return true
 }
 
@@ -191,6 +217,9 @@ func (l *Connection) Part(now time.Time) {
 	defer l.mu.Unlock()
 	l.calls--
 	l.since, l.until = now, now.Add(idleTimeout)
+	if l.calls == 0 {
+		l.standIdle()
+	}
 }
 
 // Finish ends a life and hands over its upstream connection. It is sound if
@@ -200,6 +229,7 @@ func (l *Connection) Finish() (up *dial.Conn, sound bool) {
 	defer l.mu.Unlock()
 	up, sound = l.up, l.ended == Alive
 	l.up, l.ended = nil, Stopped
+	l.pin(false)
 	return up, sound
 }
 
@@ -286,6 +316,7 @@ func (l *Connection) Look(now time.Time) *dial.Conn {
 	}
 	up := l.up
 	l.up = nil
+	l.pin(false)
 	return up
 }
 

@@ -28,14 +28,6 @@ func (e *events) reset() {
 	*e = events{line: e.line[:0], kind: e.kind[:0], data: e.data[:0], id: e.id[:0], retry: e.retry[:0], passed: e.passed[:0]}
 }
 
-// release gives up memory beyond what is kept.
-func (e *events) release(kept int) {
-	e.reset()
-	if cap(e.line)+cap(e.data)+cap(e.passed) > kept {
-		*e = events{}
-	}
-}
-
 // mark is a byte order mark, which a stream may begin with.
 const mark = "\xef\xbb\xbf"
 
@@ -70,7 +62,7 @@ func (e *events) bound(f *Filter) error {
 	if int64(len(e.line)+len(e.data)+len(e.kind)+len(e.id)) > f.limit {
 		return ErrUnreadable
 	}
-	return nil
+	return f.holds(cap(e.line) + 2*cap(e.data) + cap(e.passed)) // what is passed on is as long as what was read
 }
 
 func (e *events) takeLine(dst []byte, f *Filter) (_ []byte, err error) {

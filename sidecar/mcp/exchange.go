@@ -35,7 +35,14 @@ func (x *Exchange) Reset() {
 	x.Layers, x.read, x.sessions, x.session, x.path = x.Layers[:0], false, nil, nil, ""
 	x.document.Reset()
 	x.filter.Release()
+	if x.document.Memory()+x.filter.memory() > kept {
+		*x = Exchange{Layers: x.Layers}
+	}
 }
+
+// kept is how much memory an exchange keeps for the next one, in bytes: usual
+// messages fit in.
+const kept = 8 << 10
 
 // Read reads a request with this body, which is empty where it has none.
 // Neither may change while the exchange lasts.
@@ -46,6 +53,9 @@ func (x *Exchange) Read(method string, fields []scope.Field, body []byte) {
 		x.message.Read(x.document.Root())
 	}
 }
+
+// Memory is what the document of the request takes besides its text, in bytes.
+func (x *Exchange) Memory() int64 { return x.document.Memory() }
 
 // Admission is what a memory of earlier messages says of a request. The zero
 // Admission refuses it.
@@ -173,10 +183,10 @@ func sessionOf(fields []scope.Field) (id string, n int) {
 }
 
 // Answers returns what is passed on of an answer, a stream of events or one
-// message, of which each has at most limit bytes.
-func (x *Exchange) Answers(from io.Reader, stream bool, limit int64) *Answers {
+// message, of which each has at most limit bytes. For hold see [Answer].
+func (x *Exchange) Answers(from io.Reader, stream bool, limit int64, hold func(bytes int64) error) *Answers {
 	x.filter.Start(Answer{
-		Layers: x.Layers, Session: x.session, Handshake: x.IsHandshake(), Stream: stream, Limit: limit,
+		Layers: x.Layers, Session: x.session, Handshake: x.IsHandshake(), Stream: stream, Limit: limit, Hold: hold,
 	})
 	return &Answers{from: from, filter: &x.filter}
 }

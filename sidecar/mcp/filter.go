@@ -25,6 +25,7 @@ type Filter struct {
 	session   *Session
 	handshake bool // the answer to one
 	limit     int64
+	hold      func(bytes int64) error
 	stream    bool
 
 	text     []byte // of an answer that is not a stream
@@ -44,24 +45,29 @@ type Answer struct {
 	Stream bool
 	// Limit bounds a message.
 	Limit int64
+	// Hold is told how many bytes are held of what was not passed on yet. Its
+	// error ends the answer. Nil: nobody is told.
+	Hold func(bytes int64) error
 }
 
 // Start readies f for an answer.
 func (f *Filter) Start(a Answer) {
-	f.layers, f.session, f.handshake, f.limit, f.stream = a.Layers, a.Session, a.Handshake, a.Limit, a.Stream
+	f.layers, f.session, f.handshake, f.limit, f.stream, f.hold = a.Layers, a.Session, a.Handshake, a.Limit, a.Stream, a.Hold
 	f.text = f.text[:0]
 	f.events.reset()
 }
 
 // Release lets go of the answer.
 func (f *Filter) Release() {
-	f.layers, f.session = nil, nil
-	const kept = 64 << 10
-	if cap(f.text) > kept {
-		f.text = nil
-	}
-	f.events.release(kept)
+	f.layers, f.session, f.hold = nil, nil, nil
+	f.text = f.text[:0]
+	f.events.reset()
 	f.document.Reset()
+}
+
+// memory is what f takes, in bytes.
+func (f *Filter) memory() int64 {
+	return int64(cap(f.text)+cap(f.events.line)+cap(f.events.data)+cap(f.events.passed)) + f.document.Memory()
 }
 
 // Write reads a part of the answer, and appends to dst what can be passed on
@@ -74,7 +80,14 @@ func (f *Filter) Write(dst, part []byte) ([]byte, error) {
 		return dst, ErrUnreadable
 	}
 	f.text = append(f.text, part...)
-	return dst, nil
+	return dst, f.holds(2 * cap(f.text)) // what is passed on is as long as what was read
+}
+
+func (f *Filter) holds(bytes int) error {
+	if f.hold == nil {
+		return nil
+	}
+	return f.hold(int64(bytes))
 }
 
 // End appends to dst what is passed on of the answer at its end. A stream ends

@@ -280,3 +280,30 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestFilterTellsWhatItHolds: of a message and of an event, until it was passed on;
+// and whoever is told may end it.
+func TestFilterTellsWhatItHolds(t *testing.T) {
+	full := errors.New("full")
+	message := `{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"` + strings.Repeat("x", limit/2) + `"}]}}`
+	for name, stream := range map[string]bool{"message": false, "event": true} {
+		t.Run(name, func(t *testing.T) {
+			highest := int64(0)
+			a := Answer{Layers: []Layer{{judge(t, "a")}}, Stream: stream, Hold: func(bytes int64) error {
+				highest = max(highest, bytes)
+				return nil
+			}}
+			text := message
+			if stream {
+				text = "data: " + message + "\n\n"
+			}
+			if _, err := filtered(a, text, 100); err != nil || highest < limit/2 {
+				t.Errorf("%d bytes are told of, and %v", highest, err)
+			}
+			a.Hold = func(int64) error { return full }
+			if got, err := filtered(a, text, 100); !errors.Is(err, full) || got != "" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+}

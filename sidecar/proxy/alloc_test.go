@@ -8,7 +8,7 @@ import "testing"
 // test included: of less than one for each, pools that are emptied make some.
 // (Under the race detector pools drop what they are given.)
 func TestAllocations(t *testing.T) {
-	if got := testing.AllocsPerRun(5000, exchanges(t)); got >= 1 {
+	if got := testing.AllocsPerRun(5000, asker(t)); got >= 1 {
 		t.Errorf("%v allocations for each request, want none", got)
 	}
 }

@@ -17,15 +17,15 @@ import (
 // judgement, audit record and credential, between two sockets of a plain agent
 // and a plain upstream that do as little as they can.
 func BenchmarkExchange(b *testing.B) {
-	ask := exchanges(b)
+	ask := asker(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		ask()
 	}
 }
 
-// exchanges starts all of them and returns what asks once.
-func exchanges(b testing.TB) func() {
+// asker starts all of them and returns what asks once.
+func asker(b testing.TB) func() {
 	b.Helper()
 	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1024\r\n\r\n%s", bytes.Repeat([]byte("x"), 1024))
 	up := listen(b)

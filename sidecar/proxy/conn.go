@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/sidecar/mask"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -71,7 +72,10 @@ type conn struct {
 	// Of a body that was read before it was judged: all of it where it is
 	// whole, else its beginning.
 	body   []byte
-	memory *[]byte // of bodyMemory
+	memory *[]byte      // of bodyMemory
+	asks   memory.Share // of what is read whole: the body, and the document that it is
+	tells  memory.Share // likewise of the answer
+	filter memory.Share // likewise by mcp
 	read   bool
 	whole  bool
 
@@ -80,7 +84,6 @@ type conn struct {
 	older, olderAbove []string       // names behind the floor
 	buckets           [6][]*limit.Bucket
 	keeps             [4][]*cut.Keep // of answers; nil: all
-	cutter            cut.Cutter
 
 	// What the grants speak that have method and path, and the exchange with an
 	// MCP server, if it is one.
@@ -141,6 +144,7 @@ func (c *conn) serve() {
 func (c *conn) letGo() {
 	c.view = nil
 	c.masking.Start(mask.Mask{})
+	c.trim()
 }
 
 // close closes both connections. An upstream connection that is good is kept
@@ -153,11 +157,7 @@ func (c *conn) close() {
 		c.drop()
 	}
 	if up, sound := c.life.Finish(); up != nil {
-		if v := c.listener.view.Load(); sound && v != nil && v.target != nil && v.target.Owns(up) && up.Reader.Reusable() {
-			v.target.Put(up, time.Now())
-		} else {
-			_ = up.Close() // nothing is under way on it
-		}
+		c.giveUp(up, sound)
 	}
 	_ = c.agent.Close() // all that was to be said was written
 }
@@ -202,7 +202,11 @@ func (c *conn) readBody(limit int64) error {
 	for int64(len(c.body)) <= limit {
 		if len(c.body) == cap(c.body) {
 			// Memory follows the bytes that come, not the length that is claimed.
-			c.body = slices.Grow(c.body, max(leastBody, len(c.body)))
+			room := c.bodyRoom(limit)
+			if err := c.server.memory.Hold(&c.asks, int64(len(c.body)+room)); err != nil {
+				return err
+			}
+			c.body = slices.Grow(c.body, room)
 		}
 		n, err := b.Read(c.body[len(c.body):cap(c.body)])
 		c.body = c.body[:len(c.body)+n]
@@ -214,6 +218,15 @@ func (c *conn) readBody(limit int64) error {
 		}
 	}
 	return nil
+}
+
+// bodyRoom is how much more of a body of at most limit bytes may be read next.
+func (c *conn) bodyRoom(limit int64) int {
+	if length := c.head.Framing.Length; length > 0 {
+		limit = min(limit, length)
+	}
+	have := int64(len(c.body))
+	return int(max(leastBody, min(have, limit+1-have)))
 }
 
 // bodyMemory has the memory of bodies that were read.
@@ -231,6 +244,10 @@ func (c *conn) forget() {
 		giveBack(c.memory, c.body)
 	}
 	c.memory, c.body = nil, nil
+	_ = c.server.memory.Hold(&c.asks, 0) // giving back never fails
+	_ = c.server.memory.Hold(&c.tells, 0)
+	_ = c.server.memory.Hold(&c.filter, 0)
+	c.mcp.Reset()
 }
 
 // giveBack gives memory of [bodyMemory] back, which text may have outgrown.
@@ -255,6 +272,9 @@ func (c *conn) opensHTTP2() bool {
 // serveCalls takes calls until one side has had enough, and waits for those that
 // are under way.
 func (c *conn) serveCalls() {
+	if !c.life.Weigh(heavy - 1) {
+		return // too many are being served
+	}
 	calls := grpc.NewServer(c.headerBytes(), c.serveCall)
 	c.calls.Store(calls)
 	if c.server.closing.Load() { // Shutdown may have missed it
@@ -279,13 +299,14 @@ func (c *conn) serveCall(call *grpc.Call) {
 	}
 	one := &conn{server: c.server, listener: c.listener, call: call}
 	one.life.Open(call, nil, time.Now())
-	one.full = c.server.connections() >= maxConnections && !c.server.makeRoom()
+	one.full = !c.server.room.Enter(&one.life, heavy, one.headerBytes())
 	c.listener.add(one)
 	defer func() {
 		if v := recover(); v != nil { // as in close
 			c.server.log.Error("serving a call failed", "credential", c.listener.holder.name)
 		}
 		c.listener.remove(one)
+		c.server.room.Leave(&one.life)
 		c.life.Part(time.Now())
 	}()
 	one.exchange()

@@ -315,6 +315,8 @@ func (c *conn) connect() bool {
 		why = refusal{reason: scope.Malformed, detail: "a tunnel is no upgrade", close: true}
 	case c.reader.Buffered() > 0:
 		why = refusal{reason: scope.Malformed, detail: "wait for the answer to CONNECT before anything is sent through the tunnel", close: true}
+	case !c.life.Weigh(heavy - 1):
+		why = refusal{reason: scope.RateLimited, detail: "too many tunnels are open: close one", close: true}
 	}
 	switch {
 	case why.is():

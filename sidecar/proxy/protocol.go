@@ -91,7 +91,7 @@ func (c *conn) socket(up *dial.Conn) bool {
 		c.life.SeverAgent() // nothing more is taken from the agent
 		ended <- err
 	}()
-	agent := websocket.Agent{From: c.reader.Tunnel(), Up: toUp, Back: toAgent, Most: c.view.limits.BodyBytes, Judge: c.judgeMessage}
+	agent := websocket.Agent{From: c.reader.Tunnel(), Up: toUp, Back: toAgent, Most: c.view.limits.BodyBytes, Judge: c.judgeMessage, Hold: c.holdMessage}
 	sent := agent.Run()
 	c.life.Sever() // nothing more is taken from the upstream
 	received := <-ended
@@ -112,6 +112,14 @@ func (c *conn) passSwitch() error {
 	}
 	w.Body(http1.Framing{})
 	return w.End()
+}
+
+// holdMessage bounds the memory for a message of the agent.
+func (c *conn) holdMessage(bytes int64) error {
+	if c.server.memory.Hold(&c.asks, bytes) != nil {
+		return &messageError{crowded}
+	}
+	return nil
 }
 
 // judgeMessage decides about a message of the agent. A scope that has changed
@@ -242,6 +250,9 @@ func (c *conn) admit(d *scope.Decision) refusal {
 		return refusal{}
 	}
 	c.mcp.Read(c.head.Method, c.head.Fields, c.body)
+	if c.server.memory.Hold(&c.asks, int64(cap(c.body))+c.mcp.Memory()) != nil {
+		return crowded
+	}
 	switch a, detail := c.mcp.Admit(&c.listener.sessions, string(c.path)); a {
 	case mcp.Admitted:
 		return refusal{}
@@ -351,7 +362,7 @@ func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit e
 	text, err := (*memory)[:0], mcp.ErrUnreadable
 	if kind == mcp.Message {
 		limit := c.view.limits.BodyBytes
-		text, err = readAll(text, c.mcp.Answers(from, false, limit), limit)
+		text, err = c.readAll(text, c.mcp.Answers(from, false, limit, c.holdFilter), limit)
 	}
 	defer giveBack(memory, text)
 	if errors.Is(err, mcp.ErrUnreadable) {
@@ -372,11 +383,15 @@ func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit e
 	return c.passText(text)
 }
 
+// holdFilter bounds the memory for what is read of the answer of an MCP server
+// before it is passed on.
+func (c *conn) holdFilter(bytes int64) error { return c.server.memory.Hold(&c.filter, bytes) }
+
 // passEvents passes on a stream of events, each at once. Where something else
 // comes, a request is told so by an event, and the stream ends.
 func (c *conn) passEvents(from io.Reader, edit edits, closing bool) error {
 	c.passHead(edit, http1.Framing{Kind: http1.Chunked}, closing)
-	err := c.passRead(c.mcp.Answers(from, true, c.view.limits.BodyBytes))
+	err := c.passRead(c.mcp.Answers(from, true, c.view.limits.BodyBytes, c.holdFilter))
 	if !errors.Is(err, mcp.ErrUnreadable) || c.mcp.ID() == nil {
 		return err
 	}

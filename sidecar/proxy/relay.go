@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 )
 
 // relay passes the answer on whose head was read. It tells whether another
@@ -169,7 +170,9 @@ func (c *conn) passCut(up *dial.Conn, coding answer.Coding, closing bool) error 
 // passText passes on a body that was read whole, and ends the answer. Errors of
 // the writer stick.
 func (c *conn) passText(text []byte) error {
-	_, _ = c.writer.Write(c.masking.Pass(text))
+	for part := range slices.Chunk(text, decodedAtOnce) { // masking copies what it passes
+		_, _ = c.writer.Write(c.masking.Pass(part))
+	}
 	_, _ = c.writer.Write(c.masking.Rest())
 	return c.writer.End()
 }
@@ -218,27 +221,35 @@ func (c *conn) cutJSON(body *http1.Body, coding answer.Coding) (kept []byte, ok 
 
 // readAnswer appends the whole body, decoded, to dst.
 func (c *conn) readAnswer(body *http1.Body, coding answer.Coding, dst []byte) ([]byte, error) {
-	limit := c.view.limits.BodyBytes
+	from, limit := io.Reader(body), c.view.limits.BodyBytes
 	if coding == answer.Identity {
-		return body.AppendTo(dst, limit)
+		body.Limit(limit)
+	} else {
+		decoder, err := answer.Decode(coding, body)
+		if err != nil {
+			return dst, err
+		}
+		defer decoder.Close()
+		from = decoder
 	}
-	decoder, err := answer.Decode(coding, body)
-	if err != nil {
-		return dst, err
-	}
-	defer decoder.Close()
-	dst, err = readAll(dst, decoder, limit)
+	dst, err := c.readAll(dst, from, limit)
 	if err == nil && int64(len(dst)) > limit {
 		err = answer.ErrInflated
 	}
 	return dst, err
 }
 
-// readAll appends what is read from a body to dst: all of it, or where it is
+// readAll appends what is read from the answer to dst: all of it, or where it is
 // longer than limit, more than that of it.
-func readAll(dst []byte, from io.Reader, limit int64) ([]byte, error) {
+func (c *conn) readAll(dst []byte, from io.Reader, limit int64) ([]byte, error) {
 	for int64(len(dst)) <= limit {
-		dst = slices.Grow(dst, leastBody)
+		if len(dst) == cap(dst) {
+			room := max(leastBody, len(dst)/4)
+			if err := c.server.memory.Hold(&c.tells, int64(len(dst)+room)); err != nil {
+				return dst, err
+			}
+			dst = slices.Grow(dst, room)
+		}
 		n, err := from.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch {
@@ -258,11 +269,14 @@ func unreadable(err error) bool {
 
 // cut returns what each of the layers keeps of a text.
 func (c *conn) cut(text []byte) (kept []byte, ok bool) {
+	defer c.server.parsing(len(text))()
+	cutter := cutters.Get().(*cut.Cutter)
+	defer cutters.Put(cutter)
 	for _, keeps := range c.keeps {
 		if len(keeps) == 0 {
 			continue
 		}
-		if kept, ok = c.cutter.Cut(nil, text, keeps); !ok {
+		if kept, ok = cutter.Cut(nil, text, keeps); !ok {
 			return nil, false
 		}
 		text = kept
@@ -330,6 +344,8 @@ func (c *conn) blameExchange(err error, ended scope.Reason) refusal {
 		return c.unreached(unreachable, ended)
 	case errors.As(err, &answered):
 		return ofAnswer(answered)
+	case errors.Is(err, memory.ErrFull):
+		return unheld
 	case unreadable(err), errors.Is(err, mcp.ErrUnreadable):
 		return ofUnreadable(err)
 	case errors.Is(err, os.ErrDeadlineExceeded):

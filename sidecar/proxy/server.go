@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +28,11 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
+	"github.com/sallyport-dev/sallyport/sidecar/process"
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
@@ -69,6 +71,10 @@ type Server struct {
 	serving sync.WaitGroup  // watchdog, accepting, connections
 
 	documents graphql.Reader // of GraphQL
+	memory    *memory.Budget // of what is read whole
+	long      sync.Mutex     // held while a long one of these is parsed: see parsing
+	room      *lifetime.Room
+	exchanges exchanges
 
 	mu        sync.Mutex // of what follows; never held while a request is served
 	holders   map[string]*holder
@@ -105,12 +111,26 @@ type listener struct {
 	conns map[*conn]struct{}
 }
 
-// maxConnections bounds those of all listeners, idle ones included, and the calls
-// on them. Each may
-// hold a header that is never finished: all of them together have to fit into
-// the memory that a sidecar has by default. Those that were admitted are bounded
-// by their credentials.
-const maxConnections = 512
+// What agents may take of a sidecar with the memory that it has by default, all
+// listeners together. With more or less memory it is more or less.
+const (
+	// maxConnections bounds connections, idle ones included. One that takes more
+	// than an idle one of HTTP/1.1 counts for several: a tunnel, a connection of
+	// HTTP/2, and each call on one.
+	maxConnections = 5120
+	heavy          = 8
+
+	// maxHeads bounds, in bytes, the heads that are being read, each counted as
+	// what it may have.
+	maxHeads = 8 << 20
+
+	// maxExchanges bounds what is under way with upstreams.
+	maxExchanges = 512
+)
+
+// maxHeld bounds, in bytes, what is held of bodies and messages that are read
+// whole, with the memory that a sidecar has by default.
+const maxHeld = 20 << 20
 
 // tick is how often the watchdog looks: limits are kept to within it.
 const tick = 200 * time.Millisecond
@@ -124,6 +144,11 @@ func New(o Options) *Server {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.memory = memory.NewBudget(memory.Fitting(maxHeld))
+	s.exchanges.most = memory.Fitting(maxExchanges)
+	// An exchange needs a descriptor for its upstream, too.
+	places := min(memory.Fitting(maxConnections), int64(process.Descriptors()/2))
+	s.room = lifetime.NewRoom(int(places), int(memory.Fitting(maxHeads)))
 	s.context, s.stop = context.WithCancel(context.Background())
 	s.serving.Go(s.watch)
 	return s
@@ -150,7 +175,7 @@ func (s *Server) Listen(name, endpoint string, l net.Listener) {
 // holder returns that of a credential, perhaps a new one.
 func (s *Server) holder(name string) *holder {
 	if s.holders[name] == nil {
-		s.holders[name] = &holder{name: name, handle: s.options.Handles[name]}
+		s.holders[name] = &holder{name: name, handle: s.options.Handles[name], all: &s.exchanges}
 	}
 	return s.holders[name]
 }
@@ -256,53 +281,19 @@ func (s *Server) pause(d time.Duration) {
 }
 
 func (s *Server) serve(l *listener, agent net.Conn) {
-	if s.connections() >= maxConnections && !s.makeRoom() {
+	c := newConn(s, l, agent)
+	if !s.room.Enter(&c.life, 1, c.headerBytes()) {
 		_ = agent.Close() // too many are being served; nothing was read
 		return
 	}
-	c := newConn(s, l, agent)
 	l.add(c)
 	s.serving.Go(func() {
-		defer func() { c.listener.remove(c) }()
+		defer func() {
+			c.listener.remove(c)
+			s.room.Leave(&c.life)
+		}()
 		c.serve()
 	})
-}
-
-// makeRoom closes the connection whose agent has kept silent, or has been at one
-// request, for longest. Whoever opens too many pushes its own out: a request
-// that is sent at once is admitted long before its turn comes, and while it has
-// come and nobody has had the time to read it, others have to go.
-func (s *Server) makeRoom() bool {
-	all := s.waiting()
-	if len(all) == 0 {
-		return false
-	}
-	next := all[max(0, slices.IndexFunc(all, func(w waiting) bool { return !w.conn.life.Unread() }))]
-	if !next.conn.life.Evict() {
-		return false
-	}
-	next.at.remove(next.conn)
-	return true
-}
-
-// waiting is a connection on which nothing but the agent is waited for.
-type waiting struct {
-	conn  *conn
-	at    *listener
-	since time.Time
-}
-
-// waiting returns them, the longest first.
-func (s *Server) waiting() (all []waiting) {
-	for _, l := range s.listening() {
-		l.each(func(c *conn) {
-			if t, ok := c.life.Waiting(); ok {
-				all = append(all, waiting{c, l, t})
-			}
-		})
-	}
-	slices.SortFunc(all, func(a, b waiting) int { return a.since.Compare(b.since) })
-	return all
 }
 
 // watch keeps the time of all connections.
@@ -354,6 +345,23 @@ func (l *listener) expire(now time.Time) {
 		l.each(func(c *conn) { c.life.EndBusy(why) })
 	}
 	l.over = why != ""
+}
+
+// trim lets a connection that is silent keep what usual requests need again, not
+// what the largest one took.
+func (c *conn) trim() {
+	const bytes, fields = 2 << 10, 64
+	if cap(c.path)+cap(c.target)+cap(c.problem) > bytes {
+		c.path, c.target, c.problem = nil, nil, nil
+	}
+	if max(cap(c.head.Fields), cap(c.answer.Fields), cap(c.signed)) > fields {
+		c.head, c.answer, c.signed = http1.RequestHead{}, http1.ResponseHead{}, nil
+	}
+	c.request.Release()
+	if up := c.life.Up(); up != nil && c.server.room.Pins() >= int(c.server.exchanges.most) {
+		c.life.Bind(nil)
+		c.giveUp(up, true)
+	}
 }
 
 func (l *listener) close() error {

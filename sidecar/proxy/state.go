@@ -7,11 +7,14 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
+	"github.com/sallyport-dev/sallyport/sidecar/cut"
+	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
@@ -372,3 +375,48 @@ func follow(grants []scope.Grant, names []string) (all []scope.Grant) {
 	}
 	return all
 }
+
+// giveUp lets others use a connection to the upstream, if that is sound.
+func (c *conn) giveUp(up *dial.Conn, sound bool) {
+	if v := c.listener.view.Load(); sound && v != nil && v.target != nil && v.target.Owns(up) && up.Reader.Reusable() {
+		v.target.Put(up, time.Now())
+	} else {
+		_ = up.Close() // nothing is under way on it
+	}
+}
+
+// exchanges counts what is under way for all credentials.
+type exchanges struct {
+	most int64
+	now  atomic.Int64
+}
+
+// enter counts an exchange, unless too many are under way with h, or with all.
+func (h *holder) enter(limit int) bool {
+	if h.all.now.Add(1) <= h.all.most {
+		if h.inFlight.Add(1) <= int64(limit) {
+			return true
+		}
+		h.inFlight.Add(-1)
+	}
+	h.all.now.Add(-1)
+	return false
+}
+
+func (h *holder) leave() {
+	h.inFlight.Add(-1)
+	h.all.now.Add(-1)
+}
+
+// parsing has long texts parsed one after another: for as long as that takes, a
+// document may be many times its text. The function that is returned ends it.
+func (s *Server) parsing(length int) (done func()) {
+	if length <= mostKept {
+		return func() {}
+	}
+	s.long.Lock()
+	return s.long.Unlock
+}
+
+// cutters have the memory of documents that were cut.
+var cutters = sync.Pool{New: func() any { return &cut.Cutter{} }}

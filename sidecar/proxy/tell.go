@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
 
@@ -48,7 +49,7 @@ var answers = map[scope.Reason]telling{
 	scope.BeyondCeiling:       {403, "The request is beyond the ceiling", "the owner of the upstream does not allow this request to any agent", 0},
 	scope.TooLarge:            {413, "The request is too large", "send a smaller request", 0},
 	scope.TooSlow:             {408, "The request came too slowly", "send the whole request at once", 0},
-	scope.RateLimited:         {429, "Too many requests", "too many requests are under way with this credential: wait for one to end", 1},
+	scope.RateLimited:         {429, "Too many requests", "too many requests are under way: wait for one to end", 1},
 	scope.NotReady:            {503, "The credential is not ready", "the sidecar has not been given this credential yet: try again", 1},
 	scope.LeaseExpired:        {503, "The lease is over", "the sidecar has been without news of this credential for too long: try again", 5},
 	scope.Revoked:             {403, "The credential was withdrawn", "this credential is no longer given to this pod", 0},
@@ -84,9 +85,18 @@ func answerTo(r refusal) telling {
 	return a
 }
 
+// crowded is the refusal of a body that there is no memory for.
+var crowded = refusal{reason: scope.RateLimited, detail: "the bodies of other requests fill the sidecar's memory: wait for one to end", close: true}
+
+// unheld is that of an answer.
+var unheld = refusal{reason: scope.AnswerRefused, detail: "the sidecar has no memory left to read the answer whole: wait for other requests to end, or ask for less"}
+
 // malformed is the refusal of a request that could not be read, by whose
 // fault it was.
 func malformed(err error) refusal {
+	if errors.Is(err, memory.ErrFull) {
+		return crowded
+	}
 	e := (*http1.Error)(nil)
 	if !errors.As(err, &e) {
 		return refusal{reason: scope.Malformed, close: true}

@@ -34,6 +34,7 @@ type holder struct {
 	carried   bool // its listeners are reached through proxy-mode ones
 
 	inFlight atomic.Int64
+	all      *exchanges
 	counter  limit.Counter
 	lease    atomic.Pointer[lifetime.Lease] // nil: over
 	stats    metrics.Credential
@@ -49,17 +50,6 @@ type holder struct {
 	// which gives nothing back.
 	buckets limit.Buckets
 }
-
-// enter counts an exchange, unless too many are under way.
-func (h *holder) enter(limit int) bool {
-	if h.inFlight.Add(1) > int64(limit) {
-		h.inFlight.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (h *holder) leave() { h.inFlight.Add(-1) }
 
 // versions are those of a credential and its upstream.
 type versions struct{ credential, upstream bundle.Object }

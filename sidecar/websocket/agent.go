@@ -26,6 +26,9 @@ type Agent struct {
 	// Judge decides about a message, which it may not keep. An [*Error] says
 	// how the WebSocket is closed.
 	Judge func(*Message) error
+	// Hold is told how many bytes a message takes while it is read, and of 0
+	// behind it. Its error ends the WebSocket. Nil: nobody is told.
+	Hold func(bytes int64) error
 
 	data []byte
 }
@@ -49,6 +52,9 @@ func (a *Agent) Run() error {
 			o = text
 		}
 		if err := a.Up.write(o, m.Data); err != nil {
+			return err
+		}
+		if err := a.letGo(); err != nil {
 			return err
 		}
 	}
@@ -85,6 +91,22 @@ func (a *Agent) next() (*Message, error) {
 	}
 }
 
+// letGo forgets the message before, and its memory if that was long.
+func (a *Agent) letGo() error {
+	const kept = 64 << 10
+	if cap(a.data) > kept {
+		a.data = nil
+	}
+	return a.hold(0)
+}
+
+func (a *Agent) hold(bytes int) error {
+	if a.Hold == nil {
+		return nil
+	}
+	return a.Hold(int64(bytes))
+}
+
 func (a *Agent) message(kind opcode) (*Message, error) {
 	if kind == text && !utf8.Valid(a.data) {
 		return nil, errText
@@ -109,6 +131,9 @@ func (a *Agent) read(h *header) error {
 	const step = 16 << 10
 	for offset := int64(0); offset < h.length; {
 		n := int(min(step, h.length-offset))
+		if err := a.hold(len(a.data) + n); err != nil {
+			return err
+		}
 		a.data = slices.Grow(a.data, n)
 		part := a.data[len(a.data) : len(a.data)+n]
 		if _, err := io.ReadFull(a.From, part); err != nil {

@@ -215,3 +215,33 @@ func TestHandshake(t *testing.T) {
 		}
 	}
 }
+
+// TestAgentTellsWhatItHolds: more with each part of a message, nothing behind it;
+// and whoever is told may end it.
+func TestAgentTellsWhatItHolds(t *testing.T) {
+	full := errors.New("full")
+	const most = 50_000
+	var held, highest int64
+	messages := 0
+	a := Agent{
+		From: strings.NewReader(frame(0x82, strings.Repeat("x", 40_000)) + frame(0x02, strings.Repeat("x", 40_000)) + frame(0x80, strings.Repeat("x", 40_000))),
+		Up:   NewWriter(io.Discard, true), Back: NewWriter(io.Discard, false), Most: 200_000,
+		Judge: func(*Message) error {
+			messages++
+			if held < 40_000 {
+				t.Errorf("%d bytes are told of", held)
+			}
+			return nil
+		},
+		Hold: func(bytes int64) error {
+			held, highest = bytes, max(highest, bytes)
+			if bytes > most {
+				return full
+			}
+			return nil
+		},
+	}
+	if err := a.Run(); !errors.Is(err, full) || messages != 1 || highest <= most {
+		t.Errorf("got %v behind %d messages and %d bytes", err, messages, highest)
+	}
+}

@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -120,6 +121,43 @@ func TestFlood(t *testing.T) {
 	f.want("after", 200, "after")
 }
 
+// Agents that connect and leave, over and over and in any way, hold up neither those
+// that are being served nor those that come.
+func TestConnectionFlood(t *testing.T) {
+	f := newFixture(t, options{})
+	stop := f.bystander()
+	leave := []func(a *agent){
+		func(*agent) {},
+		func(a *agent) { _ = a.SetLinger(0) },
+		func(a *agent) { a.send("GET /no") },
+		func(a *agent) { a.send("GET /notes HTTP/1.1\r\nHost: " + host + "\r\n\r\n"); _ = a.SetLinger(0) }, // refused: it has no token
+	}
+	var over atomic.Bool
+	var flooding sync.WaitGroup
+	var came atomic.Int64
+	for i := range few / 5 {
+		flooding.Go(func() {
+			for !over.Load() {
+				c, err := net.Dial("tcp", f.address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				a := &agent{TCPConn: c.(*net.TCPConn)}
+				leave[i%len(leave)](a)
+				_ = a.Close()
+				came.Add(1)
+			}
+		})
+	}
+	for asked := 0; asked < few || came.Load() < 10*few; asked++ {
+		f.want("beside", 200, "beside")
+	}
+	over.Store(true)
+	flooding.Wait()
+	stop()
+}
+
 // Headers without an end are refused at their bound.
 func TestHeaderBombs(t *testing.T) {
 	for what, line := range map[string]string{
@@ -151,38 +189,65 @@ func TestHeaderBombs(t *testing.T) {
 	}
 }
 
-// Thousands of agents that say nothing push each other out, those that have
-// been silent for longest first, and cost little. Nobody else notices.
+// Thousands of connections that are silent are kept, whatever their last request
+// was, and cost little. Nobody else notices: neither who is served all the time,
+// nor who has been silent for longest, nor who comes last.
 func TestIdleConnections(t *testing.T) {
-	const many, kept = 5000, 512
+	const many, each = 5000, 12 << 10 // bytes, those of the test's agent among them
+	large := strings.TrimSuffix(get("notes"), "\r\n") + strings.Repeat("X-Large: "+strings.Repeat("x", 100)+"\r\n", 200) + "\r\n"
+	for what, text := range map[string]string{"none": "", "a request": get("notes"), "a large request": large} {
+		t.Run(what, func(t *testing.T) {
+			f := newFixture(t, options{})
+			first := f.agent()
+			first.wants(t, get("warm"), "warm")
+			stop := f.bystander()
+			before, open := heap(), descriptors(t)
+			agents := make([]*agent, many)
+			for i := range agents {
+				agents[i] = f.agent()
+				if text != "" {
+					agents[i].wants(t, text, "notes")
+				}
+			}
+			if grown := (heap() - before) / many; grown > each {
+				t.Errorf("each takes %d bytes", grown)
+			}
+			if n := descriptors(t) - open; n > 2*many+1200 { // both ends, and those of 512 upstream connections
+				t.Errorf("%d descriptors are open", n)
+			}
+			f.want("beside", 200, "beside")
+			first.wants(t, get("again"), "again")
+			for _, a := range agents {
+				a.wants(t, get("later"), "later")
+			}
+			stop()
+			for _, a := range agents {
+				_ = a.Close()
+			}
+		})
+	}
+}
+
+// More connections than are kept push each other out, those first that have been
+// silent for longest, and nobody else.
+func TestTooManyIdleConnections(t *testing.T) {
+	const many, kept = 7000, 5120
 	f := newFixture(t, options{})
-	f.want("warm", 200, "warm")
+	first := f.agent()
+	first.wants(t, get("warm"), "warm")
 	stop := f.bystander()
-	before := heap()
 	agents := make([]*agent, many)
 	for i := range agents {
 		agents[i] = f.agent()
-		if i%2 == 0 { // one that has been served, and rests
-			agents[i].send(get("notes"))
-			if status, body, err := agents[i].read(); err != nil || status != 200 || body != "notes" {
-				t.Fatalf("agent %d got %d %q, %v", i, status, body, err)
-			}
-			agents[i].in = nil // our memory, not theirs
-		}
 	}
-	if grown := heap() - before; grown > 40<<20 { // most of it the agents' own
-		t.Errorf("they take %d bytes", grown)
-	}
-	for i, a := range agents[:many-2*kept] {
+	for i, a := range agents[:many-kept] {
 		if _, err := a.Read(make([]byte, 1)); err == nil || os.IsTimeout(err) {
 			t.Fatalf("agent %d is still connected: %v", i, err)
 		}
 	}
 	f.want("beside", 200, "beside")
-	agents[many-1].send(get("last"))
-	if status, body, err := agents[many-1].read(); err != nil || status != 200 || body != "last" {
-		t.Errorf("the last got %d %q, %v", status, body, err)
-	}
+	first.wants(t, get("again"), "again")
+	agents[many-1].wants(t, get("last"), "last")
 	stop()
 	for _, a := range agents {
 		_ = a.Close()

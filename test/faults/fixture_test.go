@@ -49,7 +49,8 @@ type fixture struct {
 // options change what newFixture starts.
 type options struct {
 	limits   func(*bundle.Limits)
-	resolver string // instead of the upstream's address
+	grants   []scope.Grant // before the usual one
+	resolver string        // instead of the upstream's address
 }
 
 // newFixture starts a data plane, and looks when the test ends for what was
@@ -83,14 +84,14 @@ func newFixture(t *testing.T, o options) *fixture {
 			t.Error(err)
 		}
 	})
-	state := &bundle.State{Version: bundle.Version, Credentials: []bundle.Credential{document(o.limits)}}
+	state := &bundle.State{Version: bundle.Version, Credentials: []bundle.Credential{document(o)}}
 	if errs := f.server.Apply(state); len(errs) > 0 {
 		t.Fatal(errs)
 	}
 	return f
 }
 
-func document(change func(*bundle.Limits)) bundle.Credential {
+func document(o options) bundle.Credential {
 	c := bundle.Credential{
 		Namespace: "agents", Name: "notes", Object: bundle.Object{UID: "c1", Generation: 1}, Upstream: bundle.Object{UID: "u1", Generation: 1},
 		Endpoints: []bundle.Endpoint{{Name: "rest", URL: "http://" + host, Plaintext: true, Inject: bundle.Inject{Bearer: &struct{}{}}}},
@@ -104,8 +105,9 @@ func document(change func(*bundle.Limits)) bundle.Credential {
 			StreamTimeout: 2 * patience, Concurrency: 256,
 		},
 	}
-	if change != nil {
-		change(&c.Limits)
+	c.Grants = append(o.grants[:len(o.grants):len(o.grants)], c.Grants...)
+	if o.limits != nil {
+		o.limits(&c.Limits)
 	}
 	return c
 }
@@ -189,6 +191,16 @@ func (a *agent) read() (status int, body string, err error) {
 	}
 	text, err := io.ReadAll(res.Body)
 	return res.StatusCode, string(text), err
+}
+
+// wants sends a request, and wants this answer.
+func (a *agent) wants(t *testing.T, text, body string) {
+	t.Helper()
+	a.send(text)
+	if status, got, err := a.read(); err != nil || status != 200 || got != body {
+		t.Fatalf("got %d %q, %v", status, got, err)
+	}
+	a.in = nil // our memory, not theirs
 }
 
 // want asks for one thing and fails where the answer is another.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sallyport-dev/sallyport/sidecar/websocket"
 )
 
 // upstream answers a request by what its path says.
@@ -63,6 +65,10 @@ func (u *upstream) serve(c *net.TCPConn) {
 			_, _ = io.Copy(io.Discard, r.Body)
 		}
 		fault := faults[what]
+		if what == "chat" {
+			fault = stall("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " +
+				websocket.Accept(r.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n")
+		}
 		if fault == nil {
 			fault = good(what)
 		}
@@ -106,10 +112,18 @@ var faults = map[string]func(*upstream, *net.TCPConn) bool{
 		return pour(c, "", []byte("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"))
 	},
 	"flood": func(_ *upstream, c *net.TCPConn) bool { return pour(c, "HTTP/1.1 200 OK\r\n\r\n", plenty) },
+	// JSON whose kept part is most of it.
+	"held/kept": func(_ *upstream, c *net.TCPConn) bool {
+		_, err := c.Write(large)
+		return err == nil
+	},
 	"drip": func(_ *upstream, c *net.TCPConn) bool {
 		return pour(c, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", []byte("data: x\n\n"))
 	},
 }
+
+// large is an answer of more than the kernel takes of it, most of which is kept.
+var large = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{\"kept\":\"%s\"}", 7<<20+11, strings.Repeat("x", 7<<20))
 
 func stall(text string) func(*upstream, *net.TCPConn) bool {
 	return func(u *upstream, c *net.TCPConn) bool {

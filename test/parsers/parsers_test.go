@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -111,7 +112,7 @@ func forward(policy *scope.Policy, p *scope.Profile, raw []byte) (sent []byte, j
 	if d.Verdict != scope.Allow {
 		return nil, judged, errRefused
 	}
-	body, err := in.Body().AppendTo(nil, 1<<20)
+	body, err := io.ReadAll(in.Body())
 	if err != nil {
 		return nil, judged, err
 	}

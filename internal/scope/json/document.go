@@ -13,6 +13,7 @@ package json
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/text"
 )
@@ -93,6 +94,12 @@ func (d *Document) Reset() {
 		d.nodes, d.plain, d.decoded = nil, nil, nil
 	}
 	d.keys.reset()
+}
+
+// Memory is what d takes besides the text, in bytes.
+func (d *Document) Memory() int64 {
+	n := uintptr(cap(d.nodes))*unsafe.Sizeof(node{}) + uintptr(cap(d.decoded))*unsafe.Sizeof(span{})
+	return int64(n) + int64(cap(d.plain)) + d.keys.memory() //nolint:gosec // G115: a process has no more memory than that
 }
 
 // Root returns the value that the text is. It is None where nothing was read.

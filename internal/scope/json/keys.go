@@ -1,6 +1,9 @@
 package json
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"unsafe"
+)
 
 // object is an object that is being read.
 type object struct {
@@ -77,6 +80,10 @@ func (s *keySet) reset() {
 		clear(s.slots)
 	}
 	s.used = 0
+}
+
+func (s *keySet) memory() int64 {
+	return int64(uintptr(cap(s.slots)) * unsafe.Sizeof(slot{})) //nolint:gosec // G115: a process has no more memory than that
 }
 
 // add adds a key of an object, and reports whether it was not there.

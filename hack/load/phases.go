@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// load is one run.
+type load struct {
+	options
+	subject *subject
+	agents  *agents // through the subject
+	direct  *agents // to the upstream: what the load adds to itself
+	out     io.Writer
+
+	rate   float64
+	memory watch
+	all    []*phase
+	asked  int64 // through the subject
+}
+
+// phase is a time with or without hostile agents.
+type phase struct {
+	beset   bool
+	length  time.Duration
+	through *tally
+	control *tally
+	visits  int64
+	used    cpu
+	memory  int64
+	open    int // descriptors
+}
+
+// controlShare is how many questions are asked to the upstream itself, of those
+// that are asked through the subject.
+const controlShare = 0.05
+
+func (l *load) run(ctx context.Context) error {
+	if err := l.find(ctx); err != nil {
+		return err
+	}
+	before, err := l.subject.descriptors()
+	if err != nil {
+		return fmt.Errorf("counting descriptors: %w", err)
+	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	watched := make(chan error, 1)
+	go func() { watched <- l.memory.run(watching, l.subject) }()
+	for n := range l.pairs {
+		for _, beset := range []bool{false, true} {
+			if err := l.phase(ctx, n, beset); err != nil {
+				return err
+			}
+		}
+	}
+	stop()
+	if err := <-watched; err != nil {
+		return err
+	}
+	after, err := settled(ctx, l.subject, before)
+	if err != nil {
+		return err
+	}
+	if err := l.subject.stop(); err != nil {
+		return err
+	}
+	l.table(before, after)
+	return l.verdict(before, after)
+}
+
+// find measures what the subject and the load can do, and what of it hostile
+// agents take; the rest, up to the share, is what well-behaved agents ask for.
+func (l *load) find(ctx context.Context) error {
+	most, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
+		p.through = l.agents.run(ctx, l.measure, 0)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	l.asked += most.through.asked.Load()
+	alone, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
+		ctx, stop := context.WithTimeout(ctx, l.measure)
+		defer stop()
+		p.visits, err = harass(ctx, l.subject, 0)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	capacity := float64(most.through.asked.Load()) / l.measure.Seconds()
+	theirs := max(part(alone.used.subject, most.used.subject), part(alone.used.load, most.used.load))
+	l.rate = (l.share - theirs) * capacity
+	fmt.Fprintf(l.out, "capacity %.0f requests/s, with %.0f %% of a core for the data plane and %.0f %% for load and upstream\n",
+		capacity, percent(most.used.subject, l.measure), percent(most.used.load, l.measure))
+	fmt.Fprintf(l.out, "hostile agents take %.0f %% of that, %.0f visits/s beside %d idle connections; running at %.0f requests/s, with them %.0f %%\n",
+		100*theirs, float64(alone.visits)/l.measure.Seconds(), l.idle, l.rate, 100*l.share)
+	const least = 0.1
+	return errors.Join(most.through.verdict(), unless(l.rate > least*capacity, "hostile agents leave nothing of the share to others"))
+}
+
+func part(of, all time.Duration) float64 { return float64(of) / float64(max(1, all)) }
+
+func percent(of, all time.Duration) float64 { return 100 * part(of, all) }
+
+// spend runs a phase, and notes what it cost.
+func (l *load) spend(ctx context.Context, length time.Duration, do func(context.Context, *phase) error) (*phase, error) {
+	before, err := l.subject.used()
+	if err != nil {
+		return nil, err
+	}
+	p := &phase{length: length}
+	if err := do(ctx, p); err != nil {
+		return nil, err
+	}
+	after, err := l.subject.used()
+	if err != nil {
+		return nil, err
+	}
+	p.used = after.since(before)
+	p.open, err = l.subject.descriptors()
+	return p, err
+}
+
+// phase asks at the rate, through the subject and past it.
+func (l *load) phase(ctx context.Context, n int, beset bool) error {
+	length := l.length / time.Duration(l.pairs)
+	if !beset {
+		length /= 3
+	}
+	p, err := l.spend(ctx, length, func(ctx context.Context, p *phase) error {
+		hostileCtx, stop := context.WithCancel(ctx)
+		defer stop()
+		harassed, controlled := make(chan error, 1), make(chan struct{})
+		go func() {
+			var err error
+			if beset {
+				p.visits, err = harass(hostileCtx, l.subject, l.idle)
+			}
+			harassed <- err
+		}()
+		go func() {
+			defer close(controlled)
+			p.control = l.direct.run(ctx, length, controlShare*l.rate)
+		}()
+		p.through = l.agents.run(ctx, length, l.rate)
+		<-controlled
+		p.open, _ = l.subject.descriptors() // while they are there; spend reports errors
+		stop()
+		return <-harassed
+	})
+	if err != nil {
+		return err
+	}
+	p.beset, p.memory = beset, l.memory.last()
+	l.asked += p.through.asked.Load()
+	l.all = append(l.all, p)
+	l.progress(n, p)
+	return ctx.Err()
+}

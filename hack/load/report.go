@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// goal is how much longer others may wait beside hostile agents, at the 99th
+// percentile.
+const goal = 2
+
+// slack is how many descriptors a run may differ in: idle connections to the
+// upstream, which are kept for a while.
+const slack = 32
+
+// progress tells of a phase that is over.
+func (l *load) progress(n int, p *phase) {
+	what := "calm "
+	if p.beset {
+		what = "beset"
+	}
+	fmt.Fprintf(l.out, "%2d/%d %s %v: p50 %v, p99 %v; past the data plane p99 %v; cores %.0f %% and %.0f %%; %.1f MiB, %d descriptors; %d wrong\n",
+		n+1, l.pairs, what, p.length, round(p.through.at(0.5)), round(p.through.at(0.99)), round(p.control.at(0.99)),
+		percent(p.used.subject, p.length), percent(p.used.load, p.length), mib(p.memory), p.open, p.through.wrong.Load())
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// ratios are those of each phase beside hostile agents to the one before
+// it, of a quantile.
+func (l *load) ratios(of func(*phase) *tally, quantile float64) (list []float64) {
+	for i := 0; i+1 < len(l.all); i += 2 {
+		calm, beset := of(l.all[i]).at(quantile), of(l.all[i+1]).at(quantile)
+		list = append(list, float64(beset)/float64(max(1, calm)))
+	}
+	slices.Sort(list)
+	return list
+}
+
+func through(p *phase) *tally { return p.through }
+func control(p *phase) *tally { return p.control }
+
+// table tells of the whole run.
+func (l *load) table(before, after int) {
+	w := tabwriter.NewWriter(l.out, 0, 0, 2, ' ', 0)
+	defer func() { _ = w.Flush() }() // to standard output: there is nobody else to tell
+	fmt.Fprintf(w, "\n\tcalm\tbeset\tratio by pairs: median (least to most)\n")
+	for _, row := range []struct {
+		name     string
+		of       func(*phase) *tally
+		quantile float64
+	}{
+		{"p50", through, 0.5}, {"p90", through, 0.9}, {"p99", through, 0.99}, {"p99.9", through, 0.999},
+		{"past the data plane, p50", control, 0.5}, {"past the data plane, p99", control, 0.99},
+	} {
+		list := l.ratios(row.of, row.quantile)
+		fmt.Fprintf(w, "%s\t%v\t%v\t%.2f (%.2f to %.2f)\n", row.name, l.median(false, row.of, row.quantile), l.median(true, row.of, row.quantile),
+			list[len(list)/2], list[0], list[len(list)-1])
+	}
+	early, late := l.memory.ends()
+	wrong, visits := int64(0), int64(0)
+	for _, p := range l.all {
+		wrong += p.through.wrong.Load()
+		visits += p.visits
+	}
+	fmt.Fprintf(w, "requests, wrong answers\t%d\t%d\t\n", l.asked, wrong)
+	fmt.Fprintf(w, "records, hostile visits\t%d\t%d\t\n", l.subject.records.Load(), visits)
+	fmt.Fprintf(w, "memory early, late (most)\t%.1f MiB\t%.1f MiB\t(%.1f MiB)\n", mib(early), mib(late), mib(l.memory.most()))
+	fmt.Fprintf(w, "descriptors before, after (most)\t%d\t%d\t(%d)\n", before, after, l.open())
+}
+
+// median is that of a quantile over the phases of one kind.
+func (l *load) median(beset bool, of func(*phase) *tally, quantile float64) time.Duration {
+	var list []time.Duration
+	for _, p := range l.all {
+		if p.beset == beset {
+			list = append(list, of(p).at(quantile))
+		}
+	}
+	slices.Sort(list)
+	return round(list[len(list)/2])
+}
+
+func (l *load) open() (most int) {
+	for _, p := range l.all {
+		most = max(most, p.open)
+	}
+	return most
+}
+
+// verdict is what is not as it has to be.
+func (l *load) verdict(before, after int) error {
+	var failures []error
+	for _, p := range l.all {
+		failures = append(failures, p.through.verdict(), p.control.verdict())
+	}
+	p99 := l.ratios(through, 0.99)
+	return errors.Join(append(failures, l.memory.flat(),
+		unless(l.subject.records.Load() >= l.asked, "%d records of %d requests", l.subject.records.Load(), l.asked),
+		unless(after <= before+slack, "%d descriptors are left of %d", after, before),
+		unless(p99[len(p99)/2] < goal, "the 99th percentile of others grew %.2f times, not less than %d", p99[len(p99)/2], goal))...)
+}

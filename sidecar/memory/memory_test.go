@@ -1,0 +1,50 @@
+package memory
+
+import (
+	"errors"
+	"math"
+	"runtime/debug"
+	"testing"
+)
+
+// TestBudget shares what there is, counts nothing twice and takes all of it back.
+func TestBudget(t *testing.T) {
+	const one = 1 << 20
+	b := NewBudget(2 * one)
+	var first, second, third Share
+	for _, s := range []struct {
+		share *Share
+		bytes int64
+		want  error
+	}{
+		{&first, free, nil},
+		{&second, free + one, nil},
+		{&first, free + one, nil},
+		{&first, free + one, nil}, // nothing more
+		{&third, free, nil},
+		{&third, free + 1, ErrFull},
+		{&first, free + one + 1, ErrFull},
+		{&second, free + one/2, nil},
+		{&third, free + one/2, nil},
+		{&third, free + one/2 + 1, ErrFull},
+		{&first, 0, nil}, {&second, 0, nil}, {&third, 0, nil},
+		{&first, free + 2*one, nil},
+		{&first, free + 2*one + 1, ErrFull},
+	} {
+		if err := b.Hold(s.share, s.bytes); !errors.Is(err, s.want) {
+			t.Fatalf("holding %d: got %v, want %v", s.bytes, err, s.want)
+		}
+	}
+}
+
+// TestFitting has bounds follow the memory limit.
+func TestFitting(t *testing.T) {
+	before := debug.SetMemoryLimit(math.MaxInt64)
+	defer debug.SetMemoryLimit(before)
+	for limit, want := range map[int64]int64{math.MaxInt64: 1000, usual: 1000, usual / 4: 250, 4 * usual: 4000} {
+		debug.SetMemoryLimit(limit)
+		if got := Fitting(1000); got < want-1 || got > want+1 {
+			t.Errorf("with a limit of %d: got %d, want %d", limit, got, want)
+		}
+	}
+}
