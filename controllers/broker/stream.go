@@ -332,53 +332,6 @@ func (s *stream) revocations(goes map[string]string) (lines []byte, err error) {
 	return lines, nil
 }
 
-// assembled is a state that may be sent.
-type assembled struct {
-	digest string
-	served map[string]string // name by UID
-	line   []byte            // nil: it brings nothing that was not sent
-}
-
-// assemble makes the state of what is held. It is news where its digest or a
-// token is.
-func (s *stream) assemble(now time.Time) (*assembled, error) {
-	o := &bundle.Outline{TokenKeys: []bundle.TokenKey{}, Roots: s.b.roots()}
-	st := &assembled{served: map[string]string{}}
-	renewed := false
-	var grants []bundle.Grant
-	var leases []time.Time
-	for _, name := range s.names {
-		h := s.held[name]
-		if !h.served() {
-			o.Denied = append(o.Denied, bundle.Denial{Namespace: h.name.Namespace, Name: h.name.Name, Reason: h.reason})
-			continue
-		}
-		m, isNew, err := s.tokenOf(&h, now)
-		if err != nil {
-			return nil, err
-		}
-		renewed = renewed || isNew
-		c := &h.offer.document
-		lease := leaseEnd(c, m, now)
-		leases = append(leases, lease)
-		o.Credentials = append(o.Credentials, h.offer.encoded)
-		grants = append(grants, bundle.Grant{Token: m.compact, LeaseEnds: lease, Secret: c.Secret})
-		st.served[c.UID] = c.Name
-	}
-	if keys, err := s.b.keys.Keys(); err == nil {
-		o.TokenKeys = keys.Public()
-	}
-	template, err := s.b.templates.of(o)
-	if err != nil {
-		return nil, err
-	}
-	st.digest = template.Digest()
-	if st.digest != s.digest || renewed {
-		st.line, err = template.Frame(latest(leases, now), grants)
-	}
-	return st, err
-}
-
 // heartbeat says that nothing is new, and extends the leases.
 func (s *stream) heartbeat(send sender, now time.Time) error {
 	s.beat = now
