@@ -64,13 +64,16 @@ func TestTemplates(t *testing.T) {
 		}
 		return one
 	}
+	var before *bundle.Template
 	for i := range 3 * maxTemplates {
-		if of(i) != of(i) {
+		one := of(i)
+		if of(i) != one {
 			t.Errorf("%d is encoded twice", i)
 		}
-		if i > 0 && of(i-1) != of(i-1) {
+		if i > 0 && of(i-1) != before {
 			t.Errorf("%d is forgotten at once", i-1)
 		}
+		before = one
 		if len(all.all) > maxTemplates {
 			t.Fatalf("%d are remembered", len(all.all))
 		}
