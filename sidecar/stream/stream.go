@@ -182,6 +182,10 @@ func (c *client) apply(st *bundle.State, acks *acks) error {
 		acks.send(bundle.Ack{Version: bundle.Version, Digest: c.acked.Digest, Errors: []bundle.ApplyError{{Reason: scope.ClockSkew, Detail: "the state came after its lease had ended"}}})
 		return errors.New("the state came after its lease had ended: compare the clocks of this node and the broker's")
 	}
+	first := c.acked.Digest == ""
+	if first {
+		c.tokens.news(st, c.Now()) // the agent is started as soon as it is in force
+	}
 	errs := c.Apply(st)
 	held := make(map[string]string, len(st.Credentials))
 	for i := range st.Credentials {
@@ -191,7 +195,9 @@ func (c *client) apply(st *bundle.State, acks *acks) error {
 	if err := c.keepRoots(st); err != nil {
 		errs = append(errs, bundle.ApplyError{Reason: bundle.SidecarRefused, Detail: err.Error()})
 	}
-	c.tokens.news(st, c.Now())
+	if !first {
+		c.tokens.news(st, c.Now())
+	}
 	for _, e := range errs {
 		c.Log.Error("state cannot be served", "credential", e.Credential, "reason", e.Reason, "detail", e.Detail)
 	}

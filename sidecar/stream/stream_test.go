@@ -242,7 +242,7 @@ func TestFrames(t *testing.T) {
 		line(t, &bundle.Frame{Revoke: &bundle.Revoke{UID: "c1", Reason: scope.Suspended}})))
 	s := connect(t, b, b.ca.pem)
 	poll(t, "the revocation", func() bool { return strings.Contains(s.all(), "revoke") })
-	if got := s.all(); got != "state:d tokens:token-1 extend revoke:c1:Suspended" {
+	if got := s.all(); got != "tokens:token-1 state:d extend revoke:c1:Suspended" {
 		t.Errorf("told %s", got)
 	}
 	holds(t, filepath.Join(s.agent, "notes", "token"), "token-1", 0o644)
@@ -269,8 +269,8 @@ func TestBadFrames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(t, frames(true, bad), frames(true, good))
 			s := connect(t, b, b.ca.pem)
-			poll(t, "the good state", func() bool { return strings.Contains(s.all(), "tokens") })
-			if got := s.all(); got != "state:d tokens:token-1" {
+			poll(t, "the good state", func() bool { return strings.Contains(s.all(), "state") })
+			if got := s.all(); got != "tokens:token-1 state:d" {
 				t.Errorf("told %s", got)
 			}
 			b.acked(t, "a refusal", func(a bundle.Ack) bool {
@@ -284,11 +284,11 @@ func TestBadFrames(t *testing.T) {
 func TestLateState(t *testing.T) {
 	b := newBroker(t, frames(true, serving(t, -time.Minute)), frames(true, serving(t, time.Hour)))
 	s := connect(t, b, b.ca.pem)
-	poll(t, "the state in time", func() bool { return strings.Contains(s.all(), "tokens") })
+	poll(t, "the state in time", func() bool { return strings.Contains(s.all(), "state") })
 	b.acked(t, "a refusal", func(a bundle.Ack) bool {
 		return !a.Applied && len(a.Errors) == 1 && a.Errors[0].Reason == scope.ClockSkew
 	})
-	if got := s.all(); got != "state:d tokens:token-1" {
+	if got := s.all(); got != "tokens:token-1 state:d" {
 		t.Errorf("told %s", got)
 	}
 }
@@ -305,7 +305,7 @@ func TestForbidden(t *testing.T) {
 	b := newBroker(t, frames(false, serving(t, time.Hour)), refusal(500), refusal(401), refusal(302), refusal(403))
 	s := connect(t, b, b.ca.pem)
 	poll(t, "the revocation", func() bool { return strings.Contains(s.all(), "revoke") })
-	if got := s.all(); got != "state:d tokens:token-1 revoke:c1:Revoked" {
+	if got := s.all(); got != "tokens:token-1 state:d revoke:c1:Revoked" {
 		t.Errorf("told %s", got)
 	}
 	poll(t, "the token is gone", func() bool {

@@ -152,7 +152,7 @@ func TestScopeComesFirst(t *testing.T) {
 		first.LeaseEnds, second.LeaseEnds = first.Credentials[0].LeaseEnds, second.Credentials[0].LeaseEnds
 		return []string{line(t, &bundle.Frame{State: first}), line(t, &bundle.Frame{State: second})}
 	}
-	const want = "state:d1 tokens:token-1 state:d2 tokens:token-2"
+	const want = "tokens:token-1 state:d1 state:d2 tokens:token-2" // with the first one the agent is started
 	t.Run("acknowledged", func(t *testing.T) {
 		b := newBroker(t, frames(true, states(t)...))
 		var s *sidecar
