@@ -130,7 +130,7 @@ func (s *session) apply(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	for _, refused := range s.server.Apply(state) {
+	for _, refused := range append(s.server.Apply(state), s.server.CheckTokens(state)...) {
 		errs = append(errs, fmt.Errorf("serving %w", refused))
 	}
 	return errors.Join(append(errs, s.announce())...)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -159,17 +160,27 @@ type claim struct {
 	restarts int32  // of the sidecar, at least, when it showed the key
 }
 
-func (c claim) String() string { return fmt.Sprintf("key=%s restarts=%d", c.key, c.restarts) }
+func (c claim) String() string {
+	return "key=" + c.key + " restarts=" + strconv.FormatInt(int64(c.restarts), 10)
+}
+
+// parseClaim reads what String wrote, and nothing else.
+func parseClaim(text string) (c claim, ok bool) {
+	key, number, _ := strings.Cut(strings.TrimPrefix(text, "key="), " restarts=")
+	restarts, err := strconv.ParseInt(number, 10, 32)
+	c = claim{key, int32(restarts)}
+	return c, err == nil && key != "" && !strings.Contains(key, " ") && c.String() == text
+}
 
 // claimOf reads the claim of pod; there may be none. One that cannot be read is
 // nobody's.
 func claimOf(pod *corev1.Pod) (c claim, held bool) {
 	for i := range pod.Status.Conditions {
 		if one := &pod.Status.Conditions[i]; one.Type == ConditionSidecar {
-			if _, err := fmt.Sscanf(one.Message, "key=%s restarts=%d", &c.key, &c.restarts); err != nil || c.String() != one.Message {
-				c = claim{restarts: restarts(pod)}
+			if c, ok := parseClaim(one.Message); ok {
+				return c, true
 			}
-			return c, true
+			return claim{restarts: restarts(pod)}, true
 		}
 	}
 	return c, false

@@ -105,6 +105,7 @@ type Broker struct {
 	conditions *conditions
 	denied     *denied.Teller
 	documents  documents
+	templates  templates
 	limits     identity.Limits
 	elsewhere  identity.Limits // on Events about addresses
 	// frameTimeout bounds the sending of one frame.

@@ -141,11 +141,16 @@ func TestTakenClaim(t *testing.T) {
 // TestClaims holds how claims are read: what cannot be read is nobody's.
 func TestClaims(t *testing.T) {
 	for message, want := range map[string]claim{
-		"key=ab restarts=3":   {"ab", 3},
-		"key=ab restarts=3 x": {"", 0},
-		"key=ab":              {"", 0},
-		"":                    {"", 0},
-		"key= restarts=1":     {"", 0},
+		"key=ab restarts=3":          {"ab", 3},
+		"key=ab restarts=3 x":        {"", 0},
+		"key=ab":                     {"", 0},
+		"":                           {"", 0},
+		"key= restarts=1":            {"", 0},
+		"ab restarts=3":              {"", 0},
+		"key=ab restarts=+3":         {"", 0},
+		"key=ab restarts=03":         {"", 0},
+		"key=a b restarts=3":         {"", 0},
+		"key=ab restarts=4294967296": {"", 0},
 	} {
 		pod := &corev1.Pod{}
 		pod.Status.Conditions = []corev1.PodCondition{{Type: ConditionSidecar, Message: message}}

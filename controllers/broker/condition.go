@@ -114,6 +114,7 @@ func pairs(list, separator string) map[string]string {
 // report is what is known of a sidecar's enforcement.
 type report struct {
 	sent, acked Enforcement
+	text        string // of acked; empty: the zero one
 	refusals    []bundle.ApplyError
 	attestation string // what is wrong with the pod
 }
@@ -143,7 +144,9 @@ func (r *report) condition() (corev1.PodCondition, bool) {
 	default:
 		c.Status, c.Reason = corev1.ConditionTrue, ReasonEnforced
 	}
-	c.Message = r.acked.String()
+	if c.Message = r.text; c.Message == "" {
+		c.Message = Enforcement{}.String()
+	}
 	if human != "" {
 		c.Message += "; " + strings.ToValidUTF8(human[:min(len(human), maxHuman)], "")
 	}
@@ -154,13 +157,6 @@ func (r *report) condition() (corev1.PodCondition, bool) {
 func (r *report) same(o *report) bool {
 	return r.attestation == o.attestation && r.sent.Digest == o.sent.Digest && r.acked.Digest == o.acked.Digest &&
 		slices.Equal(r.refusals, o.refusals)
-}
-
-// equal tells whether r and o say the same to a pod's reader.
-func (r *report) equal(o report) bool {
-	a, aOK := r.condition()
-	b, bOK := o.condition()
-	return a == b && aOK == bOK
 }
 
 // enforcement is the state that was sent last, as conditions name it.
@@ -187,6 +183,7 @@ func (s *stream) ack(a *bundle.Ack) {
 			s.pushed = time.Time{}
 			r.acked = r.sent.without(a.Errors, s.id.Pod.Namespace)
 			s.settle(len(a.Errors) == 0)
+			r.text = r.acked.String()
 		}
 	})
 }
@@ -210,7 +207,8 @@ func (s *stream) tell(change func(*report)) {
 	if s.report.same(&before) {
 		return
 	}
-	if condition, ok := s.report.condition(); ok && !s.report.equal(before) {
+	condition, ok := s.report.condition()
+	if was, told := before.condition(); ok && (!told || was != condition) {
 		s.b.conditions.want(s.id.UID, s.wanted(condition), condition.Status != corev1.ConditionTrue)
 	}
 }

@@ -87,19 +87,28 @@ func (b *Broker) serveStream(w http.ResponseWriter, r *http.Request) error {
 	return s.run(r.Context(), func(line []byte) error { return b.send(w, control, line) })
 }
 
-// send writes a frame. The deadline is taken back once the frame is out: it
-// would end the stream even when nothing waits to be written any more.
-func (b *Broker) send(w io.Writer, control *http.ResponseController, line []byte) error {
-	if err := control.SetWriteDeadline(time.Now().Add(b.frameTimeout)); err != nil {
-		return err
-	}
+// errLate says that a frame was not taken in time.
+var errLate = errors.New("the sidecar does not read")
+
+// send writes a frame, and ends the stream where that is not taken in time. A
+// deadline is not set before: to set one and to take it back costs as much as
+// the writing.
+func (b *Broker) send(w io.Writer, control *http.ResponseController, line []byte) (err error) {
+	late := make(chan struct{})
+	timer := time.AfterFunc(b.frameTimeout, func() {
+		defer close(late)
+		_ = control.SetWriteDeadline(time.Unix(0, 0)) // a stream that has ended needs none
+	})
+	defer func() {
+		if !timer.Stop() {
+			<-late // it must not reach for what belongs to the handler
+			err = errors.Join(errLate, err)
+		}
+	}()
 	if _, err := w.Write(line); err != nil {
 		return err
 	}
-	if err := control.Flush(); err != nil {
-		return err
-	}
-	return control.SetWriteDeadline(time.Time{})
+	return control.Flush()
 }
 
 // admit tells which pod asks, by which token and with which key, or refuses.

@@ -169,12 +169,13 @@ func (s *stream) assemble(now time.Time) (*assembled, error) {
 	if keys, err := s.b.keys.Keys(); err == nil {
 		o.TokenKeys = keys.Public()
 	}
-	var err error
-	if st.digest, err = o.Digest(); err != nil {
-		return nil, fmt.Errorf("assembling state: %w", err)
+	template, err := s.b.templates.of(o)
+	if err != nil {
+		return nil, err
 	}
+	st.digest = template.Digest()
 	if st.digest != s.digest || renewed {
-		st.line, err = o.Frame(st.digest, latest(st.leases, now), grants)
+		st.line, err = template.Frame(latest(st.leases, now), grants)
 	}
 	return st, err
 }
@@ -242,4 +243,43 @@ func (d *documents) of(key documentKey) *document {
 		d.all[key] = &document{}
 	}
 	return d.all[key]
+}
+
+// templates remembers what was encoded last: most pods have the same credentials
+// as others. It is safe for concurrent use.
+type templates struct {
+	mu  sync.Mutex
+	all []remembered
+	at  int // the next one to be replaced
+}
+
+type remembered struct {
+	outline  *bundle.Outline
+	template *bundle.Template
+}
+
+// maxTemplates bounds what is remembered.
+const maxTemplates = 64
+
+// of returns the template of o, which is not to be changed afterwards.
+func (t *templates) of(o *bundle.Outline) (*bundle.Template, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.all {
+		if r.outline.Same(o) {
+			return r.template, nil
+		}
+	}
+	template, err := o.Template()
+	if err != nil {
+		return nil, fmt.Errorf("assembling state: %w", err)
+	}
+	one := remembered{o, template}
+	if len(t.all) < maxTemplates {
+		t.all = append(t.all, one)
+		return template, nil
+	}
+	t.all[t.at] = one
+	t.at = (t.at + 1) % maxTemplates
+	return template, nil
 }

@@ -163,9 +163,10 @@ func (p *process) profile(dir string, length time.Duration) (wait func() error, 
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- errors.Join(p.fetch(fmt.Sprintf("profile?seconds=%d", int(length.Seconds())), filepath.Join(dir, "manager.cpu")),
+		err := errors.Join(p.fetch(fmt.Sprintf("profile?seconds=%d", int(length.Seconds())), filepath.Join(dir, "manager.cpu")),
 			p.fetch("heap?gc=1", filepath.Join(dir, "manager.heap")))
-		pprof.StopCPUProfile()
+		pprof.StopCPUProfile() // which writes: the file is closed behind it
+		done <- err
 	}()
 	return func() error { return errors.Join(<-done, own.Close()) }, nil
 }

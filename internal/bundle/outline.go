@@ -60,36 +60,85 @@ type Outline struct {
 	Credentials []*Encoded
 }
 
-// Digest is that of every state that o is the outline of, as [Digest] has it.
-func (o *Outline) Digest() (string, error) {
-	sum := sha256.New()
-	err := o.write("", time.Time{}, func(text []byte) { _, _ = sum.Write(text) }, func(i int) error {
-		for _, text := range o.Credentials[i].digested() {
-			_, _ = sum.Write(text) // it never fails
-		}
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+// Same tells whether o and p are made of the same, which is soon found out: of
+// credentials it is asked whether they were encoded together.
+func (o *Outline) Same(p *Outline) bool {
+	return (o.TokenKeys == nil) == (p.TokenKeys == nil) && // which are written differently
+		o.Roots == p.Roots && slices.Equal(o.Credentials, p.Credentials) && slices.Equal(o.Denied, p.Denied) &&
+		slices.EqualFunc(o.TokenKeys, p.TokenKeys, func(a, b TokenKey) bool { return a.ID == b.ID && bytes.Equal(a.Public, b.Public) })
 }
 
-// Frame returns the line of the frame that brings the state with that digest,
-// as [EncodeFrame] has it. grants are those of the credentials, in order.
-func (o *Outline) Frame(digest string, leaseEnds time.Time, grants []Grant) ([]byte, error) {
-	if len(grants) != len(o.Credentials) {
-		return nil, fmt.Errorf("encoding document: %d grants of %d credentials", len(grants), len(o.Credentials))
-	}
-	line := append(make([]byte, 0, o.size(grants)), frameHead...)
-	err := o.write(digest, leaseEnds, func(text []byte) { line = append(line, text...) }, func(i int) (err error) {
-		line, err = o.Credentials[i].fill(line, &grants[i])
-		return err
-	})
-	if err != nil {
+// A Template is an [Outline] that was encoded once for all pods that have it. It
+// is never changed, and safe for concurrent use.
+type Template struct {
+	digest string
+	// the text before the lease, and from there to the credentials
+	head, middle []byte
+	credentials  []*Encoded
+}
+
+// Template encodes o, which must not be changed afterwards.
+func (o *Outline) Template() (*Template, error) {
+	t := &Template{credentials: o.Credentials}
+	if err := t.encode(o, ""); err != nil {
 		return nil, err
 	}
-	if line = append(line, frameTail...); len(line) > MaxFrame {
+	sum := sha256.New()
+	for _, text := range [][]byte{t.head, unset, t.middle} {
+		_, _ = sum.Write(text) // it never fails
+	}
+	for i, e := range o.Credentials {
+		if i > 0 {
+			_, _ = sum.Write(comma)
+		}
+		for _, text := range e.digested() {
+			_, _ = sum.Write(text)
+		}
+	}
+	_, _ = sum.Write(stateTail)
+	t.digest = hex.EncodeToString(sum.Sum(nil))
+	return t, t.encode(o, t.digest)
+}
+
+// encode sets the texts of t.
+func (t *Template) encode(o *Outline, digest string) error {
+	text, err := json.Marshal(&State{Version: Version, Digest: digest, TokenKeys: o.TokenKeys, Roots: o.Roots, Denied: o.Denied})
+	if err != nil {
+		return fmt.Errorf("encoding document: %w", err)
+	}
+	head, middle, ok := bytes.Cut(text, unset) // the first instant: a digest holds none
+	if !ok {
+		return errors.New("encoding document: the lease is not where it is filled in")
+	}
+	middle = middle[:len(middle)-1] // its end comes behind the credentials
+	t.head, t.middle = slices.Clip(head), slices.Concat(middle, credentialsHead)
+	return nil
+}
+
+// Digest is that of every state that is made of t, as the function of that name
+// has it.
+func (t *Template) Digest() string { return t.digest }
+
+// Frame returns the line of the frame that brings the state, as [EncodeFrame]
+// has it. grants are those of the credentials, in order.
+func (t *Template) Frame(leaseEnds time.Time, grants []Grant) ([]byte, error) {
+	if len(grants) != len(t.credentials) {
+		return nil, fmt.Errorf("encoding document: %d grants of %d credentials", len(grants), len(t.credentials))
+	}
+	line := append(make([]byte, 0, t.size(grants)), frameHead...)
+	line = append(append(line, t.head...), encodedTime(leaseEnds)...)
+	line = append(line, t.middle...)
+	for i, e := range t.credentials {
+		if i > 0 {
+			line = append(line, comma...)
+		}
+		var err error
+		if line, err = e.fill(line, &grants[i]); err != nil {
+			return nil, err
+		}
+	}
+	line = append(append(line, stateTail...), frameTail...)
+	if len(line) > MaxFrame {
 		return nil, ErrTooLarge
 	}
 	return line, nil
@@ -106,35 +155,13 @@ var (
 )
 
 // size is about that of a frame.
-func (o *Outline) size(grants []Grant) int {
-	const others, filled = 1 << 10, 256 // names and keys; a lease and a short secret
-	size := len(o.Roots) + others
-	for i, e := range o.Credentials {
+func (t *Template) size(grants []Grant) int {
+	const others, filled = 128, 256 // what is between the parts; a lease and a short secret
+	size := len(t.head) + len(t.middle) + others
+	for i, e := range t.credentials {
 		size += len(e.head) + len(grants[i].Token) + len(e.middle) + len(e.tail) + filled
 	}
 	return size
-}
-
-// write encodes the state: it has its parts added, and its credentials.
-func (o *Outline) write(digest string, leaseEnds time.Time, add func([]byte), credential func(i int) error) error {
-	head, err := json.Marshal(&State{
-		Version: Version, Digest: digest, LeaseEnds: leaseEnds.UTC(), TokenKeys: o.TokenKeys, Roots: o.Roots, Denied: o.Denied,
-	})
-	if err != nil {
-		return fmt.Errorf("encoding document: %w", err)
-	}
-	add(head[:len(head)-1]) // its end comes behind the credentials
-	add(credentialsHead)
-	for i := range o.Credentials {
-		if i > 0 {
-			add(comma)
-		}
-		if err := credential(i); err != nil {
-			return err
-		}
-	}
-	add(stateTail)
-	return nil
 }
 
 // digested is the text of e that is digested.

@@ -84,15 +84,20 @@ func (c *Claims) Check(now time.Time, podUID, credentialUID string) error {
 
 // validate refuses claims that leave anything out or contradict themselves.
 func (c Claims) validate() error {
-	required := map[string]string{
-		"iss": c.Issuer, "sub": c.Subject, "jti": c.ID, "scope": c.Scope,
-		"pod.uid": c.Pod.UID, "pod.name": c.Pod.Name,
-		"cred.name": c.Credential.Name, "cred.uid": c.Credential.UID,
-		"upstream.uid": c.Upstream.UID, "upstream.secretVersion": c.Upstream.SecretVersion,
-	}
-	for name, value := range required {
-		if value == "" {
-			return fmt.Errorf("%w: claim %s is missing", ErrRefused, name)
+	for _, required := range [...]struct{ name, value string }{
+		{"iss", c.Issuer},
+		{"sub", c.Subject},
+		{"jti", c.ID},
+		{"scope", c.Scope},
+		{"pod.uid", c.Pod.UID},
+		{"pod.name", c.Pod.Name},
+		{"cred.name", c.Credential.Name},
+		{"cred.uid", c.Credential.UID},
+		{"upstream.uid", c.Upstream.UID},
+		{"upstream.secretVersion", c.Upstream.SecretVersion},
+	} {
+		if required.value == "" {
+			return fmt.Errorf("%w: claim %s is missing", ErrRefused, required.name)
 		}
 	}
 	lifetime := c.Expires - c.IssuedAt

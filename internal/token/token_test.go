@@ -95,6 +95,17 @@ func payload(t *testing.T, c Claims) string {
 	return string(b)
 }
 
+// TestMintAsOthersDo holds a token to what go-jose makes of the same claims: by
+// Ed25519 a text has one signature.
+func TestMintAsOthersDo(t *testing.T) {
+	for range 8 {
+		key := GenerateKey()
+		if got, want := mint(t, key, sample()), sign(t, jose.EdDSA, key.private(), key.ID(), mediaType, payload(t, sample())); got != want {
+			t.Errorf("minted %s\n   want %s", got, want)
+		}
+	}
+}
+
 func TestVerifyRefuses(t *testing.T) {
 	key, other := GenerateKey(), GenerateKey()
 	good := payload(t, sample())

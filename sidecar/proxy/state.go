@@ -26,6 +26,9 @@ import (
 // does not allow any more. One whose document cannot be served keeps what it
 // had. st must not be changed afterwards.
 //
+// The tokens that came with st are not looked at: what they are good for does
+// not depend on them. See [Server.CheckTokens].
+//
 // A lower generation of the same object never replaces a higher one: a request
 // must then pass both.
 func (s *Server) Apply(st *bundle.State) []bundle.ApplyError {
@@ -108,7 +111,7 @@ func (s *Server) install(h *holder, a *applied) error {
 	if err != nil {
 		return h.keep(err)
 	}
-	verifier, err := s.verify(a, c)
+	verifier, err := token.NewVerifier(a.state.TokenKeys)
 	if err != nil {
 		return h.keep(err)
 	}
@@ -183,27 +186,36 @@ func (h *holder) retire(listeners []*listener) {
 	h.listeners = listeners
 }
 
-// verify holds the token that came with c to c, once: what an agent shows
-// later is held to pod, credential and time alone.
-func (s *Server) verify(a *applied, c *bundle.Credential) (*token.Verifier, error) {
-	verifier, err := token.NewVerifier(a.state.TokenKeys)
-	if err != nil {
-		return nil, err
+// CheckTokens tells which tokens that came with st are not good in this pod, for
+// their credential and its version. What an agent shows later is held to pod,
+// credential and time alone. It may be called beside [Server.Apply].
+func (s *Server) CheckTokens(st *bundle.State) (errs []bundle.ApplyError) {
+	verifier, err := token.NewVerifier(st.TokenKeys)
+	for i := range st.Credentials {
+		c := &st.Credentials[i]
+		flaw := err
+		if err == nil && c.Token != "" {
+			flaw = s.checkToken(verifier, c)
+		}
+		if flaw != nil {
+			errs = append(errs, bundle.ApplyError{Credential: nameOf(c), Reason: bundle.SidecarRefused, Detail: flaw.Error()})
+		}
 	}
-	if c.Token == "" {
-		return verifier, nil
-	}
+	return errs
+}
+
+func (s *Server) checkToken(verifier *token.Verifier, c *bundle.Credential) error {
 	claims, err := verifier.Verify(c.Token)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := claims.Check(a.received, s.options.PodUID, c.UID); err != nil {
-		return nil, err
+	if err := claims.Check(s.now(), s.options.PodUID, c.UID); err != nil {
+		return err
 	}
 	if claims.Credential.Generation != c.Generation || claims.Scope != c.ScopeHash || claims.Upstream.UID != c.Upstream.UID {
-		return nil, errors.New("its token was minted for another version of it")
+		return errors.New("its token was minted for another version of it")
 	}
-	return verifier, nil
+	return nil
 }
 
 // keep goes on with what is served, if anything is.

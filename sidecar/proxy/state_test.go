@@ -217,7 +217,6 @@ func TestRefusedDocuments(t *testing.T) {
 		"empty secret":   func(c *bundle.Credential) { c.Secret = secret.New("\n") },
 		"plain URL":      func(c *bundle.Credential) { c.Endpoints[0].URL = "http://example.com" },
 		"bad pattern":    func(c *bundle.Credential) { c.Grants[0].Query.Params["q"] = scope.Matcher{Pattern: ptr("(")} },
-		"bad token":      func(c *bundle.Credential) { c.Token = "a.b.c" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := startFixture(t, echo, Options{})
@@ -437,25 +436,68 @@ func otherKey(t *testing.T) string {
 	return text
 }
 
-// A token that came with a document must be of that document.
-func TestTokenOfAnotherVersion(t *testing.T) {
-	key := token.GenerateKey()
-	f := newFixture(t, echo)
-	c := document()
-	now := time.Now().Unix()
-	c.ScopeHash = "s2"
-	var err error
-	c.Token, err = key.Mint(token.Claims{
-		Issuer: "sallyport:x", Subject: "s", Audience: token.Audience, ID: "j", Scope: "s1", IssuedAt: now, NotBefore: now, Expires: now + 60,
-		Pod: token.Pod{UID: "p1", Name: "n"}, Credential: token.Credential{Name: "notes", UID: "c1", Generation: 3}, Upstream: token.Upstream{UID: "u1", SecretVersion: "v"},
-	})
-	if err != nil {
-		t.Fatal(err)
+// TestTokensThatCome: a token that came with a document must be good here, and of
+// that document. One that is not keeps no scope from being put in force.
+func TestTokensThatCome(t *testing.T) {
+	key, other := token.GenerateKey(), token.GenerateKey()
+	now := time.Now()
+	own := []bundle.TokenKey{key.Public()}
+	for name, tc := range map[string]struct {
+		change func(*token.Claims)
+		keys   []bundle.TokenKey
+		flawed bool
+		status int // of the answer to an agent that shows it
+	}{
+		"its own":           {func(*token.Claims) {}, own, false, 200},
+		"of another scope":  {func(c *token.Claims) { c.Scope = "s1" }, own, true, 200},
+		"older":             {func(c *token.Claims) { c.Credential.Generation-- }, own, true, 200},
+		"of another secret": {func(c *token.Claims) { c.Upstream.UID = "u2" }, own, true, 200},
+		"of another pod":    {func(c *token.Claims) { c.Pod.UID = "p2" }, own, true, 401},
+		"of another":        {func(c *token.Claims) { c.Credential.UID = "c2" }, own, true, 401},
+		"over": {func(c *token.Claims) {
+			c.IssuedAt, c.NotBefore, c.Expires = c.IssuedAt-900, c.NotBefore-900, c.Expires-900
+		}, own, true, 401},
+		"by another key": {func(*token.Claims) {}, []bundle.TokenKey{other.Public()}, true, 401},
+		"by no key":      {func(*token.Claims) {}, nil, true, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := startFixture(t, echo, Options{})
+			c := document()
+			c.ScopeHash = "s2"
+			claims := token.Claims{
+				Issuer: "sallyport:x", Subject: "s", Audience: token.Audience, ID: "j", Scope: "s2", IssuedAt: now.Unix(), NotBefore: now.Unix(), Expires: now.Unix() + 60,
+				Pod: token.Pod{UID: "p1", Name: "n"}, Credential: token.Credential{Name: "notes", UID: "c1", Generation: 3}, Upstream: token.Upstream{UID: "u1", SecretVersion: "v"},
+			}
+			tc.change(&claims)
+			var err error
+			if c.Token, err = key.Mint(claims); err != nil {
+				t.Fatal(err)
+			}
+			st := state(c)
+			st.TokenKeys = tc.keys
+			if errs := f.server.Apply(st); len(errs) > 0 {
+				t.Errorf("the document is refused: %v", errs)
+			}
+			f.want("the scope is in force", 200, "")
+			errs := f.server.CheckTokens(st)
+			if tc.flawed != (len(errs) > 0) || tc.flawed && errs[0].Credential != theName {
+				t.Errorf("got %v", errs)
+			}
+			if status := f.askWith(c.Token).StatusCode; status != tc.status {
+				t.Errorf("an agent that shows it is answered %d", status)
+			}
+		})
 	}
-	st := state(c)
-	st.TokenKeys = []bundle.TokenKey{key.Public()}
-	if errs := f.server.Apply(st); len(errs) != 1 {
-		t.Errorf("got %v", errs)
+	garbage := document()
+	garbage.Token = "a.b.c"
+	f := newFixture(t, echo)
+	if errs := f.server.CheckTokens(state(garbage, document())); len(errs) != 1 || strings.Contains(errs[0].Error(), garbage.Token) {
+		t.Errorf("one of two is no token: %v", errs)
+	}
+	long := state(document())
+	long.TokenKeys = make([]bundle.TokenKey, 99)
+	if errs := f.server.CheckTokens(long); len(errs) != 1 {
+		t.Errorf("too many keys: %v", errs)
 	}
 }
 

@@ -9,10 +9,13 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 )
 
-// ackSpread is how long an acknowledgement is put off at most, at random: after
-// an edit all sidecars have one to send, while the broker still has others to
-// serve.
-const ackSpread = 250 * time.Millisecond
+// How long an acknowledgement is put off: by ackAfter, and at random by less than
+// ackSpread on top. After an edit all sidecars have one to send, while the broker
+// still has others to serve. That of a revocation does not wait for ackAfter.
+const (
+	ackAfter  = 250 * time.Millisecond
+	ackSpread = 250 * time.Millisecond
+)
 
 // acks sends acknowledgements beside the stream, so that no revocation waits
 // for the broker's answer to the ack before it. Each speaks of all that is in
@@ -24,6 +27,7 @@ type acks struct {
 	mu     sync.Mutex
 	next   *bundle.Ack
 	seen   []bundle.Seen // to be told with the next one
+	hasty  bool          // it tells of a revocation
 	sent   sync.Cond     // of mu: next was sent
 	ending bool
 }
@@ -44,6 +48,15 @@ func (a *acks) send(ack bundle.Ack) {
 	}
 }
 
+// soon sends ack, which tells of a revocation. It goes with a newer one that is
+// there by then.
+func (a *acks) soon(ack bundle.Ack) {
+	a.mu.Lock()
+	a.hasty = true
+	a.mu.Unlock()
+	a.send(ack)
+}
+
 // tell sends ack with what was seen, unless a newer one takes its place: then
 // it goes with that.
 func (a *acks) tell(ack bundle.Ack, seen []bundle.Seen) {
@@ -61,7 +74,7 @@ func (a *acks) take() (whole, given *bundle.Ack) {
 		return nil, nil
 	}
 	next := *a.next
-	next.Seen, a.seen = a.seen, nil
+	next.Seen, a.seen, a.hasty = a.seen, nil, false
 	return &next, a.next
 }
 
@@ -96,16 +109,30 @@ func (a *acks) run(ctx context.Context, post func(bundle.Ack) error) error {
 // putOff lets some time pass, unless somebody waits. It tells whether ctx still
 // lasts.
 func (a *acks) putOff(ctx context.Context) bool {
-	timer := time.NewTimer(rand.N(ackSpread))
+	timer := time.NewTimer(ackAfter + rand.N(ackSpread))
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-a.hurry:
-		a.hurry <- struct{}{} // the stream is about to end
-	case <-timer.C:
+	for hasty := false; ; {
+		if !hasty && a.isHasty() {
+			hasty = true
+			timer.Reset(rand.N(ackSpread))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-a.hurry:
+			a.hurry <- struct{}{} // the stream is about to end
+			return true
+		case <-timer.C:
+			return true
+		case <-a.wake: // by what goes with it
+		}
 	}
-	return true
+}
+
+func (a *acks) isHasty() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.hasty
 }
 
 func (a *acks) finish() {

@@ -48,10 +48,10 @@ func TestAcksAreSpread(t *testing.T) {
 			p := post(t)
 			p.send(bundle.Ack{Digest: "first"})
 			p.send(bundle.Ack{Digest: "second"})
-			<-time.After(ackSpread)
+			<-time.After(ackAfter + ackSpread)
 			synctest.Wait()
-			if !cmp.Equal(p.digests, []string{"second"}) {
-				t.Fatalf("posted %q within %s", p.digests, ackSpread)
+			if !cmp.Equal(p.digests, []string{"second"}) || p.after[0] < ackAfter {
+				t.Fatalf("posted %q after %v", p.digests, p.after)
 			}
 			moments[fmt.Sprint(p.after[0])]++
 		}
@@ -77,6 +77,42 @@ func TestFlushDoesNotWait(t *testing.T) {
 			synctest.Wait()
 			if len(p.digests) != 2 || p.after[1] != 0 {
 				t.Errorf("posted %q after %v", p.digests, p.after)
+			}
+		}
+	})
+}
+
+// TestRevocationsAreAcknowledgedSooner: whoever revokes waits for that, whether or not
+// another acknowledgement is put off already.
+func TestRevocationsAreAcknowledgedSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, before := range []bool{true, false} {
+			sooner := 0
+			for range 32 {
+				p := post(t)
+				if before {
+					p.send(bundle.Ack{Digest: "before"})
+					synctest.Wait()
+				}
+				p.soon(bundle.Ack{Digest: "before"})
+				p.send(bundle.Ack{Digest: "without it"})
+				<-time.After(ackSpread)
+				synctest.Wait()
+				if !cmp.Equal(p.digests, []string{"without it"}) {
+					t.Fatalf("posted %q within %s", p.digests, ackSpread)
+				}
+				if p.after[0] < ackAfter {
+					sooner++
+				}
+				p.send(bundle.Ack{Digest: "another"})
+				<-time.After(ackAfter + ackSpread)
+				synctest.Wait()
+				if len(p.after) != 2 || p.after[1] < ackSpread+ackAfter {
+					t.Fatalf("what came later was posted after %v", p.after)
+				}
+			}
+			if sooner < 16 {
+				t.Errorf("%d of 32 before %s", sooner, ackAfter)
 			}
 		}
 	})

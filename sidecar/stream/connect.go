@@ -91,7 +91,7 @@ func (c *client) connect(ctx context.Context) (served bool, after time.Duration,
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := acks.run(ctx, func(a bundle.Ack) error { return c.post(ctx, transport, token, a) }); err != nil {
+		if err := acks.run(ctx, func(a bundle.Ack) error { return c.post(ctx, transport, token, c.settled(a)) }); err != nil {
 			cancel(err)
 		}
 	}()
@@ -101,6 +101,7 @@ func (c *client) connect(ctx context.Context) (served bool, after time.Duration,
 	}
 	cancel(nil)
 	<-done
+	c.tokens.settle() // what nothing was acknowledged of any more
 	return served, after, err
 }
 

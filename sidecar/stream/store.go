@@ -86,14 +86,14 @@ func (s *Store) saveRoots(roots string) error {
 	return files.Replace(s.private, rootsFile, roots, 0o600)
 }
 
-// saveTokens writes <credential>/token for each, and removes those of others.
-func (s *Store) saveTokens(tokens map[string]string) error {
+// keepTokens removes the tokens of all credentials but these.
+func (s *Store) keepTokens(names map[string]bool) error {
 	if s == nil {
 		return nil
 	}
 	var failures []error
 	for name := range s.tokens {
-		if _, ok := tokens[name]; ok {
+		if names[name] {
 			continue
 		}
 		if err := s.agent.Remove(name + "/" + tokenFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -101,6 +101,15 @@ func (s *Store) saveTokens(tokens map[string]string) error {
 		}
 		delete(s.tokens, name)
 	}
+	return errors.Join(failures...)
+}
+
+// saveTokens writes <credential>/token for each.
+func (s *Store) saveTokens(tokens map[string]string) error {
+	if s == nil {
+		return nil
+	}
+	var failures []error
 	for name, token := range tokens {
 		if s.tokens[name] == token {
 			continue

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"crypto/x509"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,7 +39,11 @@ func holds(t *testing.T, file, want string, mode fs.FileMode) {
 func TestStoreTokens(t *testing.T) {
 	s, _, agent := stored(t)
 	for _, tokens := range []map[string]string{{"notes": "a", "web": "b"}, {"notes": "c", "web": "b"}, {"web": "b"}, nil, {"notes": "d"}} {
-		if err := s.saveTokens(tokens); err != nil {
+		names := map[string]bool{}
+		for name := range tokens {
+			names[name] = true
+		}
+		if err := errors.Join(s.keepTokens(names), s.saveTokens(tokens)); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"notes", "web"} {
@@ -77,7 +82,7 @@ func TestStoreRoots(t *testing.T) {
 		t.Errorf("what is no authority is taken for one: %q", got)
 	}
 	var none *Store
-	if none.roots() != "" || none.saveRoots(good) != nil || none.saveTokens(map[string]string{"a": "b"}) != nil {
+	if none.roots() != "" || none.saveRoots(good) != nil || none.saveTokens(map[string]string{"a": "b"}) != nil || none.keepTokens(nil) != nil {
 		t.Error("a nil Store keeps something, or fails")
 	}
 }

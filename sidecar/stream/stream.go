@@ -33,7 +33,8 @@ const (
 )
 
 // Options say where the broker is and what is done with its word. All but
-// Seen, Dial, Store, Log and Now are required. The functions are called one at a time.
+// Seen, Dial, Store, Log and Now are required. The functions are
+// called one at a time, but for CheckTokens.
 type Options struct {
 	Broker    string // host:port; its certificate must be for host
 	TokenFile string // identity token, read again for each connection
@@ -43,6 +44,9 @@ type Options struct {
 	Apply  func(*bundle.State) []bundle.ApplyError
 	Revoke func(uid string, reason scope.Reason)
 	Extend func(leaseEnds time.Time)
+	// CheckTokens tells what is wrong with the tokens of a state that Apply was
+	// given. It may be called beside all others.
+	CheckTokens func(*bundle.State) []bundle.ApplyError
 	// Seen counts decisions since it was called before; nil: nothing is told.
 	// It is called about once a minute, and never twice at a time.
 	Seen func() []bundle.Seen
@@ -65,6 +69,8 @@ type client struct {
 	held  map[string]string // namespace/name of what is served, by UID
 	acked bundle.Ack        // what is in force
 	seen  time.Time         // when Seen was asked last
+	// tokens are the agent's.
+	tokens *tokens
 }
 
 // Run connects, and connects again, until ctx ends. The error is about the
@@ -101,7 +107,7 @@ func (c *client) pause(ctx context.Context, delay time.Duration, why error) {
 
 // complete fills in what may be left out, and refuses where something else is.
 func (o *Options) complete() error {
-	if o.TokenFile == "" || o.Apply == nil || o.Revoke == nil || o.Extend == nil {
+	if o.TokenFile == "" || o.Apply == nil || o.CheckTokens == nil || o.Revoke == nil || o.Extend == nil {
 		return errors.New("making stream: an option is missing")
 	}
 	if o.Log == nil {
@@ -129,6 +135,7 @@ func newClient(o Options) (*client, error) {
 		return nil, err
 	}
 	c := &client{Options: o, host: host, roots: o.Roots, own: own, held: map[string]string{}}
+	c.tokens = &tokens{store: o.Store, check: o.CheckTokens, log: o.Log}
 	if saved := o.Store.roots(); saved != "" {
 		// Authorities that came by the stream are newer than those that the pod
 		// was created with.
@@ -161,7 +168,7 @@ func (c *client) handle(f *bundle.Frame, acks *acks) (after time.Duration, err e
 	case f.Revoke != nil:
 		c.Log.Warn("credential is revoked", "credential", c.held[f.Revoke.UID], "reason", f.Revoke.Reason)
 		c.revoke(f.Revoke.UID, f.Revoke.Reason)
-		acks.send(c.acked)
+		acks.soon(c.acked)
 	case f.GoAway != nil:
 		return f.GoAway.RetryAfter, fmt.Errorf("the broker says: %s", f.GoAway.Reason)
 	}
@@ -175,14 +182,21 @@ func (c *client) apply(st *bundle.State, acks *acks) error {
 		acks.send(bundle.Ack{Version: bundle.Version, Digest: c.acked.Digest, Errors: []bundle.ApplyError{{Reason: scope.ClockSkew, Detail: "the state came after its lease had ended"}}})
 		return errors.New("the state came after its lease had ended: compare the clocks of this node and the broker's")
 	}
+	first := c.acked.Digest == ""
+	if first {
+		c.tokens.news(st, c.Now()) // the agent is started as soon as it is in force
+	}
 	errs := c.Apply(st)
 	held := make(map[string]string, len(st.Credentials))
 	for i := range st.Credentials {
 		held[st.Credentials[i].UID] = st.Credentials[i].Namespace + "/" + st.Credentials[i].Name
 	}
 	c.held = held
-	if err := c.keep(st); err != nil {
+	if err := c.keepRoots(st); err != nil {
 		errs = append(errs, bundle.ApplyError{Reason: bundle.SidecarRefused, Detail: err.Error()})
+	}
+	if !first {
+		c.tokens.news(st, c.Now())
 	}
 	for _, e := range errs {
 		c.Log.Error("state cannot be served", "credential", e.Credential, "reason", e.Reason, "detail", e.Detail)
@@ -193,23 +207,25 @@ func (c *client) apply(st *bundle.State, acks *acks) error {
 	return nil
 }
 
-// keep stores what outlives this connection: the roots, for the next one, and
-// the agent's tokens.
-func (c *client) keep(st *bundle.State) error {
-	var failures []error
-	if st.Roots != "" && st.Roots != c.roots {
-		if _, err := pool(st.Roots); err != nil {
-			failures = append(failures, err)
-		} else {
-			c.roots = st.Roots
-			failures = append(failures, c.Store.saveRoots(st.Roots))
-		}
+// keepRoots stores the authorities for the next connection.
+func (c *client) keepRoots(st *bundle.State) error {
+	if st.Roots == "" || st.Roots == c.roots {
+		return nil
 	}
-	tokens := make(map[string]string, len(st.Credentials))
-	for i := range st.Credentials {
-		tokens[st.Credentials[i].Name] = st.Credentials[i].Token
+	if _, err := pool(st.Roots); err != nil {
+		return err
 	}
-	return errors.Join(append(failures, c.Store.saveTokens(tokens))...)
+	c.roots = st.Roots
+	return c.Store.saveRoots(st.Roots)
+}
+
+// settled is a with what is wrong with the tokens, which are given to the agent
+// by then.
+func (c *client) settled(a bundle.Ack) bundle.Ack {
+	if a.Applied {
+		a.Errors = append(a.Errors[:len(a.Errors):len(a.Errors)], c.tokens.settle()...)
+	}
+	return a
 }
 
 // beat extends the leases. A heartbeat that comes after its own end extends
@@ -257,7 +273,7 @@ func (c *client) refused(status int, why string) error {
 		for uid := range c.held {
 			c.revoke(uid, scope.Revoked)
 		}
-		return errors.Join(fmt.Errorf("the broker refuses this pod: %s", why), c.Store.saveTokens(nil))
+		return errors.Join(fmt.Errorf("the broker refuses this pod: %s", why), c.tokens.clear())
 	}
 	return fmt.Errorf("the broker answers %d: %s", status, why)
 }

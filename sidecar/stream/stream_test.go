@@ -67,6 +67,7 @@ type broker struct {
 	answers []http.HandlerFunc
 	opened  []http.Header
 	acks    []bundle.Ack
+	onAck   func(bundle.Ack) // nil: nothing is done
 }
 
 func newBroker(t *testing.T, answers ...http.HandlerFunc) *broker {
@@ -85,6 +86,9 @@ func (b *broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/v1/ack" {
 		body, _ := io.ReadAll(r.Body)
 		if a, err := bundle.DecodeAck(body); err == nil {
+			if b.onAck != nil {
+				b.onAck(*a)
+			}
 			b.mu.Lock()
 			b.acks = append(b.acks, *a)
 			b.mu.Unlock()
@@ -178,6 +182,17 @@ func (s *sidecar) logged(text string) bool {
 	return strings.Contains(s.log.String(), text)
 }
 
+// check refuses what is no token.
+func (s *sidecar) check(st *bundle.State) (errs []bundle.ApplyError) {
+	for _, c := range st.Credentials {
+		s.note("tokens:" + c.Token)
+		if c.Token == "bad" {
+			errs = append(errs, bundle.ApplyError{Credential: c.Namespace + "/" + c.Name, Reason: bundle.SidecarRefused, Detail: "bad"})
+		}
+	}
+	return errs
+}
+
 // connect runs a client of b that trusts roots, until the test ends.
 func connect(t *testing.T, b *broker, roots string) *sidecar {
 	t.Helper()
@@ -192,10 +207,11 @@ func connect(t *testing.T, b *broker, roots string) *sidecar {
 	go func() {
 		s.stopped <- Run(ctx, Options{
 			Broker: b.Listener.Addr().String(), TokenFile: file, Roots: roots, Version: "v1", Store: store,
-			Apply:  func(st *bundle.State) []bundle.ApplyError { s.note("state:" + st.Digest); return nil },
-			Revoke: func(uid string, reason scope.Reason) { s.note("revoke:" + uid + ":" + string(reason)) },
-			Extend: func(time.Time) { s.note("extend") },
-			Log:    slog.New(slog.NewTextHandler(s, nil)),
+			Apply:       func(st *bundle.State) []bundle.ApplyError { s.note("state:" + st.Digest); return nil },
+			CheckTokens: s.check,
+			Revoke:      func(uid string, reason scope.Reason) { s.note("revoke:" + uid + ":" + string(reason)) },
+			Extend:      func(time.Time) { s.note("extend") },
+			Log:         slog.New(slog.NewTextHandler(s, nil)),
 		})
 	}()
 	t.Cleanup(func() {
@@ -226,7 +242,7 @@ func TestFrames(t *testing.T) {
 		line(t, &bundle.Frame{Revoke: &bundle.Revoke{UID: "c1", Reason: scope.Suspended}})))
 	s := connect(t, b, b.ca.pem)
 	poll(t, "the revocation", func() bool { return strings.Contains(s.all(), "revoke") })
-	if got := s.all(); got != "state:d extend revoke:c1:Suspended" {
+	if got := s.all(); got != "tokens:token-1 state:d extend revoke:c1:Suspended" {
 		t.Errorf("told %s", got)
 	}
 	holds(t, filepath.Join(s.agent, "notes", "token"), "token-1", 0o644)
@@ -253,8 +269,8 @@ func TestBadFrames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(t, frames(true, bad), frames(true, good))
 			s := connect(t, b, b.ca.pem)
-			poll(t, "the good state", func() bool { return s.all() != "" })
-			if got := s.all(); got != "state:d" {
+			poll(t, "the good state", func() bool { return strings.Contains(s.all(), "state") })
+			if got := s.all(); got != "tokens:token-1 state:d" {
 				t.Errorf("told %s", got)
 			}
 			b.acked(t, "a refusal", func(a bundle.Ack) bool {
@@ -268,11 +284,11 @@ func TestBadFrames(t *testing.T) {
 func TestLateState(t *testing.T) {
 	b := newBroker(t, frames(true, serving(t, -time.Minute)), frames(true, serving(t, time.Hour)))
 	s := connect(t, b, b.ca.pem)
-	poll(t, "the state in time", func() bool { return s.all() != "" })
+	poll(t, "the state in time", func() bool { return strings.Contains(s.all(), "state") })
 	b.acked(t, "a refusal", func(a bundle.Ack) bool {
 		return !a.Applied && len(a.Errors) == 1 && a.Errors[0].Reason == scope.ClockSkew
 	})
-	if got := s.all(); got != "state:d" {
+	if got := s.all(); got != "tokens:token-1 state:d" {
 		t.Errorf("told %s", got)
 	}
 }
@@ -289,7 +305,7 @@ func TestForbidden(t *testing.T) {
 	b := newBroker(t, frames(false, serving(t, time.Hour)), refusal(500), refusal(401), refusal(302), refusal(403))
 	s := connect(t, b, b.ca.pem)
 	poll(t, "the revocation", func() bool { return strings.Contains(s.all(), "revoke") })
-	if got := s.all(); got != "state:d revoke:c1:Revoked" {
+	if got := s.all(); got != "tokens:token-1 state:d revoke:c1:Revoked" {
 		t.Errorf("told %s", got)
 	}
 	poll(t, "the token is gone", func() bool {
@@ -361,10 +377,12 @@ func TestOptions(t *testing.T) {
 		"no roots": func(o *Options) { o.Roots = "" },
 		"no token": func(o *Options) { o.TokenFile = "" },
 		"no apply": func(o *Options) { o.Apply = nil },
+		"no check": func(o *Options) { o.CheckTokens = nil },
 	} {
 		o := Options{
 			Broker: "broker:9443", TokenFile: "f", Roots: authority(t).pem, Apply: func(*bundle.State) []bundle.ApplyError { return nil },
-			Revoke: func(string, scope.Reason) {}, Extend: func(time.Time) {},
+			CheckTokens: func(*bundle.State) []bundle.ApplyError { return nil },
+			Revoke:      func(string, scope.Reason) {}, Extend: func(time.Time) {},
 		}
 		change(&o)
 		if err := Run(t.Context(), o); err == nil {

@@ -174,7 +174,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	}
 	err = stream.Run(ctx, stream.Options{
 		Broker: brokerName + ":9443", TokenFile: s.tokenFile(), Roots: s.roots, Version: "fleet",
-		Apply: s.apply, Revoke: s.server.Revoke, Extend: s.server.Extend, Seen: s.server.Seen, Store: store, Dial: s.dial,
+		Apply: s.apply, CheckTokens: s.server.CheckTokens, Revoke: s.server.Revoke, Extend: s.server.Extend, Seen: s.server.Seen, Store: store, Dial: s.dial,
 	})
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
