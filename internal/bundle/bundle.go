@@ -167,3 +167,22 @@ type ApplyError struct {
 func (e ApplyError) Error() string {
 	return fmt.Sprintf("credential %s: %s: %s", e.Credential, e.Reason, e.Detail)
 }
+
+// NamespacedName is namespace/name.
+func (c *Credential) NamespacedName() string { return c.Namespace + "/" + c.Name }
+
+// Find returns what is said of the credential namespace/name: its document, or why
+// there is none, which is [scope.Revoked] where nothing is said.
+func (s *State) Find(name string) (*Credential, scope.Reason) {
+	for _, d := range s.Denied {
+		if d.Namespace+"/"+d.Name == name {
+			return nil, d.Reason
+		}
+	}
+	for i := range s.Credentials {
+		if c := &s.Credentials[i]; c.NamespacedName() == name {
+			return c, ""
+		}
+	}
+	return nil, scope.Revoked
+}

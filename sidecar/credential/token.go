@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/token"
 )
 
@@ -121,4 +123,20 @@ func (t *Tokens) remembered(hash [sha256.Size]byte) *verified {
 
 func (t *Tokens) slot(hash [sha256.Size]byte) *atomic.Pointer[verified] {
 	return &t.cache[hash[0]%cacheSize]
+}
+
+// CheckNew tells why the token that came with a document is not good: in this pod,
+// at now, for that credential and that version of it.
+func CheckNew(v *token.Verifier, c *bundle.Credential, now time.Time, podUID string) error {
+	claims, err := v.Verify(c.Token)
+	if err != nil {
+		return err
+	}
+	if err := claims.Check(now, podUID, c.UID); err != nil {
+		return err
+	}
+	if claims.Credential.Generation != c.Generation || claims.Scope != c.ScopeHash || claims.Upstream.UID != c.Upstream.UID {
+		return errors.New("its token was minted for another version of it")
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ package cut
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/sallyport-dev/sallyport/internal/scope/field"
 	"github.com/sallyport-dev/sallyport/internal/scope/json"
@@ -52,6 +53,15 @@ func (p *place) step(s field.Step) *place {
 		p.children[s.Name] = &place{}
 	}
 	return p.children[s.Name]
+}
+
+var cutters = sync.Pool{New: func() any { return &Cutter{} }}
+
+// JSON is [Cutter.Cut] into memory of its own. It is safe for concurrent use.
+func JSON(text []byte, keeps []*Keep) ([]byte, bool) {
+	c := cutters.Get().(*Cutter)
+	defer cutters.Put(c)
+	return c.Cut(nil, text, keeps)
 }
 
 // A Cutter cuts texts. The zero Cutter is ready; it is meant to be used again.

@@ -477,3 +477,35 @@ func TestFollow(t *testing.T) {
 		t.Errorf("nothing after it: %s", got)
 	}
 }
+
+// TestFollowsRotationsWithoutEnd has two keys take each other's place all the time:
+// a stream that is open meanwhile gets on and finds both.
+func TestFollowsRotationsWithoutEnd(t *testing.T) {
+	const first, second = "first-key-0", "second-key-2"
+	m := newMask(t, first)
+	var s mask.Stream
+	s.Start(m)
+	over, turned := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(turned)
+		for last, n := m, 0; ; n++ {
+			select {
+			case <-over:
+				return
+			default:
+				last = newMask(t, []string{second, first}[n%2]).Follow(last)
+			}
+		}
+	}()
+	for range 2000 {
+		got := string(s.Pass([]byte("a "+first+" "))) + string(s.Rest())
+		if want := "a " + strings.Repeat("*", len(first)) + " "; got != want {
+			t.Fatalf("got %q", got)
+		}
+	}
+	close(over)
+	<-turned
+	if got, want := string(s.Pass([]byte(second)))+string(s.Rest()), strings.Repeat("*", len(second)); got != want {
+		t.Errorf("got %q", got)
+	}
+}

@@ -3,6 +3,7 @@ package mask
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -20,6 +21,12 @@ type pattern struct {
 	latin         bool // \u0080 to \u00ff stand for one byte, not for UTF-8
 	wraps         bool // line ends may stand between the units
 	edge          bool // the character before it holds some of its bits, too
+}
+
+// equal tells whether o finds what p finds.
+func (p *pattern) equal(o pattern) bool {
+	return slices.Equal(p.units, o.units) && p.values == o.values && p.percent == o.percent && p.json == o.json &&
+		p.latin == o.latin && p.wraps == o.wraps && p.edge == o.edge
 }
 
 // unit is what a character has to say: want, of the bits in mask.

@@ -1,5 +1,7 @@
 package mask
 
+import "slices"
+
 // Stream masks a text that arrives in parts. It holds back no more than what
 // may be the beginning of a rendering. The zero Stream masks nothing; it is
 // meant to be used again, by one goroutine.
@@ -59,11 +61,31 @@ func (s *Stream) Rest() []byte {
 // run masks text, which begins with what was held, and returns how much of it
 // is done with.
 func (s *Stream) run(text []byte, last bool) int {
-	for next := s.newest.next.Load(); next != nil; next = s.newest.next.Load() {
-		s.newest, s.mask = next, Mask{searchFor(s.mask.of.patterns, next.patterns[:next.own])}
-	}
+	s.follow()
 	scan := scan{search: s.mask.of, text: text, last: last, to: s.masked}
 	n := scan.run()
 	s.masked = max(0, scan.to-n)
 	return n
+}
+
+// follow takes in what has taken the place of the newest since, all at once: that
+// costs more than a rotation does, which must not find it still at work. What came
+// before and comes again is taken in once.
+func (s *Stream) follow() {
+	next := s.newest.next.Load()
+	if next == nil {
+		return
+	}
+	all := slices.Clone(s.mask.of.patterns)
+	for ; next != nil; next = next.next.Load() {
+		s.newest = next
+		for _, p := range next.patterns[:next.own] {
+			if !slices.ContainsFunc(all, p.equal) {
+				all = append(all, p)
+			}
+		}
+	}
+	if len(all) > len(s.mask.of.patterns) {
+		s.mask = Mask{searchFor(all, nil)}
+	}
 }

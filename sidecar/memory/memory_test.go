@@ -48,3 +48,35 @@ func TestFitting(t *testing.T) {
 		}
 	}
 }
+
+// TestText gives memory out empty, and keeps none that is large.
+func TestText(t *testing.T) {
+	for range 100 {
+		m := Text()
+		if len(*m) != 0 || cap(*m) > kept {
+			t.Fatalf("got %d of %d bytes", len(*m), cap(*m))
+		}
+		Release(m, append(*m, make([]byte, 100)...))
+		m = Text()
+		Release(m, append(*m, make([]byte, 2*kept)...))
+	}
+}
+
+// TestTurns has long texts wait for each other, and short ones for nobody.
+func TestTurns(t *testing.T) {
+	var turns Turns
+	done := turns.Take(kept + 1)
+	turns.Take(kept)()
+	next := make(chan struct{})
+	go func() {
+		defer turns.Take(kept + 1)()
+		close(next)
+	}()
+	select {
+	case <-next:
+		t.Error("two at once")
+	default:
+	}
+	done()
+	<-next
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +71,7 @@ type conn struct {
 	// Of a body that was read before it was judged: all of it where it is
 	// whole, else its beginning.
 	body   []byte
-	memory *[]byte      // of bodyMemory
+	memory *[]byte      // of a text
 	asks   memory.Share // of what is read whole: the body, and the document that it is
 	tells  memory.Share // likewise of the answer
 	filter memory.Share // likewise by mcp
@@ -195,7 +194,7 @@ func (c *conn) begin() bool {
 // than limit, more than that of it.
 func (c *conn) readBody(limit int64) error {
 	if c.memory == nil {
-		c.memory = bodyMemory.Get().(*[]byte)
+		c.memory = memory.Text()
 		c.body, c.read = (*c.memory)[:0], true
 	}
 	b := c.reader.Body()
@@ -229,33 +228,24 @@ func (c *conn) bodyRoom(limit int64) int {
 	return int(max(leastBody, min(have, limit+1-have)))
 }
 
-// bodyMemory has the memory of bodies that were read.
-var bodyMemory = sync.Pool{New: func() any { return &[]byte{} }}
+// leastBody is how much memory a body is given at first.
+const leastBody = 4 << 10
 
-const (
-	leastBody = 4 << 10
-	mostKept  = 64 << 10
-)
+// holdFilter bounds the memory for what is read of the answer of an MCP server
+// before it is passed on.
+func (c *conn) holdFilter(bytes int64) error { return c.server.memory.Hold(&c.filter, bytes) }
 
 // forget gives the memory of the body back.
 func (c *conn) forget() {
 	c.hold(nil)
 	if c.memory != nil {
-		giveBack(c.memory, c.body)
+		memory.Release(c.memory, c.body)
 	}
 	c.memory, c.body = nil, nil
 	_ = c.server.memory.Hold(&c.asks, 0) // giving back never fails
 	_ = c.server.memory.Hold(&c.tells, 0)
 	_ = c.server.memory.Hold(&c.filter, 0)
 	c.mcp.Reset()
-}
-
-// giveBack gives memory of [bodyMemory] back, which text may have outgrown.
-func giveBack(memory *[]byte, text []byte) {
-	if cap(text) <= mostKept {
-		*memory = text[:0]
-		bodyMemory.Put(memory)
-	}
 }
 
 // opensHTTP2 tells whether HTTP/2 is spoken on the connection, as it may be where

@@ -373,3 +373,20 @@ func (c *conn) sign(w *http1.Writer) error {
 	}
 	return signer.Sign(c.server.context, &r, c.server.now(), w.Field)
 }
+
+// trim lets a connection that is silent keep what usual requests need again, not
+// what the largest one took.
+func (c *conn) trim() {
+	const bytes, fields = 2 << 10, 64
+	if cap(c.path)+cap(c.target)+cap(c.problem) > bytes {
+		c.path, c.target, c.problem = nil, nil, nil
+	}
+	if max(cap(c.head.Fields), cap(c.answer.Fields), cap(c.signed)) > fields {
+		c.head, c.answer, c.signed = http1.RequestHead{}, http1.ResponseHead{}, nil
+	}
+	c.request.Release()
+	if up := c.life.Up(); up != nil && c.server.room.Pins() >= int(c.listener.holder.most) {
+		c.life.Bind(nil)
+		c.giveUp(up, true)
+	}
+}

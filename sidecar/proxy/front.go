@@ -307,16 +307,8 @@ func (c *conn) connect() bool {
 	if past {
 		why = c.server.past(c.head.Target)
 	}
-	switch {
-	case why.is():
-	case !tunnel.Names(c.head.Host, origin):
-		why = refusal{reason: scope.Malformed, detail: "Host must be that of the tunnel", close: true}
-	case c.head.Upgrade != "":
-		why = refusal{reason: scope.Malformed, detail: "a tunnel is no upgrade", close: true}
-	case c.reader.Buffered() > 0:
-		why = refusal{reason: scope.Malformed, detail: "wait for the answer to CONNECT before anything is sent through the tunnel", close: true}
-	case !c.life.Weigh(heavy - 1):
-		why = refusal{reason: scope.RateLimited, detail: "too many tunnels are open: close one", close: true}
+	if !why.is() {
+		why = c.admitTunnel(origin)
 	}
 	switch {
 	case why.is():
@@ -329,6 +321,21 @@ func (c *conn) connect() bool {
 	}
 	c.origin = origin
 	return true
+}
+
+// admitTunnel refuses a CONNECT that could mean something else, and one too many.
+func (c *conn) admitTunnel(origin string) refusal {
+	switch {
+	case !tunnel.Names(c.head.Host, origin):
+		return refusal{reason: scope.Malformed, detail: "Host must be that of the tunnel", close: true}
+	case c.head.Upgrade != "":
+		return refusal{reason: scope.Malformed, detail: "a tunnel is no upgrade", close: true}
+	case c.reader.Buffered() > 0:
+		return refusal{reason: scope.Malformed, detail: "wait for the answer to CONNECT before anything is sent through the tunnel", close: true}
+	case !c.life.Weigh(heavy - 1):
+		return refusal{reason: scope.RateLimited, detail: "too many tunnels are open: close one", close: true}
+	}
+	return refusal{}
 }
 
 // established opens a tunnel.

@@ -204,7 +204,7 @@ func both(d scope.Decision, older *scope.Decision) scope.Decision {
 
 // decideBody asks them about the request with what was read of its body.
 func (c *conn) decideBody() (scope.Decision, refusal) {
-	defer c.server.parsing(len(c.body))()
+	defer c.server.parsing.Take(len(c.body))()
 	ask := func(p *scope.Policy) scope.Decision {
 		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
+	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 	"github.com/sallyport-dev/sallyport/sidecar/websocket"
 )
@@ -358,13 +359,13 @@ func (c *conn) passMessages(up *dial.Conn, coding answer.Coding, edit edits, clo
 // passMessage passes on an answer that is one message. Where one has to come
 // and something else does, it is refused; else what cannot be read is left out.
 func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit edits, closing bool) error {
-	memory := bodyMemory.Get().(*[]byte)
-	text, err := (*memory)[:0], mcp.ErrUnreadable
+	lent := memory.Text()
+	text, err := *lent, mcp.ErrUnreadable
 	if kind == mcp.Message {
 		limit := c.view.limits.BodyBytes
 		text, err = c.readAll(text, c.mcp.Answers(from, false, limit, c.holdFilter), limit)
 	}
-	defer giveBack(memory, text)
+	defer memory.Release(lent, text)
 	if errors.Is(err, mcp.ErrUnreadable) {
 		if c.answer.Status < 300 && c.mcp.Expects(c.head.Method) {
 			return err
@@ -383,10 +384,6 @@ func (c *conn) passMessage(up *dial.Conn, from io.Reader, kind mcp.Media, edit e
 	return c.passText(text)
 }
 
-// holdFilter bounds the memory for what is read of the answer of an MCP server
-// before it is passed on.
-func (c *conn) holdFilter(bytes int64) error { return c.server.memory.Hold(&c.filter, bytes) }
-
 // passEvents passes on a stream of events, each at once. Where something else
 // comes, a request is told so by an event, and the stream ends.
 func (c *conn) passEvents(from io.Reader, edit edits, closing bool) error {
@@ -396,12 +393,5 @@ func (c *conn) passEvents(from io.Reader, edit edits, closing bool) error {
 		return err
 	}
 	c.drop()
-	why := c.blame(err)
-	c.stats().Failed(why.reason)
-	_ = c.record(audit.Outcome, nil, why) // the exchange ends here either way
-	a := answerTo(why)
-	c.problem = c.appendError(c.problem[:0], why.reason, &a)
-	_, _ = c.writer.Write(c.masking.Rest()) // its error sticks
-	_, _ = c.writer.Write(mcp.AppendEvent(nil, c.problem))
-	return c.writer.End()
+	return c.tellEvent(c.blame(err))
 }

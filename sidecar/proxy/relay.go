@@ -130,12 +130,12 @@ func (c *conn) passDecoded(up *dial.Conn, coding answer.Coding, closing bool) er
 // passRead passes on what is read from a body that is not the upstream's own
 // any more, and ends the answer.
 func (c *conn) passRead(from io.Reader) error {
-	memory := bodyMemory.Get().(*[]byte)
-	defer bodyMemory.Put(memory)
-	*memory = slices.Grow((*memory)[:0], decodedAtOnce)
+	lent := memory.Text()
+	defer func() { memory.Release(lent, *lent) }()
+	*lent = slices.Grow(*lent, decodedAtOnce)
 	for {
-		n, err := from.Read((*memory)[:decodedAtOnce])
-		_, _ = c.writer.Write(c.masking.Pass((*memory)[:n])) // its error sticks
+		n, err := from.Read((*lent)[:decodedAtOnce])
+		_, _ = c.writer.Write(c.masking.Pass((*lent)[:n])) // its error sticks
 		switch {
 		case errors.Is(err, io.EOF):
 			_, _ = c.writer.Write(c.masking.Rest())
@@ -207,12 +207,12 @@ func (c *conn) cutAnswer(up *dial.Conn, coding answer.Coding) (kept []byte, ok b
 // cutJSON reads a body and returns what is kept of it, nothing where it is too
 // large or cannot be decoded.
 func (c *conn) cutJSON(body *http1.Body, coding answer.Coding) (kept []byte, ok bool, err error) {
-	memory := bodyMemory.Get().(*[]byte)
-	text, err := c.readAnswer(body, coding, (*memory)[:0])
+	lent := memory.Text()
+	text, err := c.readAnswer(body, coding, *lent)
 	if err == nil {
 		kept, ok = c.cut(text)
 	}
-	giveBack(memory, text)
+	memory.Release(lent, text)
 	if bad := (*http1.Error)(nil); errors.As(err, &bad) && bad.Err == nil || unreadable(err) {
 		err = nil // it did not break off, and nothing more is read of it
 	}
@@ -269,14 +269,12 @@ func unreadable(err error) bool {
 
 // cut returns what each of the layers keeps of a text.
 func (c *conn) cut(text []byte) (kept []byte, ok bool) {
-	defer c.server.parsing(len(text))()
-	cutter := cutters.Get().(*cut.Cutter)
-	defer cutters.Put(cutter)
+	defer c.server.parsing.Take(len(text))()
 	for _, keeps := range c.keeps {
 		if len(keeps) == 0 {
 			continue
 		}
-		if kept, ok = cutter.Cut(nil, text, keeps); !ok {
+		if kept, ok = cut.JSON(text, keeps); !ok {
 			return nil, false
 		}
 		text = kept

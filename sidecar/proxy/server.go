@@ -28,8 +28,8 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/graphql"
-	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
+	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/process"
@@ -72,9 +72,9 @@ type Server struct {
 
 	documents graphql.Reader // of GraphQL
 	memory    *memory.Budget // of what is read whole
-	long      sync.Mutex     // held while a long one of these is parsed: see parsing
+	parsing   memory.Turns   // of that
 	room      *lifetime.Room
-	exchanges exchanges
+	exchanges limit.InFlight // of all credentials
 
 	mu        sync.Mutex // of what follows; never held while a request is served
 	holders   map[string]*holder
@@ -145,7 +145,7 @@ func New(o Options) *Server {
 		s.now = time.Now
 	}
 	s.memory = memory.NewBudget(memory.Fitting(maxHeld))
-	s.exchanges.most = memory.Fitting(maxExchanges)
+	s.nobody.all, s.nobody.most = &s.exchanges, memory.Fitting(maxExchanges)
 	// An exchange needs a descriptor for its upstream, too.
 	places := min(memory.Fitting(maxConnections), int64(process.Descriptors()/2))
 	s.room = lifetime.NewRoom(int(places), int(memory.Fitting(maxHeads)))
@@ -175,7 +175,7 @@ func (s *Server) Listen(name, endpoint string, l net.Listener) {
 // holder returns that of a credential, perhaps a new one.
 func (s *Server) holder(name string) *holder {
 	if s.holders[name] == nil {
-		s.holders[name] = &holder{name: name, handle: s.options.Handles[name], all: &s.exchanges}
+		s.holders[name] = &holder{name: name, handle: s.options.Handles[name], all: &s.exchanges, most: memory.Fitting(maxExchanges)}
 	}
 	return s.holders[name]
 }
@@ -345,23 +345,6 @@ func (l *listener) expire(now time.Time) {
 		l.each(func(c *conn) { c.life.EndBusy(why) })
 	}
 	l.over = why != ""
-}
-
-// trim lets a connection that is silent keep what usual requests need again, not
-// what the largest one took.
-func (c *conn) trim() {
-	const bytes, fields = 2 << 10, 64
-	if cap(c.path)+cap(c.target)+cap(c.problem) > bytes {
-		c.path, c.target, c.problem = nil, nil, nil
-	}
-	if max(cap(c.head.Fields), cap(c.answer.Fields), cap(c.signed)) > fields {
-		c.head, c.answer, c.signed = http1.RequestHead{}, http1.ResponseHead{}, nil
-	}
-	c.request.Release()
-	if up := c.life.Up(); up != nil && c.server.room.Pins() >= int(c.server.exchanges.most) {
-		c.life.Bind(nil)
-		c.giveUp(up, true)
-	}
 }
 
 func (l *listener) close() error {

@@ -1,19 +1,17 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/token"
-	"github.com/sallyport-dev/sallyport/sidecar/cut"
+	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
@@ -45,7 +43,7 @@ func (s *Server) Apply(st *bundle.State) []bundle.ApplyError {
 		}
 	}
 	for i := range st.Credentials {
-		if name := nameOf(&st.Credentials[i]); s.holders[name] == nil {
+		if name := st.Credentials[i].NamespacedName(); s.holders[name] == nil {
 			errs = append(errs, bundle.ApplyError{Credential: name, Reason: bundle.SidecarRefused, Detail: "no listener of this sidecar is bound to it"})
 		}
 	}
@@ -82,27 +80,9 @@ func (s *Server) Extend(leaseEnds time.Time) {
 	}
 }
 
-func nameOf(c *bundle.Credential) string { return c.Namespace + "/" + c.Name }
-
-// find returns what st says of a credential: its document, or why there is
-// none.
-func find(st *bundle.State, name string) (*bundle.Credential, scope.Reason) {
-	for _, d := range st.Denied {
-		if d.Namespace+"/"+d.Name == name {
-			return nil, d.Reason
-		}
-	}
-	for i := range st.Credentials {
-		if nameOf(&st.Credentials[i]) == name {
-			return &st.Credentials[i], ""
-		}
-	}
-	return nil, scope.Revoked
-}
-
 // install serves h by what is applied.
 func (s *Server) install(h *holder, a *applied) error {
-	c, reason := find(a.state, h.name)
+	c, reason := a.state.Find(h.name)
 	if c == nil {
 		h.withdraw(reason)
 		return nil
@@ -195,27 +175,13 @@ func (s *Server) CheckTokens(st *bundle.State) (errs []bundle.ApplyError) {
 		c := &st.Credentials[i]
 		flaw := err
 		if err == nil && c.Token != "" {
-			flaw = s.checkToken(verifier, c)
+			flaw = credential.CheckNew(verifier, c, s.now(), s.options.PodUID)
 		}
 		if flaw != nil {
-			errs = append(errs, bundle.ApplyError{Credential: nameOf(c), Reason: bundle.SidecarRefused, Detail: flaw.Error()})
+			errs = append(errs, bundle.ApplyError{Credential: c.NamespacedName(), Reason: bundle.SidecarRefused, Detail: flaw.Error()})
 		}
 	}
 	return errs
-}
-
-func (s *Server) checkToken(verifier *token.Verifier, c *bundle.Credential) error {
-	claims, err := verifier.Verify(c.Token)
-	if err != nil {
-		return err
-	}
-	if err := claims.Check(s.now(), s.options.PodUID, c.UID); err != nil {
-		return err
-	}
-	if claims.Credential.Generation != c.Generation || claims.Scope != c.ScopeHash || claims.Upstream.UID != c.Upstream.UID {
-		return errors.New("its token was minted for another version of it")
-	}
-	return nil
 }
 
 // keep goes on with what is served, if anything is.
@@ -397,38 +363,19 @@ func (c *conn) giveUp(up *dial.Conn, sound bool) {
 	}
 }
 
-// exchanges counts what is under way for all credentials.
-type exchanges struct {
-	most int64
-	now  atomic.Int64
-}
-
 // enter counts an exchange, unless too many are under way with h, or with all.
 func (h *holder) enter(limit int) bool {
-	if h.all.now.Add(1) <= h.all.most {
-		if h.inFlight.Add(1) <= int64(limit) {
-			return true
-		}
-		h.inFlight.Add(-1)
+	switch {
+	case !h.all.Enter(h.most):
+		return false
+	case !h.inFlight.Enter(int64(limit)):
+		h.all.Leave()
+		return false
 	}
-	h.all.now.Add(-1)
-	return false
+	return true
 }
 
 func (h *holder) leave() {
-	h.inFlight.Add(-1)
-	h.all.now.Add(-1)
+	h.inFlight.Leave()
+	h.all.Leave()
 }
-
-// parsing has long texts parsed one after another: for as long as that takes, a
-// document may be many times its text. The function that is returned ends it.
-func (s *Server) parsing(length int) (done func()) {
-	if length <= mostKept {
-		return func() {}
-	}
-	s.long.Lock()
-	return s.long.Unlock
-}
-
-// cutters have the memory of documents that were cut.
-var cutters = sync.Pool{New: func() any { return &cut.Cutter{} }}

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/git"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
+	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
 )
@@ -374,4 +375,15 @@ func (c *conn) linger() {
 		}
 		left -= n
 	}
+}
+
+// tellEvent ends a stream of events with a refusal.
+func (c *conn) tellEvent(why refusal) error {
+	c.stats().Failed(why.reason)
+	_ = c.record(audit.Outcome, nil, why) // the exchange ends here either way
+	a := answerTo(why)
+	c.problem = c.appendError(c.problem[:0], why.reason, &a)
+	_, _ = c.writer.Write(c.masking.Rest()) // its error sticks
+	_, _ = c.writer.Write(mcp.AppendEvent(nil, c.problem))
+	return c.writer.End()
 }

@@ -33,8 +33,9 @@ type holder struct {
 	listeners []*listener
 	carried   bool // its listeners are reached through proxy-mode ones
 
-	inFlight atomic.Int64
-	all      *exchanges
+	inFlight limit.InFlight
+	most     int64 // of all
+	all      *limit.InFlight
 	counter  limit.Counter
 	lease    atomic.Pointer[lifetime.Lease] // nil: over
 	stats    metrics.Credential
