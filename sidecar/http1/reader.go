@@ -215,11 +215,18 @@ func (r *Reader) bufferSize() int {
 	return smallBuffer
 }
 
-// release gives the buffer back where nothing is in it.
+// usualLines are as many lines as the memory is kept for between messages.
+const usualLines = 64
+
+// release gives the buffer back where nothing is in it, and what an unusual message
+// took besides.
 func (r *Reader) release() {
 	if r.r == r.w && r.buf != nil {
 		putBuffer(r.buf)
 		r.buf, r.r, r.w = nil, 0, 0
+	}
+	if cap(r.lines) > usualLines {
+		r.lines = nil
 	}
 }
 

@@ -161,6 +161,7 @@ func (w *Writer) Body(f Framing) {
 	default:
 		w.requestFraming(f)
 	}
+	w.method = "" // it lies in the text of a request, which would be kept
 	w.buf = append(w.buf, crlf...)
 }
 

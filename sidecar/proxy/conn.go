@@ -91,7 +91,7 @@ type conn struct {
 	layers  [4]mcp.Layer
 	masking mask.Stream
 
-	random [16 * idBytes]byte // ids to come
+	random [4 * idBytes]byte // ids to come
 	left   int
 }
 

@@ -193,7 +193,7 @@ func TestHeaderBombs(t *testing.T) {
 // was, and cost little. Nobody else notices: neither who is served all the time,
 // nor who has been silent for longest, nor who comes last.
 func TestIdleConnections(t *testing.T) {
-	const many, each = 5000, 12 << 10 // bytes, those of the test's agent among them
+	const many = 5000
 	large := strings.TrimSuffix(get("notes"), "\r\n") + strings.Repeat("X-Large: "+strings.Repeat("x", 100)+"\r\n", 200) + "\r\n"
 	for what, text := range map[string]string{"none": "", "a request": get("notes"), "a large request": large} {
 		t.Run(what, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestIdleConnections(t *testing.T) {
 					agents[i].wants(t, text, "notes")
 				}
 			}
-			if grown := (heap() - before) / many; grown > each {
+			if grown := (heap() - before) / many; grown > perConnection {
 				t.Errorf("each takes %d bytes", grown)
 			}
 			if n := descriptors(t) - open; n > 2*many+1200 { // both ends, and those of 512 upstream connections
