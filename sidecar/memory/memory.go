@@ -1,5 +1,5 @@
-// Package memory bounds what a sidecar holds of bodies and messages that are
-// read whole, so that no number of agents makes the kernel end it.
+// Package memory has the memory of bodies and messages that are read whole, and
+// bounds it, so that no number of agents makes the kernel end the sidecar.
 package memory
 
 import (

@@ -35,7 +35,8 @@ func carry(to, from net.Conn, moved func() bool) (n int64) {
 			put, failed := to.Write(text[:got])
 			n += int64(put)
 			if failed != nil || !moved() {
-				return n + sever(to, from)
+				sever(to, from)
+				return n
 			}
 		}
 		switch half, ok := to.(interface{ CloseWrite() error }); {
@@ -43,15 +44,15 @@ func carry(to, from net.Conn, moved func() bool) (n int64) {
 		case errors.Is(err, io.EOF) && ok && half.CloseWrite() == nil:
 			return n
 		default:
-			return n + sever(to, from)
+			sever(to, from)
+			return n
 		}
 	}
 }
 
 // sever ends both directions.
-func sever(all ...net.Conn) int64 {
+func sever(all ...net.Conn) {
 	for _, c := range all {
 		_ = c.SetDeadline(longAgo) // one that takes none is closed already
 	}
-	return 0
 }
