@@ -16,7 +16,8 @@ func Machine() string {
 	var name unix.Utsname
 	kernel := "unknown"
 	if unix.Uname(&name) == nil {
-		kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
+		release, _, _ := strings.Cut(unix.ByteSliceToString(name.Release[:]), "-") // what a distributor adds names its builds
+		kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + release
 	}
 	return fmt.Sprintf("revision %s, on %d cores of %s, %s, %s, %s, %s; load average %s",
 		revision(), runtime.NumCPU(), field("/proc/cpuinfo", `(?m)^model name\s*: (.+)$`), kernel,
