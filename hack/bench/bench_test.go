@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -41,8 +42,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// TestCheckAudit wants one record of an allowed decision for each request.
-func TestCheckAudit(t *testing.T) {
+// TestAwaitAudit wants one record of an allowed decision for each request.
+func TestAwaitAudit(t *testing.T) {
 	const allowed, denied, outcome = `{"event":"decision","verdict":"Allow"}`, `{"event":"decision","verdict":"Deny"}`, `{"event":"outcome","verdict":"Allow"}`
 	for name, test := range map[string]struct {
 		records  []string
@@ -58,11 +59,17 @@ func TestCheckAudit(t *testing.T) {
 		if err := os.WriteFile(file, []byte(strings.Join(test.records, "\n")), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkAudit(file, test.requests); (err == nil) != test.correct {
+		n, err := countAudit(file)
+		if err != nil || (n == test.requests) != test.correct {
+			t.Errorf("%s: %d, %v", name, n, err)
+		}
+		over, end := context.WithCancel(t.Context())
+		end() // there is no more to come
+		if err := awaitAudit(over, file, test.requests); (err == nil) != test.correct {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if checkAudit(filepath.Join(t.TempDir(), "none"), 0) == nil {
+	if _, err := countAudit(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there is taken")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/sidecar/socket"
 )
 
 // Version is that of the record's schema.
@@ -77,7 +78,8 @@ type deadliner interface {
 // its own is written. It is safe for concurrent use.
 type Log struct {
 	w     io.Writer
-	until deadliner // w, where it can be given up; else nil
+	until deadliner      // w, where it can be given up; else nil
+	pipe  *socket.Socket // likewise, where it may take lines at once
 
 	mu      sync.Mutex
 	turn    sync.Cond // of mu: a write is over
@@ -103,7 +105,7 @@ func NewLog(w io.Writer) *Log {
 	l := &Log{w: w, batch: &batch{}}
 	l.turn.L = &l.mu
 	if d, ok := w.(deadliner); ok && d.SetWriteDeadline(time.Time{}) == nil {
-		l.until = d
+		l.until, l.pipe = d, socket.Of(w)
 	}
 	return l
 }
@@ -165,11 +167,6 @@ func (l *Log) flush() {
 
 // write writes lines. One caller at a time.
 func (l *Log) write(lines []byte) error {
-	if l.until != nil {
-		if err := l.until.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-			return fmt.Errorf("%w: %w", ErrUnrecorded, err)
-		}
-	}
 	if l.torn { // or the rest of a line would swallow the next one
 		if _, err := l.put([]byte{'\n'}); err != nil {
 			return err
@@ -183,12 +180,33 @@ func (l *Log) write(lines []byte) error {
 
 // put writes all of text, or says why not.
 func (l *Log) put(text []byte) (n int, err error) {
-	n, err = l.w.Write(text)
-	if err == nil && n < len(text) {
-		err = io.ErrShortWrite
+	if l.pipe != nil {
+		n = l.pipe.WriteNow(text) // as nearly always it goes
+	}
+	if n < len(text) {
+		var more int
+		more, err = l.wait(text[n:])
+		n += more
 	}
 	if err != nil {
 		return n, fmt.Errorf("%w: %w", ErrUnrecorded, err)
 	}
 	return n, nil
+}
+
+// wait writes what may take a while.
+func (l *Log) wait(text []byte) (n int, err error) {
+	if l.until != nil {
+		if err := l.until.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	n, err = l.w.Write(text)
+	if err == nil && n < len(text) {
+		err = io.ErrShortWrite
+	}
+	if l.until != nil { // or what is written at once would be late from then on
+		err = errors.Join(err, l.until.SetWriteDeadline(time.Time{}))
+	}
+	return n, err
 }

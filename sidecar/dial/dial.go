@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/destination"
+	"github.com/sallyport-dev/sallyport/sidecar/socket"
 )
 
 // Bounds of opening one connection.
@@ -170,7 +171,7 @@ func (d *Dialer) dial(ctx context.Context, p *place) (net.Conn, error) {
 	if p.tls == nil {
 		return c, nil
 	}
-	t := tls.Client(c, p.tls)
+	t := tls.Client(socket.Wrap(c), p.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = c.Close() // the handshake has failed, nothing else is lost
 		return nil, failed(fmt.Errorf("securing the connection to %s: %w", net.JoinHostPort(p.host, p.port), err))

@@ -313,3 +313,10 @@ func putBuffer(b []byte) {
 		largeBuffers.Put((*[largeBuffer]byte)(b[:largeBuffer]))
 	}
 }
+
+// buffers are those above.
+type buffers struct{}
+
+func (buffers) Get(n int) []byte { return getBuffer(n) }
+
+func (buffers) Put(b []byte) { putBuffer(b) }

@@ -7,8 +7,9 @@ import (
 	"math"
 	"net"
 	"os"
-	"runtime"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/sidecar/socket"
 )
 
 // maxFields bounds the header fields of one message.
@@ -23,8 +24,9 @@ const maxFields = 256
 // safe for concurrent use. The zero value is of no use: see [NewReader].
 type Reader struct {
 	src   io.Reader
-	sock  *socket // waits without a buffer; nil where src is no socket
-	under *socket // sees what lies unread below TLS; nil where it cannot
+	sock  *socket.Socket // waits without a buffer; nil where src is no socket
+	under *socket.Socket // sees what lies unread below TLS; nil where it cannot
+	below *socket.Conn   // what TLS reads from; nil where that is something else
 	limit int
 
 	buf    []byte // nil while nothing is buffered
@@ -46,10 +48,11 @@ type Reader struct {
 // net.Conn. limit bounds, in bytes, each header with its first line, and the
 // trailers of each chunked body; with 0 or less everything is too long.
 func NewReader(src io.Reader, limit int) *Reader {
-	r := &Reader{src: src, sock: newSocket(src), limit: max(0, min(limit, math.MaxInt32))}
+	r := &Reader{src: src, sock: socket.Of(src), limit: max(0, min(limit, math.MaxInt32))}
 	r.under = r.sock
 	if c, ok := src.(interface{ NetConn() net.Conn }); ok {
-		r.under = newSocket(c.NetConn())
+		r.under = socket.Of(c.NetConn())
+		r.below, _ = c.NetConn().(*socket.Conn)
 	}
 	r.body = Body{r: r, err: io.EOF}
 	return r
@@ -68,7 +71,7 @@ func (r *Reader) Wait() error {
 	}
 	// The peer needs a moment: whoever else is ready goes first. Under load the
 	// bytes are there after that, and no read is in vain.
-	runtime.Gosched()
+	socket.Yield()
 	return r.fill()
 }
 
@@ -94,17 +97,17 @@ func (r *Reader) HasPrefix(prefix string) (bool, error) {
 // Gone tells whether the peer has closed its side of the connection, and has
 // sent nothing before that is unread. Where there is no socket it cannot tell,
 // and says no. Unlike all else it may be asked while the Reader is in use.
-func (r *Reader) Gone() bool { return r.sock != nil && r.sock.gone() }
+func (r *Reader) Gone() bool { return r.sock != nil && r.sock.Gone() }
 
 // Unread tells whether bytes have come on the socket that were not taken from it
 // yet, or were and more has not been asked for since: the peer has done its part.
 // Where there is no socket it cannot tell, and says no; below TLS it tells of bytes
 // alone that were not taken. Like Gone it may be asked while the Reader is in use.
 func (r *Reader) Unread() bool {
-	if r.sock != nil && !r.sock.waits() {
+	if r.sock != nil && !r.sock.Waits() {
 		return true
 	}
-	return r.under != nil && r.under.unread()
+	return r.under != nil && r.under.Unread()
 }
 
 // Reusable tells whether another request may be sent on an idle connection to
@@ -113,31 +116,43 @@ func (r *Reader) Unread() bool {
 // ever reusable. An answer that arrives before its request would be given to
 // somebody else's question.
 //
-// It sets the read deadline of a connection with TLS, and leaves none.
+// It is for the goroutine that reads. Where TLS does not read from a
+// [socket.Conn] it sets the read deadline of the connection, and leaves none.
 func (r *Reader) Reusable() bool {
 	if r.bad != nil || r.err != nil || !r.body.done() || r.Buffered() > 0 {
 		return false
 	}
-	if r.under == nil || !r.under.quiet() || !r.drained() {
+	if r.under == nil || !r.quiet() {
 		r.bad = errNotIdle // and a byte may be lost
 		return false
 	}
 	return true
 }
 
-// drained tells whether nothing lies in the layer above the socket: what the
-// peer sent unasked may have come with the last answer, and TLS holds it then. A
-// read that may not wait finds it.
+// quiet tells whether the peer has sent nothing that is unread. What it sent
+// unasked may have come with the last answer, and TLS holds it then.
+func (r *Reader) quiet() bool {
+	switch {
+	case r.sock != nil:
+		return r.sock.Quiet()
+	case r.below != nil:
+		r.below.Hurry()
+		nothing := r.readsNothing()
+		return !r.below.Relax() && nothing
+	}
+	return r.under.Quiet() && r.drained()
+}
+
+// drained tells whether nothing lies in the layer above the socket.
 func (r *Reader) drained() bool {
-	if r.sock != nil {
-		return true // there is no such layer
-	}
 	c, ok := r.src.(interface{ SetReadDeadline(t time.Time) error })
-	if !ok || c.SetReadDeadline(longAgo) != nil {
-		return false
-	}
+	return ok && c.SetReadDeadline(longAgo) == nil && r.readsNothing() && c.SetReadDeadline(time.Time{}) == nil
+}
+
+// readsNothing tells whether a read that does not wait finds nothing.
+func (r *Reader) readsNothing() bool {
 	n, err := r.src.Read(r.probe[:])
-	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.SetReadDeadline(time.Time{}) == nil
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // longAgo is a deadline that lets no read wait.
@@ -159,7 +174,7 @@ func (r *Reader) fill() error {
 	var n, size int
 	if r.sock != nil && r.r == r.w {
 		r.release()
-		r.buf, n, r.err = r.sock.fill(r.bufferSize())
+		r.buf, n, r.err = r.sock.Fill(r.bufferSize(), buffers{})
 		r.r, r.w, size = 0, n, len(r.buf)
 	} else {
 		n, size = r.read()
@@ -175,8 +190,8 @@ func (r *Reader) fill() error {
 func (r *Reader) read() (n, size int) {
 	r.makeRoom()
 	size = len(r.buf) - r.w
-	r.sock.park(true)
-	defer r.sock.park(false)
+	r.sock.Park(true)
+	defer r.sock.Park(false)
 	for range 100 {
 		n, r.err = r.src.Read(r.buf[r.w:])
 		r.w += n

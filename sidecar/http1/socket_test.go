@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/sidecar/socket"
 )
 
 // Five thousand connections wait without a buffer.
@@ -157,10 +159,21 @@ func TestNotReusable(t *testing.T) {
 // arrived waits until the kernel has something for r, and takes nothing.
 func arrived(t *testing.T, r *Reader) {
 	t.Helper()
+	src := r.src
+	if c, ok := src.(*tls.Conn); ok {
+		src = c.NetConn()
+	}
+	if c, ok := src.(*socket.Conn); ok {
+		src = c.Conn
+	}
+	raw, err := src.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var one [1]byte
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
 		var err error
-		if e := r.under.raw.Control(func(fd uintptr) {
+		if e := raw.Control(func(fd uintptr) {
 			_, _, err = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK)
 		}); e != nil {
 			t.Fatal(e)
@@ -172,8 +185,17 @@ func arrived(t *testing.T, r *Reader) {
 	t.Fatal("nothing arrived")
 }
 
-// A TLS connection is read through its own buffers, and seen through below.
+// A TLS connection is read through its own buffers, and seen through below,
+// whatever it reads from.
 func TestReusableTLS(t *testing.T) {
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"plain": func(c net.Conn) net.Conn { return c }, "wrapped": socket.Wrap,
+	} {
+		t.Run(name, func(t *testing.T) { reusableTLS(t, wrap) })
+	}
+}
+
+func reusableTLS(t *testing.T, wrap func(net.Conn) net.Conn) {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", serverConfig())
 	if err != nil {
 		t.Fatal(err)
@@ -189,10 +211,11 @@ func TestReusableTLS(t *testing.T) {
 		<-closeIt
 		c.Close()
 	}()
-	c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	below, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := tls.Client(wrap(below), &tls.Config{InsecureSkipVerify: true})
 	defer c.Close()
 	r := readOK(t, c)
 	if !r.Reusable() {

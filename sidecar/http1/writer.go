@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/sallyport-dev/sallyport/sidecar/socket"
 )
 
 // Refusals of the writer. They keep a mistake elsewhere from becoming a second
@@ -49,7 +51,12 @@ const (
 )
 
 // NewWriter returns a Writer to dst, normally a net.Conn.
-func NewWriter(dst io.Writer) *Writer { return &Writer{dst: sender(dst)} }
+func NewWriter(dst io.Writer) *Writer {
+	if s := socket.Of(dst); s != nil {
+		dst = s
+	}
+	return &Writer{dst: dst}
+}
 
 // Request starts a request with its first line and Host.
 func (w *Writer) Request(method string, target []byte, host string) {

@@ -81,7 +81,7 @@ type Peer struct {
 type command struct {
 	args   []string
 	env    []string // nil: that of this process
-	stdout string   // file
+	stdout string   // file that a collector writes what comes into; empty: nothing is collected
 }
 
 // The names that reports look for.
@@ -164,14 +164,15 @@ func (c command) start(ctx context.Context, cpu int) (*Running, error) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 	var log bytes.Buffer
+	collected := func() error { return nil }
 	if c.stdout != "" { // of the sidecar, which logs to stderr what is no news here
-		f, err := os.OpenFile(c.stdout, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o600)
+		pipe, wait, err := collect(c.stdout)
 		if err != nil {
 			cancel()
 			return nil, err
 		}
-		defer func() { _ = f.Close() }() // the process has its own
-		cmd.Stdout, cmd.Stderr = f, &log
+		defer func() { _ = pipe.Close() }() // the process has its own
+		cmd.Stdout, cmd.Stderr, collected = pipe, &log, wait
 	}
 	r := &Running{Started: time.Now()}
 	if err := cmd.Start(); err != nil {
@@ -184,8 +185,32 @@ func (c command) start(ctx context.Context, cpu int) (*Running, error) {
 		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() > 0 {
 			fmt.Fprintf(os.Stderr, "%s ended with %v\n%s", c.args[0], err, log.String())
 		}
+		if err := collected(); err != nil {
+			fmt.Fprintln(os.Stderr, "collecting what the proxy wrote:", err)
+		}
 	}
 	return r, nil
+}
+
+// collect starts a process that copies what is written to the pipe into a file, as
+// a container runtime does with the output of a pod. It ends with the last writer.
+func collect(file string) (pipe *os.File, wait func() error, err error) {
+	to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = to.Close() }() // the process has its own
+	from, pipe, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = from.Close() }() // likewise
+	cmd := exec.Command("cat")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = from, to, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, nil, errors.Join(err, pipe.Close())
+	}
+	return pipe, cmd.Wait, nil
 }
 
 // Await waits until the proxy refuses what is out of scope: until then it may

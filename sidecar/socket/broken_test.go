@@ -1,6 +1,6 @@
 //go:build unix && !openbsd
 
-package http1
+package socket
 
 import (
 	"errors"
@@ -24,7 +24,7 @@ func TestBrokenByDeadlines(t *testing.T) {
 	if err := client.SetDeadline(time.Now().Add(time.Minute)); err != nil { // of waiting for what is lost
 		t.Fatal(err)
 	}
-	in, out := newSocket(server), newSocket(server)
+	in, out := Of(server), Of(server)
 	over := make(chan struct{})
 	var breaks, all sync.WaitGroup
 	breaks.Go(func() { breakOften(t, server, in, over) })
@@ -32,7 +32,7 @@ func TestBrokenByDeadlines(t *testing.T) {
 	all.Go(func() { // what arrives
 		want, got := rand.NewChaCha8([32]byte{1}), 0
 		for got < size {
-			buf, n, err := in.fill(smallBuffer)
+			buf, n, err := in.Fill(4<<10, heap{})
 			if broken(err) {
 				continue
 			}
@@ -47,7 +47,6 @@ func TestBrokenByDeadlines(t *testing.T) {
 				return
 			}
 			got += n
-			putBuffer(buf)
 		}
 	})
 	all.Go(func() { // what is sent
@@ -87,15 +86,15 @@ func TestBrokenByDeadlines(t *testing.T) {
 func broken(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // breakOften lets deadlines pass and takes them back.
-func breakOften(t *testing.T, c *net.TCPConn, s *socket, over chan struct{}) {
+func breakOften(t *testing.T, c *net.TCPConn, s *Socket, over chan struct{}) {
 	for n := 0; ; n++ {
 		select {
 		case <-over:
 			return
 		default:
 		}
-		_ = s.gone()
-		_ = s.unread()
+		_ = s.Gone()
+		_ = s.Unread()
 		if err := errors.Join(c.SetDeadline(longAgo), c.SetDeadline(time.Time{})); err != nil {
 			t.Error(err)
 			return

@@ -1,6 +1,6 @@
 //go:build unix && !openbsd
 
-package http1
+package socket
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 func TestSendWaits(t *testing.T) {
 	server, client := pair(t)
 	text := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
-	s := newSocket(server)
+	s := Of(server)
 	sent := make(chan error, 1)
 	go func() {
 		_, err := s.Write(text)
@@ -27,7 +27,7 @@ func TestSendWaits(t *testing.T) {
 	}()
 	await(t, client)
 	go io.WriteString(client, "answer")
-	if buf, n, err := s.fill(100); err != nil || !bytes.HasPrefix([]byte("answer"), buf[:n]) || n == 0 {
+	if buf, n, err := s.Fill(100, heap{}); err != nil || !bytes.HasPrefix([]byte("answer"), buf[:n]) || n == 0 {
 		t.Errorf("reading meanwhile: %q, %v", buf[:n], err)
 	}
 	got := make([]byte, len(text))
@@ -69,7 +69,7 @@ func TestSendEnds(t *testing.T) {
 	for name, test := range sendEnds {
 		t.Run(name, func(t *testing.T) {
 			server, client := pair(t)
-			s := newSocket(server)
+			s := Of(server)
 			sent := make(chan error, 1)
 			go func() {
 				_, err := s.Write(make([]byte, 64<<20))
@@ -90,7 +90,7 @@ func TestSendEnds(t *testing.T) {
 func TestSendToNobody(t *testing.T) {
 	server, client := pair(t)
 	client.Close()
-	s := newSocket(server)
+	s := Of(server)
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		if _, err := s.Write([]byte("x")); errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 			return

@@ -1,0 +1,258 @@
+//go:build unix && !openbsd
+
+package socket
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// Socket reads from a connection without owning a buffer while it waits: the
+// buffer is taken when the kernel has bytes. It makes an idle connection cost
+// next to nothing. One may read while another writes. Deadlines of the
+// connection hold.
+type Socket struct {
+	raw  syscall.RawConn
+	step func(fd uintptr) bool // s.fill or s.read, bound once
+	push func(fd uintptr) bool // s.write, bound once
+	look func(fd uintptr)      // s.peek, bound once
+
+	unsent []byte // what push writes
+	failed error  // of push
+	brief  bool   // push does not wait
+
+	// Of the read under way.
+	from  Buffers // nil: into is there already
+	size  int
+	into  []byte
+	n     int
+	err   error
+	hasty bool // it does not wait
+	found bool // something, since hasty was set
+	slept bool // its goroutine was parked
+
+	parked atomic.Bool // the last read found nothing: it waits, or was broken off
+
+	byte [1]byte // what look reads into
+	calm bool    // what it found
+}
+
+// Of returns nil where src is no plain socket, nor a file. What merely wraps or
+// embeds one may have a Read of its own, which must not be passed by. Of a file only
+// one that does not block, such as a pipe that takes deadlines, may be read or
+// written so.
+func Of(src any) *Socket {
+	var conn syscall.Conn
+	switch c := src.(type) {
+	case *net.TCPConn:
+		conn = c
+	case *net.UnixConn:
+		conn = c
+	case *os.File:
+		conn = c
+	case *Conn:
+		return Of(c.Conn)
+	default:
+		return nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	s := &Socket{raw: raw}
+	s.step, s.push, s.look = s.read, s.write, s.peek
+	return s
+}
+
+// Fill waits for bytes and returns them at the start of a buffer of at least
+// size bytes, which belongs to the caller.
+func (s *Socket) Fill(size int, from Buffers) (buf []byte, n int, err error) {
+	s.from, s.size = from, size
+	err = s.await()
+	buf, s.into, s.from = s.into, nil, nil
+	return buf, s.n, err
+}
+
+// Read waits for bytes and puts them into p.
+func (s *Socket) Read(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	s.into = p
+	err = s.await()
+	s.into = nil
+	return s.n, err
+}
+
+// hurry has reads not wait, or wait again, and tells whether any has found
+// something since the last call.
+func (s *Socket) hurry(now bool) (found bool) {
+	found, s.hasty, s.found = s.found, now, false
+	return found
+}
+
+func (s *Socket) await() error {
+	s.n, s.err, s.slept = 0, nil, false
+	if err := s.raw.Read(s.step); err != nil {
+		return err
+	}
+	return s.err
+}
+
+// read is called until it tells that the read is over, and after each time that
+// it did not when the goroutine was woken.
+func (s *Socket) read(fd uintptr) bool {
+	if s.slept {
+		wake()
+	}
+	for looks := 0; !s.take(fd); looks++ {
+		if s.hasty {
+			s.err = os.ErrDeadlineExceeded
+			return true
+		}
+		s.parked.Store(true)
+		if looks == patience || !Yield() {
+			s.slept = true
+			return false
+		}
+	}
+	s.found = true
+	s.parked.Store(false)
+	return true
+}
+
+// take reads what is there, and tells whether anything was.
+func (s *Socket) take(fd uintptr) bool {
+	buf := s.into
+	if s.from != nil {
+		buf = s.from.Get(s.size)
+	}
+	n, err := readFD(fd, buf)
+	if n <= 0 && s.from != nil {
+		s.from.Put(buf)
+	}
+	switch {
+	case errors.Is(err, syscall.EAGAIN):
+		return false
+	case err != nil:
+		s.err = os.NewSyscallError("read", err)
+	case n == 0:
+		s.err = io.EOF
+	default:
+		s.into, s.n = buf, n
+	}
+	return true
+}
+
+// Write writes all of b.
+func (s *Socket) Write(b []byte) (int, error) {
+	s.unsent, s.failed = b, nil
+	err := s.raw.Write(s.push)
+	n := len(b) - len(s.unsent)
+	s.unsent = nil
+	if err != nil {
+		return n, err
+	}
+	return n, s.failed
+}
+
+// WriteNow writes what goes without waiting, and returns how much that was. Why it
+// is not all, a Write of the rest tells.
+func (s *Socket) WriteNow(b []byte) int {
+	s.brief = true
+	n, _ := s.Write(b) // as above
+	s.brief = false
+	return n
+}
+
+func (s *Socket) write(fd uintptr) bool {
+	for len(s.unsent) > 0 {
+		n, err := writeFD(fd, s.unsent)
+		switch {
+		case errors.Is(err, syscall.EAGAIN):
+			return s.brief
+		case err != nil:
+			s.failed = os.NewSyscallError("write", err)
+			return true
+		}
+		s.unsent = s.unsent[n:]
+	}
+	return true
+}
+
+// Quiet tells whether the peer has neither closed nor sent anything. It may
+// swallow a byte: a connection that is not quiet is not to be used again.
+func (s *Socket) Quiet() bool {
+	s.calm = false
+	return s.raw.Control(s.look) == nil && s.calm
+}
+
+func (s *Socket) peek(fd uintptr) {
+	_, err := readFD(fd, s.byte[:])
+	s.calm = errors.Is(err, syscall.EAGAIN)
+}
+
+// Gone tells whether the peer has closed its side, with nothing unread before
+// that. Like Unread and Waits it may be asked while others use the socket.
+func (s *Socket) Gone() bool {
+	n, err := s.next()
+	return err == nil && n == 0 || err != nil && !errors.Is(err, syscall.EAGAIN)
+}
+
+// Park says that a read which does not go through s begins or has ended. s may
+// be nil.
+func (s *Socket) Park(now bool) {
+	if s != nil {
+		s.parked.Store(now)
+	}
+}
+
+// Waits tells whether the last read found nothing.
+func (s *Socket) Waits() bool { return s.parked.Load() }
+
+// Unread tells whether bytes have come that nobody has read.
+func (s *Socket) Unread() bool {
+	n, err := s.next()
+	return err == nil && n > 0
+}
+
+// next tells what a read would return. It reads nothing and waits for nothing, so
+// that it may be asked while others use the socket.
+func (s *Socket) next() (n int, err error) {
+	var b [1]byte
+	closed := s.raw.Control(func(fd uintptr) {
+		for {
+			if n, _, err = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT); !errors.Is(err, syscall.EINTR) {
+				return
+			}
+		}
+	})
+	return n, errors.Join(closed, err)
+}
+
+// readFD and writeFD are read(2) and write(2) on a descriptor that does not block.
+// Such a call ends at once, so that it is made without telling the scheduler,
+// which would else prepare to do other work meanwhile.
+func readFD(fd uintptr, b []byte) (int, error) { return rawFD(syscall.SYS_READ, fd, b) }
+
+func writeFD(fd uintptr, b []byte) (int, error) { return rawFD(syscall.SYS_WRITE, fd, b) }
+
+func rawFD(trap, fd uintptr, b []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b))) //nolint:gosec // G103: as syscall.Read does
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return 0, syscall.EAGAIN // a constant: no memory is taken for it
+		default:
+			return 0, errno
+		}
+	}
+}
