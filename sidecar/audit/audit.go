@@ -120,9 +120,7 @@ func (l *Log) Write(r *Record) error {
 	mine.users++
 	if !l.writing {
 		l.writing = true
-		l.mu.Unlock()
-		runtime.Gosched() // whoever is ready joins
-		l.mu.Lock()
+		l.gather()
 		l.flush()
 		return l.leave(mine)
 	}
@@ -134,6 +132,23 @@ func (l *Log) Write(r *Record) error {
 		l.flush()
 	}
 	return l.leave(mine)
+}
+
+// joins bounds how often others are let go first that may have something to write.
+const joins = 4
+
+// gather lets whoever is ready join, with mu unlocked meanwhile. A write wakes who
+// collects the lines, which costs more than the lines do.
+func (l *Log) gather() {
+	for range joins {
+		before := len(l.pending)
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+		if len(l.pending) == before {
+			return
+		}
+	}
 }
 
 // leave returns how the write of b ended, and keeps b for another where nobody else
