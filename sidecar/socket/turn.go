@@ -12,8 +12,8 @@ import (
 // anything to do, so that goroutines which give way to each other for ever would
 // keep it from asking: now and then all of them have to park.
 const (
-	patience = 3   // looks in vain, until a goroutine parks
-	round    = 128 // turns, until all do
+	patience = 8  // looks in vain, until a goroutine parks
+	round    = 48 // turns, until all do
 )
 
 // turns counts how often somebody has given way, woken is what it was when
