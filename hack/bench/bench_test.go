@@ -51,6 +51,7 @@ func TestAwaitAudit(t *testing.T) {
 		correct  bool
 	}{
 		"one each":    {[]string{allowed, denied, allowed, outcome}, 2, true},
+		"afterwards":  {[]string{`{"verdict":"Allow","status":200}`, `{"verdict":"Allow","status":403}`}, 1, true},
 		"one missing": {[]string{allowed, denied, outcome}, 2, false},
 		"one more":    {[]string{allowed, allowed, allowed}, 2, false},
 		"none":        {nil, 1, false},

@@ -201,6 +201,9 @@ func (b *bencher) text(machine string, results map[table]report.Rows, alone []re
 		fmt.Fprintf(&w, "\n%s:\n\n", part.what)
 		if part.table == closed {
 			rows.Against(&w, peers.Sallyport)
+			rows.Base = peers.Silent
+			rows.Against(&w, peers.Sallyport)
+			rows.Base = peers.HAProxy
 			fmt.Fprintln(&w)
 		}
 		part.write(rows)

@@ -22,6 +22,8 @@ import (
 	"text/template"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sallyport-dev/sallyport/hack/bench/isolate"
 )
 
@@ -37,6 +39,7 @@ type Setup struct {
 	Token    string // of the agent
 	Key      string // in its place
 	Streams  bool   // events are asked for: HAProxy holds back what goes on, unless told otherwise
+	Logs     bool   // a line is written of each request; set by Start
 	Grants   int    // further ones that match nothing that is asked; of Sallyport alone
 
 	Sidecar string  // path of the program
@@ -52,7 +55,7 @@ func (s Setup) Port() int { return int(s.Upstream.Port()) }
 // CAFile is where CA is while a proxy runs.
 func (s Setup) CAFile() string { return filepath.Join(s.Dir, "ca.pem") }
 
-// Audit is where the sidecar's records are.
+// Audit is where the records are, of the proxies that write any.
 func (s Setup) Audit() string { return filepath.Join(s.Dir, "audit.jsonl") }
 
 // Authority is host and port as requests have them.
@@ -74,34 +77,43 @@ func (s Setup) URL() string {
 // Peer is one proxy.
 type Peer struct {
 	Name string
+	// Logs says that it writes a line of each request, as the sidecar must.
+	Logs bool
 	// command readies what the proxy needs, and returns how it is started.
 	command func(ctx context.Context, s Setup) (command, error)
 }
 
 type command struct {
-	args   []string
-	env    []string // nil: that of this process
-	stdout string   // file that a collector writes what comes into; empty: nothing is collected
+	args []string
+	env  []string // nil: that of this process
 }
 
 // The names that reports look for.
 const (
 	HAProxy   = "HAProxy"
+	Silent    = "HAProxy, no log"
 	Sallyport = "Sallyport"
 )
 
 // All are the proxies, in the order of reports.
 var All = []Peer{
-	{HAProxy, func(_ context.Context, s Setup) (command, error) {
-		f, err := s.render("haproxy.cfg")
-		return command{args: []string{"haproxy", "-db", "-q", "-f", f}}, err
-	}},
-	{"nginx", func(_ context.Context, s Setup) (command, error) {
+	{HAProxy, true, haproxy},
+	{Silent, false, haproxy},
+	{"nginx", true, func(_ context.Context, s Setup) (command, error) {
 		f, err := s.render("nginx.conf")
 		return command{args: []string{"nginx", "-e", filepath.Join(s.Dir, "error.log"), "-c", f}}, err
 	}},
-	{"httputil.ReverseProxy", reverseProxy},
-	{Sallyport, sidecar},
+	{"httputil.ReverseProxy", true, reverseProxy},
+	{Sallyport, true, sidecar},
+}
+
+func haproxy(_ context.Context, s Setup) (command, error) {
+	f, err := s.render("haproxy.cfg")
+	args := []string{"haproxy", "-db", "-f", f}
+	if !s.Logs {
+		args = append(args, "-q") // which closes the standard output
+	}
+	return command{args: args}, err
 }
 
 func (s Setup) render(name string) (string, error) {
@@ -145,11 +157,16 @@ func (p Peer) Start(ctx context.Context, s Setup, cpu int) (*Running, error) {
 	if err := os.WriteFile(s.CAFile(), []byte(s.CA), 0o600); err != nil {
 		return nil, err
 	}
+	s.Logs = p.Logs
 	what, err := p.command(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("readying %s: %w", p.Name, err)
 	}
-	cmd, err := what.start(ctx, cpu)
+	log := ""
+	if p.Logs {
+		log = s.Audit()
+	}
+	cmd, err := what.start(ctx, cpu, log)
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.Name, err)
 	}
@@ -157,16 +174,18 @@ func (p Peer) Start(ctx context.Context, s Setup, cpu int) (*Running, error) {
 	return cmd, nil
 }
 
-func (c command) start(ctx context.Context, cpu int) (*Running, error) {
+// start runs c on one processor. What it writes of requests is collected in a file;
+// without one nothing is.
+func (c command) start(ctx context.Context, cpu int, file string) (*Running, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(cpu)}, c.args...)...)
 	cmd.Env, cmd.Stderr = c.env, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
-	var log bytes.Buffer
+	var log bytes.Buffer // on stderr there is what is no news here
 	collected := func() error { return nil }
-	if c.stdout != "" { // of the sidecar, which logs to stderr what is no news here
-		pipe, wait, err := collect(c.stdout)
+	if file != "" {
+		pipe, wait, err := collect(file)
 		if err != nil {
 			cancel()
 			return nil, err
@@ -205,6 +224,10 @@ func collect(file string) (pipe *os.File, wait func() error, err error) {
 		return nil, nil, err
 	}
 	defer func() { _ = from.Close() }() // likewise
+	// HAProxy drops what a full pipe does not take.
+	if _, err := unix.FcntlInt(pipe.Fd(), unix.F_SETPIPE_SZ, 1<<20); err != nil {
+		return nil, nil, errors.Join(err, pipe.Close())
+	}
 	cmd := exec.Command("cat")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = from, to, os.Stderr
 	if err := cmd.Start(); err != nil {

