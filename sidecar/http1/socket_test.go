@@ -188,27 +188,36 @@ func arrived(t *testing.T, r *Reader) {
 // A TLS connection is read through its own buffers, and seen through below,
 // whatever it reads from.
 func TestReusableTLS(t *testing.T) {
-	for name, wrap := range map[string]func(net.Conn) net.Conn{
+	for below, wrap := range map[string]func(net.Conn) net.Conn{
 		"plain": func(c net.Conn) net.Conn { return c }, "wrapped": socket.Wrap,
 	} {
-		t.Run(name, func(t *testing.T) { reusableTLS(t, wrap) })
+		for what, then := range map[string]func(net.Conn){
+			"closed": func(c net.Conn) { c.Close() },
+			"speaks": func(c net.Conn) { io.WriteString(c, okAnswer) },
+			"begins": func(c net.Conn) { c.(*tls.Conn).NetConn().Write([]byte{23, 3, 3}) }, // a record
+		} {
+			t.Run(below+" "+what, func(t *testing.T) { reusableTLS(t, wrap, then) })
+		}
 	}
 }
 
-func reusableTLS(t *testing.T, wrap func(net.Conn) net.Conn) {
+func reusableTLS(t *testing.T, wrap func(net.Conn) net.Conn, then func(net.Conn)) {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", serverConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	closeIt := make(chan struct{})
+	now := make(chan struct{})
+	defer func() { <-now }()
 	go func() {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
 		io.WriteString(c, okAnswer)
-		<-closeIt
+		now <- struct{}{}
+		then(c)
+		now <- struct{}{}
 		c.Close()
 	}()
 	below, err := net.Dial("tcp", l.Addr().String())
@@ -218,13 +227,13 @@ func reusableTLS(t *testing.T, wrap func(net.Conn) net.Conn) {
 	c := tls.Client(wrap(below), &tls.Config{InsecureSkipVerify: true})
 	defer c.Close()
 	r := readOK(t, c)
-	if !r.Reusable() {
+	if !r.Reusable() || !r.Reusable() {
 		t.Error("quiet, but not reusable")
 	}
-	close(closeIt)
+	<-now
 	arrived(t, r)
 	if r.Reusable() {
-		t.Error("closed, but reusable")
+		t.Error("not quiet, but reusable")
 	}
 }
 
