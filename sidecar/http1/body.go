@@ -156,6 +156,23 @@ func (b *Body) fill() {
 	}
 }
 
+// straight is how much of a body has to be left for it to be read past the buffer.
+const straight = largeBuffer
+
+// await waits for more of the body, where nothing is buffered. Of a long one it
+// reads straight into room, and returns what came; else that is buffered.
+func (b *Body) await(room *room) (part []byte) {
+	data := b.state == sizedData || b.state == chunkData
+	if data && b.left >= straight && b.r.err == nil {
+		part = b.r.fillStraight(straight, room)
+		b.advance(int64(len(part)))
+	}
+	if len(part) == 0 {
+		b.fill() // of a failed read it tells why
+	}
+	return part
+}
+
 // fail ends the body and the reading of messages: nobody knows what follows.
 func (b *Body) fail(e *Error) { b.err = b.r.refuse(e) }
 

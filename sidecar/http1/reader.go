@@ -189,18 +189,38 @@ func (r *Reader) fill() error {
 // read reads from src behind what is buffered.
 func (r *Reader) read() (n, size int) {
 	r.makeRoom()
+	n = r.readInto(r.buf[r.w:])
 	size = len(r.buf) - r.w
+	r.w += n
+	return n, size
+}
+
+// readInto reads from src, past the buffer.
+func (r *Reader) readInto(p []byte) (n int) {
 	r.sock.Park(true)
 	defer r.sock.Park(false)
 	for range 100 {
-		n, r.err = r.src.Read(r.buf[r.w:])
-		r.w += n
+		n, r.err = r.src.Read(p)
 		if n > 0 || r.err != nil {
-			return n, size
+			return n
 		}
 	}
 	r.err = io.ErrNoProgress
-	return 0, size
+	return 0
+}
+
+// fillStraight waits until there are bytes, nothing being buffered, and reads up to
+// size of them straight into memory of room's.
+func (r *Reader) fillStraight(size int, room socket.Buffers) (part []byte) {
+	r.release()
+	n := 0
+	if r.sock != nil {
+		part, n, r.err = r.sock.Fill(size, room)
+	} else {
+		part = room.Get(size)
+		n = r.readInto(part)
+	}
+	return part[:n]
 }
 
 // makeRoom leaves at least one free byte behind the unread ones.

@@ -253,8 +253,11 @@ func (w *Writer) CopyBody(b *Body, f Filter) (int64, error) {
 	for w.step(inBody, inBody) {
 		part := w.space(b.r.Buffered())
 		n, err := b.ReadBuffered(part)
-		w.pass(part[:n], f)
-		total += int64(n)
+		if part = part[:n]; n == 0 && err == nil && w.Flush() == nil {
+			part = b.await((*room)(w))
+		}
+		w.pass(part, f)
+		total += int64(len(part))
 		switch {
 		case errors.Is(err, io.EOF):
 			if f != nil {
@@ -263,14 +266,20 @@ func (w *Writer) CopyBody(b *Body, f Filter) (int64, error) {
 			return total, w.err
 		case err != nil:
 			return total, err
-		case n == 0:
-			if w.Flush() == nil {
-				b.fill()
-			}
 		}
 	}
 	return total, w.err
 }
+
+// room is where a body may be read into, behind what is not sent yet.
+type room Writer
+
+func (r *room) Get(n int) []byte {
+	space := (*Writer)(r).space(n)
+	return space[:min(n, len(space))]
+}
+
+func (r *room) Put([]byte) { (*Writer)(r).release() }
 
 // pass adds what f lets pass of part, which was put into space.
 func (w *Writer) pass(part []byte, f Filter) {
@@ -287,8 +296,8 @@ func (w *Writer) pass(part []byte, f Filter) {
 	}
 }
 
-// space returns room for up to n bytes of the body, where they need not be
-// moved much to be framed, and nil for none.
+// space returns room for up to n bytes of the body, which is where they go out
+// from, and nil for none.
 func (w *Writer) space(n int) []byte {
 	if n == 0 {
 		return nil
@@ -302,8 +311,16 @@ func (w *Writer) space(n int) []byte {
 		putBuffer(w.buf)
 		w.buf = bigger
 	}
-	start := len(w.buf) + chunkHeader
+	start := w.start()
 	return w.buf[start:min(cap(w.buf)-chunkTail, start+0xffff)]
+}
+
+// start is where the next bytes of the body are put.
+func (w *Writer) start() int {
+	if w.chunks {
+		return len(w.buf) + chunkHeader
+	}
+	return len(w.buf)
 }
 
 // add takes the n bytes that were put into space, and frames them.
@@ -311,18 +328,20 @@ func (w *Writer) add(n int) {
 	if n == 0 {
 		return
 	}
-	start := len(w.buf) + chunkHeader
-	data := w.buf[start : start+n]
+	start := w.start()
 	switch {
 	case w.chunks:
+		data := w.buf[start : start+n]
 		w.buf = strconv.AppendInt(w.buf, int64(n), 16)
 		w.buf = append(w.buf, crlf...)
-		w.buf = append(w.buf, data...)
-		w.buf = append(w.buf, crlf...)
+		if len(w.buf) < start { // its size has fewer digits than there is room for
+			copy(w.buf[len(w.buf):start+n], data)
+		}
+		w.buf = append(w.buf[:len(w.buf)+n], crlf...)
 	case int64(n) > w.left:
 		w.fail(errWriteLength)
 	default:
-		w.buf = append(w.buf, data...)
+		w.buf = w.buf[:start+n]
 		w.left -= int64(n)
 	}
 }
@@ -356,11 +375,17 @@ func (w *Writer) send() error {
 			w.fail(fmt.Errorf("writing to the connection: %w", err))
 		}
 	}
-	if w.buf != nil {
+	w.buf = w.buf[:0]
+	w.release()
+	return w.err
+}
+
+// release gives the buffer back where nothing is in it.
+func (w *Writer) release() {
+	if len(w.buf) == 0 && w.buf != nil {
 		putBuffer(w.buf)
 		w.buf = nil
 	}
-	return w.err
 }
 
 // step moves on where the state is from, and tells whether it was.

@@ -4,7 +4,7 @@ import "net"
 
 // Buffers are where [Socket.Fill] takes a buffer once there are bytes for it.
 type Buffers interface {
-	// Get returns a buffer of at least n bytes, with anything in it.
+	// Get returns a buffer of some n bytes, with anything in it.
 	Get(n int) []byte
 	// Put takes it back.
 	Put(b []byte)
