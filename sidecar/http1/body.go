@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"sync"
 )
 
 // Kind says how a body ends.
@@ -156,23 +155,6 @@ func (b *Body) fill() {
 	}
 }
 
-// straight is how much of a body has to be left for it to be read past the buffer.
-const straight = largeBuffer
-
-// await waits for more of the body, where nothing is buffered. Of a long one it
-// reads straight into room, and returns what came; else that is buffered.
-func (b *Body) await(room *room) (part []byte) {
-	data := b.state == sizedData || b.state == chunkData
-	if data && b.left >= straight && b.r.err == nil {
-		part = b.r.fillStraight(straight, room)
-		b.advance(int64(len(part)))
-	}
-	if len(part) == 0 {
-		b.fill() // of a failed read it tells why
-	}
-	return part
-}
-
 // fail ends the body and the reading of messages: nobody knows what follows.
 func (b *Body) fail(e *Error) { b.err = b.r.refuse(e) }
 
@@ -294,46 +276,3 @@ func (b *Body) readTrailer(unread []byte) (int, *Error) {
 	}
 	return i + 1, nil
 }
-
-// Buffers come in two sizes. The small one holds nearly every header; the
-// large one is worth its memory while a body flows, and holds a header of the
-// default headerBytes. A buffer is held only while there are bytes in it, so
-// that memory follows the messages under way, not the connections.
-const (
-	smallBuffer = 4 << 10
-	largeBuffer = 32 << 10
-)
-
-var (
-	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
-	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
-)
-
-// getBuffer returns a buffer of at least n bytes, with anything in it.
-func getBuffer(n int) []byte {
-	switch {
-	case n <= smallBuffer:
-		return smallBuffers.Get().(*[smallBuffer]byte)[:]
-	case n <= largeBuffer:
-		return largeBuffers.Get().(*[largeBuffer]byte)[:]
-	}
-	return make([]byte, n)
-}
-
-// putBuffer takes back a buffer of getBuffer, from its first byte. The caller
-// must not touch it again: the next owner serves another connection.
-func putBuffer(b []byte) {
-	switch cap(b) {
-	case smallBuffer:
-		smallBuffers.Put((*[smallBuffer]byte)(b[:smallBuffer]))
-	case largeBuffer:
-		largeBuffers.Put((*[largeBuffer]byte)(b[:largeBuffer]))
-	}
-}
-
-// buffers are those above.
-type buffers struct{}
-
-func (buffers) Get(n int) []byte { return getBuffer(n) }
-
-func (buffers) Put(b []byte) { putBuffer(b) }

@@ -34,6 +34,7 @@ type Reader struct {
 	err    error  // of src; met once the buffer is empty
 	bad    error  // a refusal: no message is read any more
 	large  bool   // the last read suggests a large buffer for the next
+	came   int64  // bytes of this message, and of what follows, in reads of its own
 	answer bool   // reading answers: refusals are the upstream's fault
 	lines  []int32
 	body   Body
@@ -179,11 +180,17 @@ func (r *Reader) fill() error {
 	} else {
 		n, size = r.read()
 	}
-	r.large = n > 0 && n == size // after a read that left no room, more is to be expected
+	r.count(n, size)
 	if n == 0 {
 		return r.err
 	}
 	return nil
+}
+
+// count takes note of a read. After one that left no room, more is to be expected.
+func (r *Reader) count(n, size int) {
+	r.large = n > 0 && n == size
+	r.came += int64(n)
 }
 
 // read reads from src behind what is buffered.
@@ -207,20 +214,6 @@ func (r *Reader) readInto(p []byte) (n int) {
 	}
 	r.err = io.ErrNoProgress
 	return 0
-}
-
-// fillStraight waits until there are bytes, nothing being buffered, and reads up to
-// size of them straight into memory of room's.
-func (r *Reader) fillStraight(size int, room socket.Buffers) (part []byte) {
-	r.release()
-	n := 0
-	if r.sock != nil {
-		part, n, r.err = r.sock.Fill(size, room)
-	} else {
-		part = room.Get(size)
-		n = r.readInto(part)
-	}
-	return part[:n]
 }
 
 // makeRoom leaves at least one free byte behind the unread ones.
@@ -285,9 +278,11 @@ func (r *Reader) begin(answer bool) error {
 	}
 	r.answer = answer
 	if r.Buffered() == 0 {
-		// Most answers fill more than a small buffer, requests do not.
-		r.large = answer
+		// Most answers fill more than a small buffer, and most requests where the
+		// one before did.
+		r.large = answer || r.came > smallBuffer
 	}
+	r.came = 0
 	return r.Wait()
 }
 

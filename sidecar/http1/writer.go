@@ -234,75 +234,13 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// A Filter sees the bytes of a body on their way.
-type Filter interface {
-	// Pass takes the next of them, which it may change, and returns what goes
-	// on, of these and of what it held back before. That is a beginning of part
-	// itself, or memory of the filter's own that is good until the next call.
-	Pass(part []byte) []byte
-	// Rest returns what is still held back when the body has ended.
-	Rest() []byte
-}
-
-// CopyBody copies b to its end, as one chunk for each read where there are
-// chunks, and sends what it has before it waits for more. f sees every byte;
-// nil lets them pass. An [*Error] is b's, any other error is of writing. The
-// caller calls End.
-func (w *Writer) CopyBody(b *Body, f Filter) (int64, error) {
-	var total int64
-	for w.step(inBody, inBody) {
-		part := w.space(b.r.Buffered())
-		n, err := b.ReadBuffered(part)
-		if part = part[:n]; n == 0 && err == nil && w.Flush() == nil {
-			part = b.await((*room)(w))
-		}
-		w.pass(part, f)
-		total += int64(len(part))
-		switch {
-		case errors.Is(err, io.EOF):
-			if f != nil {
-				_, _ = w.Write(f.Rest()) // the error is kept
-			}
-			return total, w.err
-		case err != nil:
-			return total, err
-		}
-	}
-	return total, w.err
-}
-
-// room is where a body may be read into, behind what is not sent yet.
-type room Writer
-
-func (r *room) Get(n int) []byte {
-	space := (*Writer)(r).space(n)
-	return space[:min(n, len(space))]
-}
-
-func (r *room) Put([]byte) { (*Writer)(r).release() }
-
-// pass adds what f lets pass of part, which was put into space.
-func (w *Writer) pass(part []byte, f Filter) {
-	passed := part
-	if f != nil && len(part) > 0 {
-		passed = f.Pass(part)
-	}
-	switch {
-	case len(passed) == 0:
-	case &passed[0] == &part[0]:
-		w.add(len(passed))
-	default:
-		_, _ = w.Write(passed) // the error is kept
-	}
-}
-
 // space returns room for up to n bytes of the body, which is where they go out
 // from, and nil for none.
 func (w *Writer) space(n int) []byte {
 	if n == 0 {
 		return nil
 	}
-	if cap(w.buf) >= largeBuffer && cap(w.buf)-len(w.buf) < leastSpace {
+	if w.full() {
 		_ = w.send() // the error is kept, and seen by the caller's next step
 	}
 	need := min(len(w.buf)+chunkHeader+n+chunkTail, largeBuffer)
@@ -313,6 +251,11 @@ func (w *Writer) space(n int) []byte {
 	}
 	start := w.start()
 	return w.buf[start:min(cap(w.buf)-chunkTail, start+0xffff)]
+}
+
+// full tells whether nothing more is worth being put behind what is not sent yet.
+func (w *Writer) full() bool {
+	return cap(w.buf) >= largeBuffer && cap(w.buf)-len(w.buf) < leastSpace
 }
 
 // start is where the next bytes of the body are put.

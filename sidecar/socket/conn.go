@@ -31,10 +31,8 @@ func (c *Conn) Read(p []byte) (int, error) { return c.socket.Read(p) }
 // Write writes all of p.
 func (c *Conn) Write(p []byte) (int, error) { return c.socket.Write(p) }
 
-// Hurry has reads return [os.ErrDeadlineExceeded] where nothing has come, up to
-// Relax. Both are for the goroutine that reads.
-func (c *Conn) Hurry() { c.socket.hurry(true) }
+// Hurry is [Socket.Hurry].
+func (c *Conn) Hurry() { c.socket.Hurry() }
 
-// Relax has reads wait again, and tells whether any has found something since
-// Hurry.
-func (c *Conn) Relax() (found bool) { return c.socket.hurry(false) }
+// Relax is [Socket.Relax].
+func (c *Conn) Relax() (found bool) { return c.socket.Relax() }

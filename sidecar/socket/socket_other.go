@@ -29,4 +29,6 @@ func (*Socket) Waits() bool { return false }
 
 func (*Socket) Park(bool) {}
 
-func (*Socket) hurry(bool) (found bool) { return true }
+func (*Socket) Hurry() {}
+
+func (*Socket) Relax() (found bool) { return true }

@@ -90,11 +90,15 @@ func (s *Socket) Read(p []byte) (n int, err error) {
 	return s.n, err
 }
 
-// hurry has reads not wait, or wait again, and tells whether any has found
-// something since the last call.
-func (s *Socket) hurry(now bool) (found bool) {
-	found, s.hasty, s.found = s.found, now, false
-	return found
+// Hurry has reads return [os.ErrDeadlineExceeded] where nothing has come, up to
+// Relax. Both are for the goroutine that reads.
+func (s *Socket) Hurry() { s.hasty, s.found = true, false }
+
+// Relax has reads wait again, and tells whether any has found something since
+// Hurry.
+func (s *Socket) Relax() (found bool) {
+	s.hasty = false
+	return s.found
 }
 
 func (s *Socket) await() error {
