@@ -34,7 +34,7 @@ type Reader struct {
 	err    error  // of src; met once the buffer is empty
 	bad    error  // a refusal: no message is read any more
 	large  bool   // the last read suggests a large buffer for the next
-	came   int64  // bytes of this message, and of what follows, in reads of its own
+	came   int64  // bytes, since a message was waited for
 	answer bool   // reading answers: refusals are the upstream's fault
 	lines  []int32
 	body   Body
@@ -70,6 +70,9 @@ func (r *Reader) Wait() error {
 	if r.Buffered() > 0 {
 		return nil
 	}
+	// Most answers fill more than a small buffer, and most requests where the one
+	// before did.
+	r.large, r.came = r.answer || r.came > smallBuffer, 0
 	// The peer needs a moment: whoever else is ready goes first. Under load the
 	// bytes are there after that, and no read is in vain.
 	socket.Yield()
@@ -277,12 +280,6 @@ func (r *Reader) begin(answer bool) error {
 		return errBodyPending
 	}
 	r.answer = answer
-	if r.Buffered() == 0 {
-		// Most answers fill more than a small buffer, and most requests where the
-		// one before did.
-		r.large = answer || r.came > smallBuffer
-	}
-	r.came = 0
 	return r.Wait()
 }
 
