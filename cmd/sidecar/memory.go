@@ -5,6 +5,10 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/sidecar/process"
 )
 
 // memoryMax is the memory limit of this container (cgroup v2).
@@ -24,4 +28,16 @@ func limitMemory(file string) {
 		return // "max"
 	}
 	debug.SetMemoryLimit(min(limit/100*85, debug.SetMemoryLimit(-1)))
+}
+
+// settled is how long after a document the process is taken to have what it needs.
+const settled = 250 * time.Millisecond
+
+// trimming has memory given back a while after each document that apply reads.
+func trimming(apply func(*bundle.State) []bundle.ApplyError) func(*bundle.State) []bundle.ApplyError {
+	later := time.AfterFunc(settled, process.Trim)
+	return func(s *bundle.State) []bundle.ApplyError {
+		defer later.Reset(settled)
+		return apply(s)
+	}
 }

@@ -160,7 +160,7 @@ func (o *options) run(ctx context.Context, server *proxy.Server, ready func() bo
 	start(func() error {
 		return stream.Run(ctx, stream.Options{
 			Broker: o.broker, TokenFile: o.identityToken, Roots: o.roots, Version: version(),
-			Apply: server.Apply, CheckTokens: server.CheckTokens, Revoke: server.Revoke, Extend: server.Extend, Seen: server.Seen, Store: store, Log: logger,
+			Apply: trimming(server.Apply), CheckTokens: server.CheckTokens, Revoke: server.Revoke, Extend: server.Extend, Seen: server.Seen, Store: store, Log: logger,
 		})
 	})
 	<-ctx.Done()
