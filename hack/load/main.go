@@ -10,11 +10,19 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sallyport-dev/sallyport/hack/load/bystander"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == bystander.Verb {
+		if err := bystander.Run(ctx, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bystander:", err)
+		}
+		return
+	}
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		stop()

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/hack/load/bystander"
 )
 
 // load is one run.
@@ -16,7 +18,10 @@ type load struct {
 	direct  *agents // to the upstream: what the load adds to itself
 	out     io.Writer
 
-	rate   float64
+	bystander *bystander.Bystander
+
+	rate   float64 // of well-behaved agents beside hostile ones
+	calm   float64 // and without these: as much work
 	memory watch
 	all    []*phase
 	asked  int64 // through the subject
@@ -28,6 +33,7 @@ type phase struct {
 	length  time.Duration
 	through *tally
 	control *tally
+	other   bystander.Result
 	visits  int64
 	used    cpu
 	memory  int64
@@ -73,7 +79,9 @@ func (l *load) run(ctx context.Context) error {
 }
 
 // find measures what the subject and the load can do, and what of it hostile
-// agents take; the rest, up to the share, is what well-behaved agents ask for.
+// agents take; the rest, up to the share, is what well-behaved agents ask for
+// beside them. Without them they ask for the whole share: what differs is who
+// asks, and not how much there is to do.
 func (l *load) find(ctx context.Context) error {
 	most, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
 		p.through = l.agents.run(ctx, l.measure, 0)
@@ -94,11 +102,11 @@ func (l *load) find(ctx context.Context) error {
 	}
 	capacity := float64(most.through.asked.Load()) / l.measure.Seconds()
 	theirs := max(part(alone.used.subject, most.used.subject), part(alone.used.load, most.used.load))
-	l.rate = (l.share - theirs) * capacity
+	l.rate, l.calm = (l.share-theirs)*capacity, l.share*capacity
 	fmt.Fprintf(l.out, "capacity %.0f requests/s, with %.0f %% of a core for the data plane and %.0f %% for load and upstream\n",
 		capacity, percent(most.used.subject, l.measure), percent(most.used.load, l.measure))
-	fmt.Fprintf(l.out, "hostile agents take %.0f %% of that, %.0f visits/s beside %d idle connections; running at %.0f requests/s, with them %.0f %%\n",
-		100*theirs, float64(alone.visits)/l.measure.Seconds(), l.idle, l.rate, 100*l.share)
+	fmt.Fprintf(l.out, "hostile agents take %.0f %% of that, %.0f visits/s beside %d idle connections; running at %.0f requests/s, and beside them at %.0f: %.0f %% of the capacity\n",
+		100*theirs, float64(alone.visits)/l.measure.Seconds(), l.idle, l.calm, l.rate, 100*l.share)
 	const least = 0.1
 	return errors.Join(most.through.verdict(), unless(l.rate > least*capacity, "hostile agents leave nothing of the share to others"))
 }
@@ -128,14 +136,14 @@ func (l *load) spend(ctx context.Context, length time.Duration, do func(context.
 
 // phase asks at the rate, through the subject and past it.
 func (l *load) phase(ctx context.Context, n int, beset bool) error {
-	length := l.length / time.Duration(l.pairs)
+	length, rate := l.length/time.Duration(l.pairs), l.rate
 	if !beset {
-		length /= 3
+		length, rate = length/3, l.calm
 	}
 	p, err := l.spend(ctx, length, func(ctx context.Context, p *phase) error {
 		hostileCtx, stop := context.WithCancel(ctx)
 		defer stop()
-		harassed, controlled := make(chan error, 1), make(chan struct{})
+		harassed, controlled, heard := make(chan error, 1), make(chan struct{}), make(chan error, 1)
 		go func() {
 			var err error
 			if beset {
@@ -145,19 +153,27 @@ func (l *load) phase(ctx context.Context, n int, beset bool) error {
 		}()
 		go func() {
 			defer close(controlled)
-			p.control = l.direct.run(ctx, length, controlShare*l.rate)
+			p.control = l.direct.run(ctx, length, controlShare*rate)
 		}()
-		p.through = l.agents.run(ctx, length, l.rate)
+		go func() {
+			q := l.subject.other
+			q.Length = length
+			var err error
+			p.other, err = l.bystander.Ask(q)
+			heard <- err
+		}()
+		p.through = l.agents.run(ctx, length, rate)
 		<-controlled
+		errBystander := <-heard
 		p.open, _ = l.subject.descriptors() // while they are there; spend reports errors
 		stop()
-		return <-harassed
+		return errors.Join(<-harassed, errBystander)
 	})
 	if err != nil {
 		return err
 	}
 	p.beset, p.memory = beset, l.memory.last()
-	l.asked += p.through.asked.Load()
+	l.asked += p.through.asked.Load() + int64(p.other.Asked)
 	l.all = append(l.all, p)
 	l.progress(n, p)
 	return ctx.Err()

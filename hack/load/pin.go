@@ -13,12 +13,13 @@ import (
 
 // pin gives the subject the first core alone, and what asks and answers it the
 // others, so that neither takes the other's time. With one core they share it.
-func pin(subject int) error {
+func pin(subject, bystander int) error {
 	n := runtime.NumCPU()
 	if n < 2 {
 		return nil
 	}
-	for pid, cores := range map[int]string{subject: "0", os.Getpid(): "1-" + strconv.Itoa(n-1)} {
+	others := "1-" + strconv.Itoa(n-1)
+	for pid, cores := range map[int]string{subject: "0", os.Getpid(): others, bystander: others} {
 		out, err := exec.Command("taskset", "-a", "-c", "-p", cores, strconv.Itoa(pid)).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("giving cores %s to process %d: %w: %s", cores, pid, err, out)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/hack/load/bystander"
 )
 
 // options are the command line.
@@ -54,17 +56,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	server := &http.Server{Handler: upstream(), ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }() // it ends with Close
 	defer func() { _ = server.Close() }()
-	s, err := startSubject(ctx, o.binary, dir, l.Addr().(*net.TCPAddr).Port, stderr)
+	by, err := bystander.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = by.Stop() }() // what it said was heard
+	s, err := startSubject(ctx, o.binary, dir, map[string]int{host: l.Addr().(*net.TCPAddr).Port, "bystander.load.svc": by.Port}, stderr)
 	if s != nil {
 		defer func() { _ = s.stop() }() // a second time, where it was stopped
 	}
 	if err != nil {
 		return err
 	}
-	if err := pin(s.cmd.Process.Pid); err != nil {
+	if err := pin(s.cmd.Process.Pid, by.PID()); err != nil {
 		return err
 	}
-	r := &load{options: o, subject: s, agents: newAgents(s.base, s.token), direct: newAgents("http://"+l.Addr().String(), ""), out: stdout}
+	r := &load{options: o, subject: s, agents: newAgents(s.base, s.token), direct: newAgents("http://"+l.Addr().String(), ""), bystander: by, out: stdout}
 	return r.run(ctx)
 }
 

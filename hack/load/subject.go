@@ -16,6 +16,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport-dev/sallyport/hack/load/bystander"
 )
 
 //go:embed manifests.yaml
@@ -28,24 +32,32 @@ type subject struct {
 	cmd     *exec.Cmd
 	base    string // of its listener
 	token   string
-	records atomic.Int64 // of decisions
+	other   bystander.Question // with those of the bystander
+	records atomic.Int64       // of decisions
 	reading chan struct{}
 }
 
-// startSubject runs the data plane on the manifests, with its upstream at a
-// port. It ends with ctx.
-func startSubject(ctx context.Context, binary, dir string, port int, stderr io.Writer) (*subject, error) {
+// startSubject runs the data plane on the manifests, with its upstreams at ports
+// of this machine. It ends with ctx.
+func startSubject(ctx context.Context, binary, dir string, ports map[string]int, stderr io.Writer) (*subject, error) {
 	file, ready := filepath.Join(dir, "manifests.yaml"), filepath.Join(dir, "ready.json")
 	if err := os.WriteFile(file, manifests, 0o600); err != nil {
 		return nil, fmt.Errorf("writing manifests: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, binary, "run", "-f", file, "--ready-file", ready,
-		"--connect-to", host+":80=127.0.0.1:"+strconv.Itoa(port))
+	args := []string{"run", "-f", file, "--ready-file", ready}
+	for name, port := range ports {
+		args = append(args, "--connect-to", name+":80=127.0.0.1:"+strconv.Itoa(port))
+	}
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	said, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", binary, err)
+	}
+	// What reads the records shares a processor with all the load: it is late at times.
+	if _, err := unix.FcntlInt(said.(*os.File).Fd(), unix.F_SETPIPE_SZ, 1<<20); err != nil {
+		return nil, fmt.Errorf("enlarging the pipe of records: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", binary, err)
@@ -74,6 +86,7 @@ func (s *subject) count(said io.Reader, others io.Writer) {
 func (s *subject) await(ctx context.Context, ready string) error {
 	var is struct {
 		Credentials []struct {
+			Name      string
 			Token     string
 			Endpoints []struct{ URL string }
 		}
@@ -85,7 +98,13 @@ func (s *subject) await(ctx context.Context, ready string) error {
 			if err := json.Unmarshal(text, &is); err != nil {
 				return fmt.Errorf("reading the ready file: %w", err)
 			}
-			s.token, s.base = is.Credentials[0].Token, is.Credentials[0].Endpoints[0].URL
+			for _, c := range is.Credentials {
+				if c.Name == "bystander" {
+					s.other.Token, s.other.Base = c.Token, c.Endpoints[0].URL
+				} else {
+					s.token, s.base = c.Token, c.Endpoints[0].URL
+				}
+			}
 			return nil
 		}
 		select {
