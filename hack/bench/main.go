@@ -29,7 +29,7 @@ func main() {
 // its own, and one of the proxies.
 func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == peers.ReverseProxyVerb {
-		return peers.ServeReverseProxy(ctx, args[1])
+		return peers.ServeReverseProxy(ctx, args[1], os.Stdout)
 	}
 	args, entered, err := isolate.Entered(args)
 	if err != nil {

@@ -126,7 +126,7 @@ func (b *Body) inData() bool {
 // size of them straight into memory of room's.
 func (r *Reader) fillStraight(size int, room socket.Buffers) (part []byte) {
 	r.release()
-	n := 0
+	var n int
 	if r.sock != nil {
 		part, n, r.err = r.sock.Fill(size, room)
 	} else {

@@ -227,8 +227,10 @@ func reusableTLS(t *testing.T, wrap func(net.Conn) net.Conn, then func(net.Conn)
 	c := tls.Client(wrap(below), &tls.Config{InsecureSkipVerify: true})
 	defer c.Close()
 	r := readOK(t, c)
-	if !r.Reusable() || !r.Reusable() {
-		t.Error("quiet, but not reusable")
+	for range 2 { // asking changes nothing
+		if !r.Reusable() {
+			t.Error("quiet, but not reusable")
+		}
 	}
 	<-now
 	arrived(t, r)

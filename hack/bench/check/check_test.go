@@ -28,7 +28,7 @@ func upstream(t *testing.T) *Upstream {
 func try(t *testing.T, u *Upstream, s peers.Setup, f func(http.Handler) http.Handler) error {
 	t.Helper()
 	s.Upstream, s.Token, s.Key = u.Addr, "a-token-that-is-long", "the-real-key"
-	proxy := httptest.NewServer(f(peers.ReverseProxy(s)))
+	proxy := httptest.NewServer(f(peers.ReverseProxy(s, io.Discard)))
 	defer proxy.Close()
 	return EqualWork(t.Context(), Proxy{
 		Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token, Key: s.Key, Authority: s.Authority(),
@@ -125,7 +125,7 @@ func TestLiars(t *testing.T) {
 func TestConnections(t *testing.T) {
 	u := upstream(t)
 	s := peers.Setup{Upstream: u.Addr, Token: "a-token-that-is-long", Key: "the-real-key"}
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { peers.ReverseProxy(s).ServeHTTP(w, r) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { peers.ReverseProxy(s, io.Discard).ServeHTTP(w, r) }))
 	defer proxy.Close()
 	p := Proxy{Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token, Key: s.Key, Authority: s.Authority()}
 	if err := EqualWork(t.Context(), p, u); err == nil || !strings.Contains(err.Error(), "connections to the upstream") {
@@ -137,7 +137,7 @@ func TestConnections(t *testing.T) {
 func TestWrongKey(t *testing.T) {
 	u := upstream(t)
 	s := peers.Setup{Upstream: u.Addr, Token: "a-token-that-is-long", Key: "the-real-key"}
-	proxy := httptest.NewServer(peers.ReverseProxy(s))
+	proxy := httptest.NewServer(peers.ReverseProxy(s, io.Discard))
 	defer proxy.Close()
 	p := Proxy{Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token, Key: "another-key", Authority: s.Authority()}
 	if err := EqualWork(t.Context(), p, u); err == nil || !strings.Contains(err.Error(), "the key did not come") {
@@ -170,7 +170,7 @@ func TestDistrusts(t *testing.T) {
 		correct bool
 	}{{ours, true}, {theirs, false}} {
 		s := peers.Setup{Upstream: u.Addr, Token: "a-token-that-is-long", Key: "the-real-key", CA: test.trusts.PEM()}
-		proxy := httptest.NewServer(peers.ReverseProxy(s))
+		proxy := httptest.NewServer(peers.ReverseProxy(s, io.Discard))
 		err := Distrusts(t.Context(), Proxy{Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token}, u)
 		if (err == nil) != test.correct {
 			t.Errorf("trusts the right one: %t, found %v", test.correct, err)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -28,8 +29,9 @@ func reverseProxy(_ context.Context, s Setup) (command, error) {
 	return command{args: []string{self, ReverseProxyVerb, f}}, err
 }
 
-// ServeReverseProxy serves a Setup in JSON until ctx ends.
-func ServeReverseProxy(ctx context.Context, file string) error {
+// ServeReverseProxy serves a Setup in JSON until ctx ends, and writes records where
+// that says so.
+func ServeReverseProxy(ctx context.Context, file string, records io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -38,7 +40,7 @@ func ServeReverseProxy(ctx context.Context, file string) error {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return fmt.Errorf("reading %s: %w", file, err)
 	}
-	server := &http.Server{Addr: s.Listen.String(), ReadHeaderTimeout: time.Minute, Handler: ReverseProxy(s)}
+	server := &http.Server{Addr: s.Listen.String(), ReadHeaderTimeout: time.Minute, Handler: ReverseProxy(s, records)}
 	go func() {
 		<-ctx.Done()
 		_ = server.Close()
@@ -50,7 +52,7 @@ func ServeReverseProxy(ctx context.Context, file string) error {
 }
 
 // ReverseProxy is the standard library's proxy with the work of the others.
-func ReverseProxy(s Setup) http.Handler {
+func ReverseProxy(s Setup, records io.Writer) http.Handler {
 	allowed := regexp.MustCompile(`^/repos/acme/(web|api|docs)/[^/]+$`)
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 256,
@@ -78,7 +80,7 @@ func ReverseProxy(s Setup) http.Handler {
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.Method != http.MethodGet && r.Method != http.MethodPost || !allowed.MatchString(r.URL.Path):
 			w.WriteHeader(http.StatusForbidden)
-		case s.Logs && record(r) != nil:
+		case s.Logs && record(records, r) != nil:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
 			proxy.ServeHTTP(w, r)
@@ -87,8 +89,8 @@ func ReverseProxy(s Setup) http.Handler {
 }
 
 // record writes a line of a request.
-func record(r *http.Request) error {
-	_, err := fmt.Printf(`{"version":1,"time":%q,"id":%q,"token":"one","credential":"bench/api","endpoint":"api","event":"decision","verdict":"Allow","method":%q,"path":%q,"pod":"bench/agent"}`+"\n",
+func record(w io.Writer, r *http.Request) error {
+	_, err := fmt.Fprintf(w, `{"version":1,"time":%q,"id":%q,"token":"one","credential":"bench/api","endpoint":"api","event":"decision","verdict":"Allow","method":%q,"path":%q,"pod":"bench/agent"}`+"\n",
 		time.Now().UTC().Format(time.RFC3339Nano), r.RemoteAddr, r.Method, r.URL.Path)
 	return err
 }
