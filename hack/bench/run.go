@@ -99,7 +99,7 @@ func (b *bencher) open(ctx context.Context, dir string) (closeAll func(), err er
 		return closeAll, err
 	}
 	closers = append(closers, broker.Close)
-	common := peers.Setup{Dir: dir, Key: "the-real-key", Sidecar: sidecar, Broker: broker}
+	common := peers.Setup{Dir: dir, Key: "the-real-key-of-the-upstream-as-long-as-most", Sidecar: sidecar, Broker: broker}
 	plain, secure := common, common
 	plain.Upstream = b.engine.Plain
 	secure.Upstream, secure.CA = b.engine.Secure, b.trust.PEM()
