@@ -4,6 +4,7 @@ import (
 	"bytes"
 	stdjson "encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -244,6 +245,61 @@ func TestZeroValues(t *testing.T) {
 	for name, v := range map[string]json.Value{"value": {}, "document": d.Root(), "member": d.Root().Member("a")} {
 		if v.Kind() != json.None || v.Raw() != nil || v.Text(&scratch) != "" || decode(v) == nil {
 			t.Errorf("the zero %s has something", name)
+		}
+	}
+}
+
+// TestBytesOfStrings has each byte at each place of strings about as long as what is
+// looked at together, in values and in keys: what must be escaped, and what is no
+// character, is refused wherever it stands.
+func TestBytesOfStrings(t *testing.T) {
+	var d json.Document
+	var scratch []byte
+	for length := 1; length <= 26; length++ {
+		for place := range length {
+			text := bytes.Repeat([]byte("a"), length)
+			for b := range 256 {
+				text[place] = byte(b)
+				want := b >= ' ' && b < 0x80 && b != '"' && b != '\\'
+				for _, format := range []string{`%q`, `["", "b", %q]`, `{"%s": 1}`, `{"a":{"%s":"b"}, "":2}`} {
+					format = strings.Replace(format, "%q", `"%s"`, 1)
+					whole := fmt.Appendf(nil, format, text)
+					if err := d.Parse(whole); (err == nil) != want {
+						t.Fatalf("%q: %v", whole, err)
+					}
+				}
+				if !want {
+					continue
+				}
+				if err := d.Parse(fmt.Appendf(nil, `"%s"`, text)); err != nil || d.Root().Text(&scratch) != string(text) {
+					t.Fatalf("%q was read as %q, %v", text, d.Root().Text(&scratch), err)
+				}
+			}
+		}
+	}
+}
+
+// TestKeyTwice has objects with more keys than can be told apart at a glance, of
+// which one is there twice, or twice but for an escape, or not.
+func TestKeyTwice(t *testing.T) {
+	var d json.Document
+	for n := 1; n < 200; n++ {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `"k%d": {"k%d": 1}, `, i, i)
+		}
+		for last, want := range map[string]bool{
+			`"other"`: true, `"k0"`: false, `"\u006b0"`: false, `"\u006b-"`: true, `""`: true, fmt.Sprintf(`"k%d"`, n-1): false,
+		} {
+			for _, text := range []string{
+				`{` + b.String() + last + `: 0}`,
+				`{` + last + `: 0, ` + strings.TrimSuffix(b.String(), ", ") + `}`,
+				`[{"a": 1}, {` + b.String() + last + `: {` + last + `: 0}}]`,
+			} {
+				if err := d.Parse([]byte(text)); (err == nil) != want {
+					t.Fatalf("%s: %v", text, err)
+				}
+			}
 		}
 	}
 }
