@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/authority"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/process"
 	"github.com/sallyport-dev/sallyport/sidecar/proxy"
 )
 
@@ -31,6 +32,7 @@ type session struct {
 	directory string                       // of token files
 	urls      map[string]map[string]string // of listeners, by credential and endpoint
 	proxy     *proxyMode                   // nil: each endpoint has a listener
+	notes     io.Writer                    // the standard error, without waiting for who reads it
 }
 
 // run serves until ctx ends or the COMMAND does.
@@ -81,11 +83,16 @@ func (s *session) start(ctx context.Context) (stop func(), err error) {
 			closers[len(closers)-1-i]()
 		}
 	}
-	log, closeLog, err := s.o.openAudit()
-	if err != nil {
-		return stop, err
+	log, closeNotes := s.openNotes()
+	closers = append(closers, closeNotes)
+	if s.o.auditFile != "" {
+		file, err := os.OpenFile(s.o.auditFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return stop, fmt.Errorf("opening audit file: %w", err)
+		}
+		log = file
+		closers = append(closers, func() { _ = file.Close() })
 	}
-	closers = append(closers, closeLog)
 	connections, err := s.o.dial()
 	if err != nil {
 		return stop, err
@@ -108,16 +115,17 @@ func (s *session) start(ctx context.Context) (stop func(), err error) {
 	return stop, s.apply(ctx)
 }
 
-// openAudit returns where audit records go.
-func (o *runOptions) openAudit() (io.Writer, func(), error) {
-	if o.auditFile == "" {
-		return o.stderr, func() {}, nil
+// openNotes opens the standard error for notes, and returns it for audit records.
+// The COMMAND gets it as it is.
+func (s *session) openNotes() (log io.Writer, closeNotes func()) {
+	f, ok := s.o.stderr.(*os.File)
+	if !ok {
+		s.notes = s.o.stderr
+		return s.notes, func() {}
 	}
-	file, err := os.OpenFile(o.auditFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening audit file: %w", err)
-	}
-	return file, func() { _ = file.Close() }, nil
+	own, closeOwn := process.Apart(f)
+	s.notes = process.Lossy(own)
+	return own, closeOwn
 }
 
 // apply mints tokens and hands the state to the data plane, then tells of it.
@@ -217,7 +225,7 @@ func (s *session) serve(ctx context.Context, environ []string) error {
 			}
 		}
 		if err != nil {
-			_, _ = fmt.Fprintln(s.o.stderr, err)
+			_, _ = fmt.Fprintln(s.notes, err)
 		}
 	}
 }
@@ -264,7 +272,7 @@ func (s *session) shutdown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, shutdownLimit)
 	defer cancel()
 	if err := s.server.Shutdown(ctx); err != nil {
-		_, _ = fmt.Fprintln(s.o.stderr, "sallyport: shutting down:", err)
+		_, _ = fmt.Fprintln(s.notes, "sallyport: shutting down:", err)
 	}
 }
 
@@ -287,7 +295,7 @@ func (s *session) newServer(log io.Writer, connections dial.Options) (*proxy.Ser
 		WithoutLeases: true,
 		Authorities:   s.proxy.authorities(),
 		Tunnel:        s.o.tunnel,
-		Log:           slog.New(slog.NewTextHandler(s.o.stderr, nil)),
+		Log:           slog.New(slog.NewTextHandler(s.notes, nil)),
 	}), nil
 }
 

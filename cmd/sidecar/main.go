@@ -15,7 +15,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Getenv, process.Stdout(), os.Stderr)
+	err := run(ctx, os.Args[1:], os.Getenv, process.Stdout(), process.Stderr())
 	stop()
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "sidecar:", err)
