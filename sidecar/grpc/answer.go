@@ -24,8 +24,14 @@ var (
 	errPrefix   = &Error{scope.AnswerRefused, "a message of the upstream begins with neither 0 nor 1"}
 	errCoding   = &Error{scope.AnswerRefused, "a message of the upstream is compressed in a way that is not undone, so that it could not be searched for the credential"}
 	errInflated = &Error{scope.AnswerRefused, "a compressed message of the upstream is too large to be searched for the credential"}
+	errEndless  = &Error{scope.AnswerRefused, "a message of the upstream says that it has more than 512 MiB, which none has"}
 	errBroken   = &Error{scope.UpstreamUnreachable, "the upstream broke off its answer"}
 )
+
+// maxMessage bounds a message that is passed on as it comes, in bytes. The four bytes
+// of a greater length could be the beginning of a credential, of which the text would
+// then show the rest.
+const maxMessage = 512 << 20
 
 // ErrLost is an agent that is gone: there is nobody to answer.
 var ErrLost = errors.New("the agent is gone")
@@ -144,6 +150,8 @@ func (c *Call) passMessage(e *Editing) error {
 		return errPrefix
 	case prefix[0] == 1:
 		return c.passCoded(e, length)
+	case length > maxMessage:
+		return errEndless
 	}
 	if err := c.write(prefix[:]); err != nil {
 		return err

@@ -89,6 +89,8 @@ func TestPass(t *testing.T) {
 		"large":            {"it would have to be read whole", gzipped, 200, message(1, strings.Repeat("x", 1001)), nil, errInflated},
 		"grows":            {"it would have to be held", gzipped, 200, message(1, zip(strings.Repeat("x", 1001))), nil, errInflated},
 		"flag":             {"gRPC has two", called(), 200, append(message(0, "a"), message(0x80, "b")...), message(0, "a"), errPrefix},
+		"endless":          {"its length spells the beginning of the key", called(), 200, append([]byte{0}, key...), nil, errEndless},
+		"nearly endless":   {"it is not whole", called(), 200, []byte{0, 0x20, 0, 0, 0, 'a'}, []byte{0, 0x20, 0, 0, 0, 'a'}, errBroken},
 		"cut":              {"it is not whole", called(), 200, message(0, "hello")[:7], nil, errBroken},
 		"cut prefix":       {"it is not whole", called(), 200, message(0, "hello")[:3], nil, errBroken},
 		"cut, gzip":        {"it is not whole", gzipped, 200, message(1, zip("hello"))[:9], nil, errBroken},

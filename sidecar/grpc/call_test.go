@@ -148,7 +148,12 @@ func (w *wire) send(t testing.TB, fields [][2]string, body []byte) {
 	t.Helper()
 	c, agent := net.Pipe() // ports would run out
 	defer c.Close()
-	go w.serve(agent)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		w.serve(agent)
+	}()
+	defer func() { <-served }() // or a late call would be taken for one of the next body
 	_ = c.SetDeadline(time.Now().Add(patience))
 	var block, out bytes.Buffer
 	e := hpack.NewEncoder(&block)
@@ -223,7 +228,7 @@ func FuzzCall(f *testing.F) {
 			return
 		}
 		fields := [][2]string{{":method", method}, {":scheme", "http"}, {":authority", authority}, {":path", path}, {"content-type", "application/grpc"}, {name, value}}
-		w.sent.Store(body)
+		w.sent.Store(bytes.Clone(body)) // the fuzzer uses its memory again
 		w.send(t, fields, body)
 		w.mu.Lock()
 		defer w.mu.Unlock()
