@@ -1,6 +1,7 @@
 package json_test
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"fmt"
 	"strings"
@@ -40,7 +41,19 @@ func records() []byte {
 	return []byte(b.String())
 }
 
-var texts = map[string][]byte{"chat": chat(), "records": records()}
+// upload is a text of 4 KiB without white space between its tokens, as programs
+// write it, and the one of hack/bench.
+func upload() []byte {
+	const size = 4 << 10
+	text := []byte(`{"records":[`)
+	for i := 0; len(text) < size-100; i++ {
+		text = fmt.Appendf(text, `{"id":%d,"title":"a record of some length","done":false},`, i)
+	}
+	text = append(bytes.TrimSuffix(text, []byte(",")), "]}"...)
+	return append(text, bytes.Repeat([]byte(" "), size-len(text))...)
+}
+
+var texts = map[string][]byte{"chat": chat(), "records": records(), "upload": upload()}
 
 func BenchmarkParse(b *testing.B) {
 	for name, text := range texts {
@@ -51,6 +64,22 @@ func BenchmarkParse(b *testing.B) {
 			cpu.Loop(b, func() {
 				if err := d.Parse(text); err != nil {
 					b.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkValid checks the same texts with the standard library, which records
+// nothing and lets keys be there twice.
+func BenchmarkValid(b *testing.B) {
+	for name, text := range texts {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			cpu.Loop(b, func() {
+				if !stdjson.Valid(text) {
+					b.Fatal("not JSON")
 				}
 			})
 		})
