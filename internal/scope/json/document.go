@@ -43,9 +43,8 @@ type Document struct {
 	src   []byte
 	nodes []node
 
-	// While the text is read: what is read next, and how many arrays and
-	// objects are open.
-	i, depth int
+	// depth is how many arrays and objects are open while the text is read.
+	depth int
 
 	// plain holds the keys that were written with escapes, without them, and
 	// decoded where each of them stands.
@@ -57,13 +56,15 @@ type Document struct {
 // node is one value or key, in the order of the text: an object is followed by
 // its keys, each with its value behind it, an array by its elements.
 type node struct {
-	kind       Kind
-	escaped    bool   // a string that holds escapes
 	start, end uint32 // of the text; of a string without its quotation marks
 	// next is the node behind this value and all that it holds; of an escaped
 	// key, whose value is the next node anyway, its place in Document.decoded.
 	next uint32
+	kind Kind // of a string perhaps with escaped
 }
+
+// escaped marks a string that holds escapes.
+const escaped Kind = 1 << 7
 
 // span is a part of Document.plain.
 type span struct{ start, end uint32 }
@@ -89,7 +90,7 @@ const keptNodes = 4 << 10
 // Reset lets go of the text.
 func (d *Document) Reset() {
 	d.src, d.nodes, d.plain, d.decoded = nil, d.nodes[:0], d.plain[:0], d.decoded[:0]
-	d.i, d.depth = 0, 0
+	d.depth = 0
 	if max(cap(d.nodes), cap(d.plain), cap(d.decoded)) > keptNodes {
 		d.nodes, d.plain, d.decoded = nil, nil, nil
 	}
@@ -117,7 +118,7 @@ func (v Value) Kind() Kind {
 	if v.d == nil || int(v.at) >= len(v.d.nodes) {
 		return None
 	}
-	return v.d.nodes[v.at].kind
+	return v.d.nodes[v.at].kind &^ escaped
 }
 
 // Raw returns the text of v as it stands in the document, of a string with its
@@ -127,7 +128,7 @@ func (v Value) Raw() []byte {
 		return nil
 	}
 	n := &v.d.nodes[v.at]
-	if n.kind == String {
+	if n.kind&^escaped == String {
 		return v.d.src[n.start-1 : n.end+1]
 	}
 	return v.d.src[n.start:n.end]
@@ -141,7 +142,7 @@ func (v Value) Text(scratch *[]byte) string {
 	}
 	n := &v.d.nodes[v.at]
 	raw := v.d.src[n.start:n.end]
-	if !n.escaped {
+	if n.kind&escaped == 0 {
 		return text.View(raw)
 	}
 	*scratch = appendUnescaped((*scratch)[:0], raw)
@@ -196,7 +197,7 @@ func (v Value) RawKey() []byte {
 // key returns the key that node i is.
 func (d *Document) key(i uint32) string {
 	n := &d.nodes[i]
-	if n.escaped {
+	if n.kind&escaped != 0 {
 		at := d.decoded[n.next]
 		return text.View(d.plain[at.start:at.end])
 	}

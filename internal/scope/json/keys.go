@@ -7,40 +7,39 @@ import (
 
 // object is an object that is being read.
 type object struct {
-	at   uint32 // its node
-	keys int
-	// seen has a bit for each key, by a few of its bytes: most keys that are
+	at uint32 // its node
+	// seen has a bit for each plain key, by a few of its bytes: most keys that are
 	// new are known to be by that.
 	seen uint64
+	// doubted counts the keys that were not, and unhashed is the first of all that
+	// the set of keys need not have.
+	doubted  int
+	unhashed uint32
 }
 
-// few keys are held against each other; more are looked up.
+// fresh adds the plain key between the quotation marks at start and end, if it is
+// known to be new.
+func (o *object) fresh(src []byte, start, end int) bool {
+	// An empty key has quotation marks for its first byte and its last.
+	bit := uint64(1) << ((uint(end-start) + 5*uint(src[start+1]) + 3*uint(src[end-1])) % 64)
+	known := o.seen&bit != 0
+	o.seen |= bit
+	return !known
+}
+
+// few keys of an object are held against all before them; more are looked up.
 const few = 8
 
-// unique adds the key that node i is to the object, and reports whether it was
-// not there before.
+// unique reports whether the key that node i is, which may not be new, was not
+// there before. The value of every key before it has been read.
 func (d *Document) unique(o *object, i uint32) bool {
-	o.keys++
-	if o.keys <= few {
-		bit := bitOf(d.key(i))
-		known := o.seen&bit != 0
-		o.seen |= bit
-		return !known || !d.among(o, i)
+	if o.doubted++; o.doubted <= few {
+		return !d.among(o, i)
 	}
-	if o.keys == few+1 {
-		for k := o.at + 1; k < i; k = d.nodes[k+1].next {
-			d.keys.add(d, o.at, k)
-		}
+	for ; o.unhashed < i; o.unhashed = d.nodes[o.unhashed+1].next {
+		d.keys.add(d, o.at, o.unhashed) // or it is there, as the last that was doubted
 	}
 	return d.keys.add(d, o.at, i)
-}
-
-func bitOf(key string) uint64 {
-	n := len(key)
-	if n == 0 {
-		return 1
-	}
-	return 1 << ((uint(n) + 5*uint(key[0]) + 3*uint(key[n-1])) % 64)
 }
 
 // among looks for the key that node i is among those before it.
