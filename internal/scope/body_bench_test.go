@@ -69,6 +69,27 @@ func recordsBody() []byte {
 	return []byte(b.String() + `]}`)
 }
 
+// uploadGrant lets any JSON pass: it is read, and nothing of it is asked for.
+func uploadGrant() scope.Grant {
+	return scope.Grant{
+		Name: "upload", HTTP: &scope.HTTP{Methods: []string{"POST"}, Paths: []string{"/v1/uploads"}},
+		Body: &scope.Body{Media: scope.JSON, MaxBytes: 1 << 20, UnlistedAllow: true},
+	}
+}
+
+// uploadBody is the body that hack/bench sends.
+func uploadBody() []byte {
+	var b strings.Builder
+	b.WriteString(`{"records":[`)
+	for i := 0; b.Len() < 4000; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id":%d,"title":"a record of some length","done":false}`, i)
+	}
+	return []byte(b.String() + `]}`)
+}
+
 var bodyBenches = map[string]struct {
 	grant  scope.Grant
 	target string
@@ -76,6 +97,7 @@ var bodyBenches = map[string]struct {
 }{
 	"chat":    {chatGrant(), "/v1/chat/completions", chatBody()},
 	"records": {recordsGrant(), "/v1/records", recordsBody()},
+	"upload":  {uploadGrant(), "/v1/uploads", uploadBody()},
 }
 
 // BenchmarkDecideBody reads and judges a request by its head and then by its

@@ -206,7 +206,7 @@ func both(d scope.Decision, older *scope.Decision) scope.Decision {
 func (c *conn) decideBody() (scope.Decision, refusal) {
 	defer c.server.parsing.Take(len(c.body))()
 	ask := func(p *scope.Policy) scope.Decision {
-		return p.DecideBody(&c.request, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
+		return p.DecideBody(&c.request, c.content())
 	}
 	older := c.askOlder(ask)
 	d := ask(c.view.policy)
@@ -222,6 +222,11 @@ func (c *conn) decideBody() (scope.Decision, refusal) {
 		return scope.Decision{}, refusal{reason: scope.Malformed, detail: "the body could not be read", close: true}
 	}
 	return d, refusal{}
+}
+
+// content is the body as far as it was read.
+func (c *conn) content() scope.Content {
+	return scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents}
 }
 
 // bound holds what follows of the body to what was allowed.

@@ -23,6 +23,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/authority"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
@@ -70,7 +71,8 @@ type Server struct {
 	context context.Context // the life of the server: Shutdown ends it
 	serving sync.WaitGroup  // watchdog, accepting, connections
 
-	documents graphql.Reader // of GraphQL
+	// documents reads those of GraphQL: bound once, as binding takes memory.
+	documents func(text string) (*syntax.Document, error)
 	memory    *memory.Budget // of what is read whole
 	parsing   memory.Turns   // of that
 	room      *lifetime.Room
@@ -137,7 +139,7 @@ const tick = 200 * time.Millisecond
 
 // New returns a Server; [Server.Shutdown] ends it.
 func New(o Options) *Server {
-	s := &Server{options: o, log: o.Log, now: o.Now, holders: map[string]*holder{}}
+	s := &Server{options: o, log: o.Log, now: o.Now, documents: new(graphql.Reader).Read, holders: map[string]*holder{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

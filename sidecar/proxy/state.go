@@ -327,7 +327,7 @@ func (v *view) judgeHeld(c *conn) (o outcome, why scope.Reason) {
 func (c *conn) decideHeld(p *scope.Policy, r *scope.Request) (scope.Decision, scope.Reason) {
 	d := p.Decide(r)
 	if d.Verdict == scope.Undecided && c.read {
-		d = p.DecideBody(r, scope.Content{Data: c.body, Whole: c.whole, GraphQL: c.server.documents.Read})
+		d = p.DecideBody(r, c.content())
 	}
 	length := c.framing().Length
 	switch {

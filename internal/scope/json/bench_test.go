@@ -53,7 +53,18 @@ func upload() []byte {
 	return append(text, bytes.Repeat([]byte(" "), size-len(text))...)
 }
 
-var texts = map[string][]byte{"chat": chat(), "records": records(), "upload": upload()}
+// letters is a text of about 4 KiB in a script beyond ASCII.
+func letters() []byte {
+	var b strings.Builder
+	b.WriteString(`{"model":"small-1","messages":[{"role":"user","content":"`)
+	for b.Len() < 4000 {
+		b.WriteString("Прочитайте отчёт за прошлую неделю и скажите, что изменилось. 请阅读上周的报告。 ")
+	}
+	b.WriteString(`"}]}`)
+	return []byte(b.String())
+}
+
+var texts = map[string][]byte{"letters": letters(), "chat": chat(), "records": records(), "upload": upload()}
 
 func BenchmarkParse(b *testing.B) {
 	for name, text := range texts {

@@ -249,36 +249,6 @@ func TestZeroValues(t *testing.T) {
 	}
 }
 
-// TestBytesOfStrings has each byte at each place of strings about as long as what is
-// looked at together, in values and in keys: what must be escaped, and what is no
-// character, is refused wherever it stands.
-func TestBytesOfStrings(t *testing.T) {
-	var d json.Document
-	var scratch []byte
-	for length := 1; length <= 26; length++ {
-		for place := range length {
-			text := bytes.Repeat([]byte("a"), length)
-			for b := range 256 {
-				text[place] = byte(b)
-				want := b >= ' ' && b < 0x80 && b != '"' && b != '\\'
-				for _, format := range []string{`%q`, `["", "b", %q]`, `{"%s": 1}`, `{"a":{"%s":"b"}, "":2}`} {
-					format = strings.Replace(format, "%q", `"%s"`, 1)
-					whole := fmt.Appendf(nil, format, text)
-					if err := d.Parse(whole); (err == nil) != want {
-						t.Fatalf("%q: %v", whole, err)
-					}
-				}
-				if !want {
-					continue
-				}
-				if err := d.Parse(fmt.Appendf(nil, `"%s"`, text)); err != nil || d.Root().Text(&scratch) != string(text) {
-					t.Fatalf("%q was read as %q, %v", text, d.Root().Text(&scratch), err)
-				}
-			}
-		}
-	}
-}
-
 // TestKeyTwice has objects with more keys than can be told apart at a glance, of
 // which one is there twice, or twice but for an escape, or not.
 func TestKeyTwice(t *testing.T) {

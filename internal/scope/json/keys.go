@@ -8,33 +8,36 @@ import (
 // object is an object that is being read.
 type object struct {
 	at uint32 // its node
-	// seen has a bit for each key, by a few of its bytes: most keys that are
+	// seen has a bit for each plain key, by a few of its bytes: most keys that are
 	// new are known to be by that.
-	seen     uint64
-	doubted  int    // keys that were not
-	unhashed uint32 // the first key that the set of keys does not have
+	seen uint64
+	// doubted counts the keys that were not, and unhashed is the first of all that
+	// the set of keys need not have.
+	doubted  int
+	unhashed uint32
 }
 
-// fresh adds the plain key that begins at start and ends at end, if it is known
-// to be new.
+// fresh adds the plain key between the quotation marks at start and end, if it is
+// known to be new.
 func (o *object) fresh(src []byte, start, end int) bool {
-	// The quotation marks stand in for the bytes of a key that is empty.
+	// An empty key has quotation marks for its first byte and its last.
 	bit := uint64(1) << ((uint(end-start) + 5*uint(src[start+1]) + 3*uint(src[end-1])) % 64)
 	known := o.seen&bit != 0
 	o.seen |= bit
 	return !known
 }
 
-// few keys are held against all before them; more are looked up.
+// few keys of an object are held against all before them; more are looked up.
 const few = 8
 
-// unique adds a key that may not be new, and reports whether it is.
+// unique reports whether the key that node i is, which may not be new, was not
+// there before. The value of every key before it has been read.
 func (d *Document) unique(o *object, i uint32) bool {
 	if o.doubted++; o.doubted <= few {
 		return !d.among(o, i)
 	}
 	for ; o.unhashed < i; o.unhashed = d.nodes[o.unhashed+1].next {
-		d.keys.add(d, o.at, o.unhashed)
+		d.keys.add(d, o.at, o.unhashed) // or it is there, as the last that was doubted
 	}
 	return d.keys.add(d, o.at, i)
 }

@@ -26,6 +26,10 @@ var (
 	errTwice        = errors.New("an object has a key twice")
 )
 
+// The functions below are small so that the compiler puts them into their few
+// callers, and carry the place along instead of keeping it in d: a call for each
+// token, and memory written for each byte, were most of what reading cost.
+
 // scan reads the text of d.
 func (d *Document) scan() error {
 	if len(d.src) >= 3 && string(d.src[:3]) == "\xef\xbb\xbf" {
@@ -45,7 +49,8 @@ func (d *Document) scan() error {
 	return nil
 }
 
-// at returns the byte at i: 0, which is no part of JSON, where the text ends.
+// at returns the byte at i; where the text ends 0, which begins and continues
+// nothing.
 func at(src []byte, i int) byte {
 	if uint(i) < uint(len(src)) {
 		return src[i]
@@ -70,7 +75,7 @@ func isSpace(c byte) bool {
 }
 
 // value reads the value that begins with c at i, and returns the place behind it,
-// as all that follow do.
+// as all that read something do. Behind an error the place means nothing.
 func (d *Document) value(i int, c byte) (int, error) {
 	switch c {
 	case '"':
@@ -94,7 +99,8 @@ func (d *Document) value(i int, c byte) (int, error) {
 	return d.number(i, c)
 }
 
-// add adds a node for the text from start to end.
+// add adds a node for the text from start to end. A node has four fields: of more
+// the compiler makes another first and copies it, which stalls who reads it next.
 func (d *Document) add(kind Kind, start, end int) {
 	d.nodes = append(d.nodes, node{uint32(start), uint32(end), uint32(len(d.nodes) + 1), kind})
 }
@@ -176,7 +182,8 @@ func (d *Document) object(i int) (int, error) {
 	return i, nil
 }
 
-// members reads the members of the object that a node is, up to its end.
+// members reads the members of the object that a node is, up to its end. Most keys
+// are plain and seen to be new at once; [Document.readKey] has the others.
 func (d *Document) members(node, i int, c byte) (int, error) {
 	o := object{at: uint32(node), unhashed: uint32(node + 1)}
 	for {
@@ -208,8 +215,8 @@ func (d *Document) members(node, i int, c byte) (int, error) {
 	}
 }
 
-// readKey reads the key that begins at start, plain up to i, and holds it against
-// those before it.
+// readKey reads the key whose text begins at start, and is plain up to i, and
+// holds it against those before it.
 func (d *Document) readKey(o *object, start, i int) (int, error) {
 	key := len(d.nodes)
 	i, err := d.special(start, i)
@@ -221,7 +228,7 @@ func (d *Document) readKey(o *object, start, i int) (int, error) {
 		d.plain = appendUnescaped(d.plain, d.src[n.start:n.end])
 		n.next = uint32(len(d.decoded))
 		d.decoded = append(d.decoded, span{uint32(from), uint32(len(d.plain))})
-		o.seen = math.MaxUint64 // the bit of its text is not known
+		o.seen = math.MaxUint64 // its bit as well: what follows may be the same without escapes
 	}
 	if !d.unique(o, uint32(key)) {
 		return i, errTwice
@@ -237,7 +244,7 @@ func (d *Document) missing(i int) error {
 	return errSyntax
 }
 
-// number reads the number that begins with c at i.
+// number reads the number that begins with c at start.
 func (d *Document) number(start int, c byte) (int, error) {
 	i := start
 	if c == '-' {
@@ -260,23 +267,23 @@ func (d *Document) number(start int, c byte) (int, error) {
 	return end, nil
 }
 
-// fraction reads what may follow the digits of a whole number.
-func fraction(src []byte, i int) (int, bool) {
-	if src[i] == '.' {
+// fraction skips the fraction and the exponent that begin at i, of which one may
+// be missing, and reports whether they are well-formed.
+func fraction(src []byte, i int) (end int, ok bool) {
+	if at(src, i) == '.' {
 		from := i + 1
 		if i = skipDigits(src, from); i == from {
 			return i, false
 		}
 	}
-	if i == len(src) || src[i]|0x20 != 'e' {
+	if at(src, i)|0x20 != 'e' {
 		return i, true
 	}
-	if i++; i < len(src) && (src[i] == '+' || src[i] == '-') {
+	if i++; at(src, i) == '+' || at(src, i) == '-' {
 		i++
 	}
-	from := i
-	i = skipDigits(src, from)
-	return i, i > from
+	end = skipDigits(src, i)
+	return end, end > i
 }
 
 func skipDigits(src []byte, i int) int {
@@ -288,8 +295,7 @@ func skipDigits(src []byte, i int) int {
 
 func isDigit(c byte) bool { return c-'0' <= 9 }
 
-// special reads the string from start on of which i is the first byte that is
-// not plain.
+// special reads the string whose text begins at start, and is plain up to i.
 func (d *Document) special(start, i int) (int, error) {
 	for kind := String; i < len(d.src); i = skipPlain(d.src, i) {
 		var n int
@@ -304,7 +310,7 @@ func (d *Document) special(start, i int) (int, error) {
 		case c < ' ':
 			err = errControl
 		default:
-			n, err = character(d.src[i:])
+			n, err = characters(d.src[i:])
 		}
 		if err != nil {
 			return i, err
@@ -323,7 +329,8 @@ var plain = func() (p [256]bool) {
 }()
 
 // skipPlain returns the place of the first byte from i on that is not plain.
-// Eight bytes are looked at together: most of most texts are strings.
+// Eight bytes are looked at together: most of most texts are strings. The first
+// byte of a text is the lowest of the word, which [marks] is right about.
 func skipPlain(src []byte, i int) int {
 	for ; i+8 <= len(src); i += 8 {
 		if special := marks(binary.LittleEndian.Uint64(src[i : i+8 : i+8])); special != 0 {
@@ -336,27 +343,31 @@ func skipPlain(src []byte, i int) int {
 	return i
 }
 
-// marks sets the high bit of the first byte of v that is not plain, and of none
-// before it; 0: all eight are plain. A byte below 0x80 borrows, and shows its
-// high bit, where it is less than what is taken from it: with the second bit
-// turned over, the quotation mark is less than 0x21, as control characters are
-// and no other. A borrow can only make bytes behind it look special.
+// marks is 0 where all eight bytes of v are plain. Else the lowest byte that has
+// its high bit set is the lowest one that is not plain, and what is above it means
+// nothing. A byte that is at least 0x80 is marked as it is. Another is by a
+// subtraction where it is less than what is taken from it, which borrows from
+// those above alone. With the second bit flipped, the quotation mark is less than
+// 0x21, as the control characters are and nothing else.
 func marks(v uint64) uint64 {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	return (v | ((v ^ ones*2) - ones*0x21) | ((v ^ ones*'\\') - ones)) & high
 }
 
-// character returns the length of the character beyond ASCII that src begins
+// characters returns the length of the characters beyond ASCII that src begins
 // with.
-func character(src []byte) (int, error) {
-	r, n := utf8.DecodeRune(src)
-	switch {
-	case r == utf8.RuneError && n == 1:
-		return 0, errUTF8
-	case isNoncharacter(r):
-		return 0, errNoncharacter
+func characters(src []byte) (length int, err error) {
+	for at(src, length) >= utf8.RuneSelf {
+		r, n := utf8.DecodeRune(src[length:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return 0, errUTF8
+		case isNoncharacter(r):
+			return 0, errNoncharacter
+		}
+		length += n
 	}
-	return n, nil
+	return length, nil
 }
 
 // isNoncharacter reports whether Unicode keeps r for no use in texts.
