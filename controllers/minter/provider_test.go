@@ -32,11 +32,12 @@ type provider struct {
 	*storage.Storage
 	server *httptest.Server
 
-	mu     sync.Mutex
-	used   map[string]bool
-	reused int
-	asked  int    // requests for tokens
-	last   string // access token that was given last
+	mu        sync.Mutex
+	used      map[string]bool
+	reused    int
+	withdrawn map[string]bool // the families of these
+	asked     int             // requests for tokens
+	last      string          // access token that was given last
 	// answer replaces an answer, once it was made; nil: it is passed on.
 	answer func(status int, body []byte) (int, []byte)
 }
@@ -44,7 +45,7 @@ type provider struct {
 func newProvider(t *testing.T) *provider {
 	t.Helper()
 	storage.RegisterClients(storage.WebClient(webClient, webSecret))
-	p := &provider{Storage: storage.NewStorage(storage.NewUserStore("https://example.com")), used: map[string]bool{}}
+	p := &provider{Storage: storage.NewStorage(storage.NewUserStore("https://example.com")), used: map[string]bool{}, withdrawn: map[string]bool{}}
 	handler, err := op.NewProvider(&op.Config{CryptoKey: sha256.Sum256([]byte("test")), GrantTypeRefreshToken: true}, p, op.StaticIssuer("https://example.com"), op.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
@@ -132,12 +133,16 @@ func (p *provider) CreateAccessAndRefreshTokens(ctx context.Context, r op.TokenR
 // TokenRequestByRefreshToken withdraws the family of a token that was used.
 func (p *provider) TokenRequestByRefreshToken(ctx context.Context, token string) (op.RefreshTokenRequest, error) {
 	p.mu.Lock()
-	reused := p.used[token]
+	reused, known := p.used[token], p.withdrawn[token]
 	if reused {
 		p.reused++
+		p.withdrawn[token] = true
 	}
 	p.mu.Unlock()
-	if reused {
+	switch {
+	case known: // what was given since is of another family
+		return nil, errors.New("used before: the family was withdrawn")
+	case reused:
 		return nil, errors.Join(errors.New("used before: the family is withdrawn"), p.TerminateSession(ctx, "id1", webClient))
 	}
 	return p.Storage.TokenRequestByRefreshToken(ctx, token)
