@@ -93,9 +93,11 @@ func (p *probe) create(ctx context.Context, pod *corev1.Pod, args ...string) err
 	return err
 }
 
-var bindings = []string{"sallyport-debug", "sallyport-exec", "sallyport-pods", "sallyport-tokens", "sallyport-updates"}
+// bindings end with the one that is waited for: the API server hears of them in
+// the order in which they change, so that it then knows of all.
+var bindings = []string{"sallyport-debug", "sallyport-exec", "sallyport-tokens", "sallyport-updates", "sallyport-pods"}
 
-// policies sets what the bindings of all policies do.
+// policies sets what the bindings of all policies do, in their order.
 func policies(ctx context.Context, action string) error {
 	for _, name := range bindings {
 		patch := fmt.Sprintf(`[{"op":"replace","path":"/spec/validationActions","value":[%q]}]`, action)
@@ -266,6 +268,9 @@ func (p *probe) changeable(t *testing.T, live *corev1.Pod) func(*testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name := range changes {
+		p.await(t, name+" to have access", p.read(name, true))
+	}
 	return func(t *testing.T) {
 		for name, args := range changes {
 			if out, err := p.asDora(t, args...); err != nil {
@@ -273,19 +278,22 @@ func (p *probe) changeable(t *testing.T, live *corev1.Pod) func(*testing.T) {
 			}
 		}
 		for name := range changes {
-			t.Run(name, func(t *testing.T) {
-				p.await(t, "access to end", func(ctx context.Context) error {
-					out, err := world.Cluster.Exec(ctx, p.Namespace, name, "agent", "bash", "-c",
-						`curl -s -m 5 -w ' %{http_code}' -H "Authorization: Bearer $GITHUB_TOKEN" "$GITHUB_API_URL`+readable+`" || true`)
-					if err == nil && strings.Contains(out, " 200") {
-						err = fmt.Errorf("the answer was %q", out)
-					}
-					return err
-				})
-			})
+			t.Run(name, func(t *testing.T) { p.await(t, "access to end", p.read(name, false)) })
 		}
 		t.Run("token", p.minted)
 		t.Run("exec", p.executed)
+	}
+}
+
+// read has the agent of a pod read, and tells whether that is granted as wanted.
+func (p *probe) read(pod string, granted bool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		out, err := world.Cluster.Exec(ctx, p.Namespace, pod, "agent", "bash", "-c",
+			`curl -s -m 5 -w ' %{http_code}' -H "Authorization: Bearer $GITHUB_TOKEN" "$GITHUB_API_URL`+readable+`" || true`)
+		if err == nil && strings.HasSuffix(out, " 200") != granted {
+			err = fmt.Errorf("the answer was %q", out)
+		}
+		return err
 	}
 }
 
@@ -338,6 +346,9 @@ func (p *probe) executed(t *testing.T) {
 		if err == nil {
 			t.Errorf("%v ran: %s", command, out)
 			continue
+		}
+		if strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
+			t.Errorf("%v was not tried, a policy being there: %v", command, err)
 		}
 		if form := canary.Find(p.Key, out+err.Error()); form != "" {
 			t.Errorf("%v shows the key, as %s", command, form)
