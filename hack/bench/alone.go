@@ -21,6 +21,10 @@ import (
 // measured.
 const grants = 100
 
+// rest is how long a sidecar idles before its memory is measured: it has heard
+// from the broker again by then that nothing is new.
+const rest = 20 * time.Second
+
 // alone measures the sidecar by itself, and takes from the tables what has a
 // goal there.
 func (b *bencher) alone(ctx context.Context, atRate, events report.Rows) ([]report.Figure, error) {
@@ -83,7 +87,7 @@ func (b *bencher) memoryOnce(ctx context.Context, setup peers.Setup) (idle, busy
 	}
 	defer b.engine.Forget()
 	defer r.Stop()
-	if err := wait(ctx, b.options.length); err != nil {
+	if err := wait(ctx, rest); err != nil {
 		return 0, 0, err
 	}
 	before, err := used(r.Process)

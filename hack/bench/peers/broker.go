@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -22,6 +23,9 @@ const (
 	podUID        = "p1"
 	credentialUID = "c1"
 )
+
+// heartbeatEvery is how often the operator says that nothing is new.
+const heartbeatEvery = 15 * time.Second
 
 // Broker gives the sidecar that connects one state, as the operator does, and
 // never another one.
@@ -74,16 +78,34 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		frame := b.frame
 		b.mu.Unlock()
+		follow(r.Context(), w, frame)
+	default:
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// follow writes frame, and then that nothing is new, until ctx ends.
+func follow(ctx context.Context, w http.ResponseWriter, frame []byte) {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	for {
 		if _, err := w.Write(frame); err != nil {
 			return
 		}
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			return
 		}
-		<-r.Context().Done()
-	default:
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.WriteHeader(http.StatusNoContent)
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			var err error
+			beat := bundle.Heartbeat{Version: bundle.Version, Now: now.UTC(), LeaseEnds: now.Add(lease).UTC().Truncate(time.Second)}
+			if frame, err = bundle.EncodeFrame(&bundle.Frame{Heartbeat: &beat}); err != nil {
+				return
+			}
+		}
 	}
 }
 

@@ -22,6 +22,9 @@ const (
 	agentDirectory    = "/var/run/sallyport"
 )
 
+// lease is how long what the broker gave out is good.
+const lease = time.Hour
+
 // sidecar starts the program of agents' pods, with empty volumes as a new pod
 // has them, and has the broker ready for it.
 func sidecar(ctx context.Context, s Setup) (command, error) {
@@ -72,7 +75,6 @@ func (s Setup) compiled(ctx context.Context) (bundle.Credential, error) {
 	if err != nil {
 		return bundle.Credential{}, err
 	}
-	const lease = time.Hour
 	c.Object, c.Upstream = bundle.Object{UID: credentialUID, Generation: 1}, bundle.Object{UID: "u1", Generation: 1}
 	c.Token = s.Token
 	c.Secret, c.SecretVersion = secret.New(s.Key), "v1"
