@@ -1,0 +1,59 @@
+package narrow
+
+import (
+	"slices"
+
+	"github.com/sallyport-dev/sallyport/internal/compile/prove"
+	"github.com/sallyport-dev/sallyport/internal/compile/region"
+	"github.com/sallyport-dev/sallyport/internal/scope"
+)
+
+// questionWork is what one question may take, in states.
+const questionWork = 1 << 14
+
+// safe are the methods that change nothing (RFC 9110, section 9.2.1).
+var safe = []string{"GET", "HEAD", "OPTIONS"}
+
+// questions are asked about one grant.
+type questions struct {
+	space   *region.Space
+	profile *scope.Profile
+	grant   []*region.Region
+	tooMuch bool // it could not be worked out what the grant allows
+	// methods of the grant, by what they need.
+	methods map[need][]string
+}
+
+func about(g *scope.Grant, p *scope.Profile) *questions {
+	q := &questions{space: prove.NewSpace(), profile: p, methods: map[need][]string{}}
+	q.space.Renew(questionWork)
+	q.grant = q.space.Grant(g, p, region.Forwarded)
+	q.tooMuch = q.space.Exceeded()
+	for _, m := range g.HTTP.Methods {
+		how := listed
+		if slices.Contains(safe, m) {
+			how = reading
+		}
+		q.methods[how] = append(q.methods[how], m)
+	}
+	return q
+}
+
+// requests are those of these methods and paths; none stand for any.
+func (q *questions) requests(methods []string, where map[string]scope.Matcher, paths ...string) []*region.Region {
+	return q.space.Never(&region.Never{Methods: methods, Paths: paths, Where: where}, q.profile)
+}
+
+// reach tells whether the grant may allow one of these requests that is none of
+// others. What is too much to be worked out it may.
+func (q *questions) reach(these, others []*region.Region) bool {
+	q.space.Renew(questionWork)
+	for _, a := range q.grant {
+		for _, b := range these {
+			if _, found := q.space.CommonOutside(a, b, others); found {
+				return true
+			}
+		}
+	}
+	return q.tooMuch || q.space.Exceeded()
+}
