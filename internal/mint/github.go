@@ -41,7 +41,7 @@ func (j *Job) withinPermissions(raw json.RawMessage) *Failure {
 		return j.unreadable("the answer does not say which permissions it has")
 	}
 	for name, level := range given {
-		asked := levels[j.spec.GitHubApp.Permissions[name]]
+		asked := levels[j.app.Permissions[name]]
 		if name == implied {
 			asked = max(asked, levels[v1alpha1.GitHubRead])
 		}
@@ -59,7 +59,7 @@ func (j *Job) withinRepositories(members map[string]json.RawMessage) *Failure {
 		return j.unreadable("the answer does not say that it is good for selected repositories, and for which")
 	}
 	asked := map[string]bool{}
-	for _, name := range j.spec.GitHubApp.Repositories {
+	for _, name := range j.app.Repositories {
 		asked[lower(name)] = true
 	}
 	for _, r := range given {

@@ -13,6 +13,7 @@ import (
 type Held struct {
 	// What the token was minted from.
 	Spec, Keys      string
+	Asked           string
 	Token           secret.Value
 	Minted, Expires time.Time
 
@@ -39,7 +40,8 @@ const (
 
 // Serves tells whether the token may be used for want at now. A token that
 // another spec asked for may do more than this one allows, and is not; one that
-// was minted with earlier keys is, until the next one is there.
+// was minted with earlier keys is, until the next one is there, and so is one that
+// was asked for other consumers.
 func (h *Held) Serves(want Want, now time.Time) bool {
 	return !h.Token.IsZero() && h.Spec == want.Spec && now.Before(h.Expires) && !h.Minted.After(now.Add(clockLeeway))
 }
@@ -60,13 +62,13 @@ func (t Tries) Failed(want Want, now time.Time) Tries {
 	return Tries{want, t.Count + 1, now}
 }
 
-// Due is when the next token is to be minted for j: at once, where none that
-// fits is held; when half of its life is over, or some time after, else; and
+// Due is when the next token is to be minted for j: at once, where none is held
+// that was asked for the same; when half of its life is over, or some time after, else; and
 // later where it was tried in vain.
 func (h *Held) Due(j *Job, t Tries, now time.Time) time.Time {
 	want := j.Want()
 	var due time.Time
-	if h.Serves(want, now) && h.Keys == want.Keys {
+	if h.Serves(want, now) && h.Keys == want.Keys && h.Asked == want.Asked {
 		due = h.renewal(j.uid)
 	}
 	if t.Last.IsZero() || t.Last.After(now.Add(clockLeeway)) {
@@ -125,7 +127,8 @@ func (h *Held) RefreshToken(j *Job) secret.Value {
 func (h Held) Take(j *Job, a Answer, now time.Time) Held {
 	want := j.Want()
 	if !a.Token.IsZero() {
-		h.Spec, h.Keys, h.Token, h.Minted, h.Expires = want.Spec, want.Keys, a.Token, now, a.Expires
+		h.Spec, h.Keys, h.Asked = want.Spec, want.Keys, want.Asked
+		h.Token, h.Minted, h.Expires = a.Token, now, a.Expires
 	}
 	if want.Family != "" && !a.Refresh.IsZero() {
 		h.Family, h.Refresh = want.Family, a.Refresh

@@ -50,7 +50,8 @@ func Refs(s *v1alpha1.Source) []Ref {
 type Job struct {
 	uid  string
 	spec v1alpha1.Source
-	api  string // base of GitHub's API
+	api  string             // base of GitHub's API
+	app  v1alpha1.GitHubApp // as it is asked for: see Narrow
 
 	clientSecret, refreshToken, privateKey secret.Value
 }
@@ -63,18 +64,26 @@ func NewJob(up *v1alpha1.UpstreamSecret, keys []secret.Value) (*Job, error) {
 		return nil, fmt.Errorf("minting for UpstreamSecret %s/%s: %d keys, not %d", up.Namespace, up.Name, len(keys), len(refs))
 	}
 	j := &Job{uid: string(up.UID), spec: up.Spec.Source}
-	if e := Endpoint(&up.Spec); e != nil && j.spec.GitHubApp != nil {
-		j.api = e.URL
-	}
 	for i := range refs {
 		refs[i].put(j, keys[i])
 	}
 	if j.spec.GitHubApp != nil {
+		j.app = *j.spec.GitHubApp
+		if e := Endpoint(&up.Spec); e != nil {
+			j.api = e.URL
+		}
 		if _, err := onlyBlock(j.privateKey); err != nil {
 			return nil, err
 		}
 	}
 	return j, nil
+}
+
+// Narrow has j ask for the repositories and permissions of app, which are some of
+// those that the spec lists. What is asked for may change at any time: the token
+// that is held serves until the next one is there, and that is due at once.
+func (j *Job) Narrow(app v1alpha1.GitHubApp) {
+	j.app.Repositories, j.app.Permissions = app.Repositories, app.Permissions
 }
 
 // Check says why j can never mint: its private key cannot sign.
@@ -117,8 +126,9 @@ func origin(text string) string {
 // A Want names what a token is to be minted from. Two that are equal want the
 // same token.
 type Want struct {
-	Spec string // what the spec says
-	Keys string // the keys
+	Spec  string // what the spec says
+	Keys  string // the keys
+	Asked string // what of the spec's lists a GitHub App is asked for; else empty
 	// Family is where refresh tokens come from: the first one, and who may use
 	// it where. Empty: there are none.
 	Family string
@@ -129,13 +139,16 @@ type Want struct {
 // manager alone.
 func (j *Job) Want() Want {
 	w := Want{Spec: j.specDigest(), Keys: digest(j.clientSecret.Reveal(), j.refreshToken.Reveal(), j.privateKey.Reveal())}
+	if j.spec.GitHubApp != nil {
+		w.Asked = digestOf(sorted(j.app))
+	}
 	if o := j.spec.OAuth2; o != nil && o.Grant == v1alpha1.GrantRefreshToken {
 		w.Family = digest(origin(o.TokenURL), o.ClientID, j.refreshToken.Reveal())
 	}
 	return w
 }
 
-// specDigest names what is asked for. Order and references do not count.
+// specDigest names what the spec says. Order and references do not count.
 func (j *Job) specDigest() string {
 	var o v1alpha1.OAuth2
 	var g v1alpha1.GitHubApp
@@ -145,15 +158,25 @@ func (j *Job) specDigest() string {
 		o.Scopes = slices.Sorted(slices.Values(o.Scopes))
 	}
 	if j.spec.GitHubApp != nil {
-		g = *j.spec.GitHubApp
-		g.PrivateKeyRef = v1alpha1.KeyReference{}
-		g.Repositories = slices.Sorted(slices.Values(g.Repositories))
+		g = sorted(*j.spec.GitHubApp)
 	}
-	text, err := json.Marshal(struct {
+	return digestOf(struct {
 		OAuth2    v1alpha1.OAuth2
 		GitHubApp v1alpha1.GitHubApp
 		API       string
 	}{o, g, j.api})
+}
+
+// sorted is g without its reference, in an order that does not count.
+func sorted(g v1alpha1.GitHubApp) v1alpha1.GitHubApp {
+	g.PrivateKeyRef = v1alpha1.KeyReference{}
+	g.Repositories = slices.Sorted(slices.Values(g.Repositories))
+	return g
+}
+
+// digestOf names a value that can be encoded.
+func digestOf(v any) string {
+	text, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("mint: naming a spec: %v", err)) // strings and numbers can be encoded
 	}

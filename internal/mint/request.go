@@ -71,10 +71,10 @@ func (j *Job) oauth2(ctx context.Context, h *Held, inBody bool) (*http.Request, 
 	return req, err
 }
 
-// gitHub asks for an installation token, narrowed to what the spec lists. None
-// would mean all to GitHub, so it is never asked without.
+// gitHub asks for an installation token, narrowed to what the spec lists or less.
+// None would mean all to GitHub, so it is never asked without.
 func (j *Job) gitHub(ctx context.Context, now time.Time) (*http.Request, error) {
-	g := j.spec.GitHubApp
+	g := j.app
 	if len(g.Repositories) == 0 || len(g.Permissions) == 0 || j.api == "" {
 		return nil, fail(v1alpha1.ReasonInvalid, fieldGitHubApp, "list repositories and permissions, and an endpoint with profile github-rest")
 	}

@@ -14,6 +14,7 @@ const Prefix = "minted-"
 const (
 	keySpec    = "spec"
 	keyKeys    = "keys"
+	keyAsked   = "asked"
 	keyToken   = "token"
 	keyMinted  = "minted"
 	keyExpires = "expires"
@@ -27,6 +28,9 @@ func (h *Held) Encode() map[string][]byte {
 	data := map[string][]byte{}
 	if !h.Token.IsZero() {
 		data[keySpec], data[keyKeys] = []byte(h.Spec), []byte(h.Keys)
+		if h.Asked != "" {
+			data[keyAsked] = []byte(h.Asked)
+		}
 		data[keyToken] = []byte(h.Token.Reveal())
 		data[keyMinted], data[keyExpires] = encodeTime(h.Minted), encodeTime(h.Expires)
 	}
@@ -54,7 +58,8 @@ func Decode(data func(key string) ([]byte, bool)) Held {
 	if err != nil || !checkText(text(keyToken)) {
 		return h
 	}
-	h.Spec, h.Keys, h.Token, h.Minted, h.Expires = text(keySpec), text(keyKeys), secret.New(text(keyToken)), minted, expires
+	h.Spec, h.Keys, h.Asked = text(keySpec), text(keyKeys), text(keyAsked)
+	h.Token, h.Minted, h.Expires = secret.New(text(keyToken)), minted, expires
 	return h
 }
 
