@@ -1,6 +1,7 @@
 package minter
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -17,7 +18,10 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
+	"github.com/sallyport-dev/sallyport/controllers/record"
 )
 
 // gitHub is what GitHub's API does about installation tokens. It verifies the
@@ -29,6 +33,7 @@ type gitHub struct {
 
 	mu    sync.Mutex
 	asked int
+	last  string // the lists that were asked for
 	// given is put over the permissions that were asked for.
 	given map[string]string
 }
@@ -107,6 +112,7 @@ func (g *gitHub) serve(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		return
 	}
+	g.last = fmt.Sprint(asked.Repositories, asked.Permissions)
 	for name, level := range g.given {
 		asked.Permissions[name] = level
 	}
@@ -166,4 +172,75 @@ func TestGitHubApp(t *testing.T) {
 		t.Errorf("it says %q", says)
 	}
 	w.clean("canary", "PRIVATE KEY", strings.Split(g.pem(), "\n")[1])
+}
+
+// TestNarrowedToScopes has the token follow what the scopes need that are in
+// force, and the one before served until the next one is there.
+func TestNarrowedToScopes(t *testing.T) {
+	var w *world
+	g := newGitHub(t, func() time.Time { return w.clock.now() })
+	w = newWorld(t, leadingTo(g.server.Listener.Addr().String(), g.server.Certificate()))
+	w.secret("app", map[string]string{"pem": g.pem()})
+	w.upstream(v1alpha1.Source{GitHubApp: &v1alpha1.GitHubApp{
+		AppID: 7, InstallationID: 8, PrivateKeyRef: *ref("app", "pem"), Repositories: []string{"docs", "web"},
+		Permissions: map[string]v1alpha1.GitHubPermission{"contents": "write", "issues": "write", "statuses": "write"},
+	}})
+	r := w.run()
+	asked := func() string { g.mu.Lock(); defer g.mu.Unlock(); return g.last }
+	token := w.minted("")
+	const all = "[docs web] map[contents:write issues:write statuses:write]"
+	if got := asked(); got != all {
+		t.Errorf("without a scope it was asked for %s", got)
+	}
+	next := func(what, want string) {
+		t.Helper()
+		w.clock.advance(time.Minute) // GitHub is not asked at once again
+		token = w.minted(token)
+		if got := asked(); got != want {
+			t.Errorf("%s: asked for %s, want %s", what, got, want)
+		}
+	}
+	reader := w.credential("reader", "GET", "/repos/acme/docs/issues")
+	w.quiet(func() int { g.mu.Lock(); defer g.mu.Unlock(); return g.asked }) // it is not accepted
+	w.accept(reader)
+	next("one reads issues", "[docs] map[issues:read]")
+	w.accept(w.credential("writer", "PUT", "/repos/acme/web/contents/notes"))
+	next("another writes files", "[docs web] map[contents:write issues:read]")
+	if err := admin.Delete(t.Context(), reader); err != nil {
+		t.Fatal(err)
+	}
+	next("the first is gone", "[web] map[contents:write]")
+
+	// GitHub is away: what it gave is used on.
+	w.accept(w.credential("other", "GET", "/repos/acme/docs/labels"))
+	g.server.CloseClientConnections()
+	g.server.Close()
+	w.clock.advance(time.Minute)
+	w.awaitReady("False/UpstreamUnreachable")
+	if key, err := r.source.Key(w.get()); err != nil || key.Value.Reveal() != token {
+		t.Errorf("the token before: %v", err)
+	}
+}
+
+// credential creates a ScopedCredential of up that allows this alone.
+func (w *world) credential(name string, method v1alpha1.Method, path string) *v1alpha1.ScopedCredential {
+	w.t.Helper()
+	sc := &v1alpha1.ScopedCredential{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.platform, Name: name},
+		Spec: v1alpha1.ScopedCredentialSpec{
+			Upstream: v1alpha1.UpstreamReference{Name: "up"}, Holders: v1alpha1.Holders{ServiceAccounts: []string{"agent"}},
+			Grants: []v1alpha1.Grant{{Name: "it", HTTP: &v1alpha1.HTTPGrant{Methods: []v1alpha1.Method{method}, Paths: []string{path}}}},
+		},
+	}
+	w.create(sc)
+	return sc
+}
+
+// accept puts sc in force, as its reconciler does.
+func (w *world) accept(sc *v1alpha1.ScopedCredential) {
+	w.t.Helper()
+	records := record.Writer{Client: admin, Meta: admin, Namespace: system}
+	if _, err := records.Accept(context.Background(), record.ScopedCredential, sc, &sc.Spec); err != nil {
+		w.t.Fatal(err)
+	}
 }

@@ -49,6 +49,7 @@ type Minter struct {
 
 	troubles troubles
 	unsaved  unsaved
+	needs    needs
 }
 
 // New returns a Minter for the manager in namespace. c reads our kinds and
@@ -121,6 +122,9 @@ func (m *Minter) gather(ctx context.Context, up *v1alpha1.UpstreamSecret) (*work
 	if job == nil {
 		m.troubles.end(name)
 		return nil, nil
+	}
+	if err := m.narrow(ctx, inForce, job); err != nil {
+		return nil, err
 	}
 	held, err := m.source.Held(inForce)
 	if err != nil {

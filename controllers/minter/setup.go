@@ -55,7 +55,8 @@ func (m *Minter) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("minter").
 		For(&v1alpha1.UpstreamSecret{}).
-		WatchesMetadata(record.Metadata(), record.Requests(record.UpstreamSecret)).
+		Watches(&v1alpha1.ScopedCredential{}, ofCredentials()).
+		WatchesMetadata(record.Metadata(), m.ofRecords()).
 		WatchesRawSource(m.changes(indexSecret, m.watched)).
 		WatchesRawSource(m.changes(indexSchema, m.schemas)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: atOnce}).
