@@ -44,7 +44,8 @@ type KeyReference struct {
 }
 
 // GitHubApp mints installation tokens that are narrowed to repositories and
-// permissions.
+// permissions: to those listed here, and of these to what the ScopedCredentials
+// in force may need.
 type GitHubApp struct {
 	// AppID of the app.
 	// +required
@@ -62,7 +63,7 @@ type GitHubApp struct {
 	// +required
 	PrivateKeyRef KeyReference `json:"privateKeyRef"`
 
-	// Repositories that the tokens are good for, by name without owner. At least
+	// Repositories that tokens may be good for, by name without owner. At least
 	// one, since none would mean all to GitHub.
 	// +required
 	// +listType=set
@@ -72,7 +73,7 @@ type GitHubApp struct {
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9._-]+$`
 	Repositories []string `json:"repositories"`
 
-	// Permissions that the tokens have, such as {contents: read}. At least one,
+	// Permissions that tokens may have, such as {contents: read}. At least one,
 	// since none would mean all to GitHub.
 	// +required
 	// +kubebuilder:validation:MinProperties=1
