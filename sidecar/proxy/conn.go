@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/memory"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
+	"github.com/sallyport-dev/sallyport/sidecar/rules"
 )
 
 const (
@@ -82,13 +83,13 @@ type conn struct {
 	floor             scope.Decision // of the floor, if there is one
 	older, olderAbove []string       // names behind the floor
 	buckets           [6][]*limit.Bucket
-	keeps             [4][]*cut.Keep // of answers; nil: all
+	keeps             [rules.Layers][]*cut.Keep // of answers; nil: all
 
 	// What the grants speak that have method and path, and the exchange with an
 	// MCP server, if it is one.
 	speaks  scope.Protocol
 	mcp     mcp.Exchange
-	layers  [4]mcp.Layer
+	layers  [rules.Layers]mcp.Layer
 	masking mask.Stream
 
 	random [4 * idBytes]byte // ids to come

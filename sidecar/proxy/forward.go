@@ -204,7 +204,7 @@ func (c *conn) writeFields(w credential.Fields, d *scope.Decision) {
 // version asked lets pass, and that is not the endpoint's own.
 func (c *conn) forwards(d *scope.Decision, name string) bool {
 	v := c.view
-	return scope.Forwards(d, name) && (v.floor == nil || scope.Forwards(&c.floor, name)) &&
+	return scope.Forwards(d, name) && (v.rules.Floor == nil || scope.Forwards(&c.floor, name)) &&
 		!v.swap.Drops(name) && !v.sets(name)
 }
 

@@ -102,7 +102,7 @@ func (v *view) standing(h *holder, now time.Time) scope.Reason {
 	switch {
 	case v.withdrawn != "":
 		return v.withdrawn
-	case v.policy == nil:
+	case v.rules.Policy == nil:
 		return scope.NotReady
 	}
 	return v.over(h, now)
@@ -170,7 +170,7 @@ func (c *conn) authenticate(now time.Time) refusal {
 // head.
 func (c *conn) decide() (scope.Decision, refusal) {
 	older := c.askOlder(func(p *scope.Policy) scope.Decision { return p.Decide(&c.request) })
-	d := c.view.policy.Decide(&c.request)
+	d := c.view.rules.Policy.Decide(&c.request)
 	c.speaks = d.Protocol
 	if why := verdict(&d, &older); why.is() {
 		return d, why
@@ -209,7 +209,7 @@ func (c *conn) decideBody() (scope.Decision, refusal) {
 		return p.DecideBody(&c.request, c.content())
 	}
 	older := c.askOlder(ask)
-	d := ask(c.view.policy)
+	d := ask(c.view.rules.Policy)
 	d.Body = shorter(d.Body, older.Body)
 	if why := verdict(&d, &older); why.is() {
 		return d, why
@@ -255,10 +255,10 @@ func shorter(a, b *scope.Body) *scope.Body {
 // decision makes them invalid.
 func (c *conn) askOlder(ask func(*scope.Policy) scope.Decision) scope.Decision {
 	c.older, c.olderAbove, c.floor = c.older[:0], c.olderAbove[:0], scope.Decision{}
-	if c.view.floor == nil {
+	if c.view.rules.Floor == nil {
 		return scope.Decision{Verdict: scope.Allow}
 	}
-	c.floor = ask(c.view.floor)
+	c.floor = ask(c.view.rules.Floor)
 	c.older, c.olderAbove = append(c.older, c.floor.Grants...), append(c.olderAbove, c.floor.Above...)
 	return c.floor
 }
@@ -345,13 +345,13 @@ func (c *conn) judgeAnew(v *view) (scope.Decision, refusal) {
 // and notes what they keep of the answer.
 func (c *conn) charge(d *scope.Decision) refusal {
 	v := c.view
-	if !v.ruled {
+	if !v.rules.Ruled {
 		return refusal{}
 	}
 	for i, names := range [...][]string{d.Grants, d.Above, c.older, c.olderAbove} {
-		c.buckets[i], c.keeps[i] = v.rules[i].collect(names, c.buckets[i][:0], c.keeps[i][:0])
+		c.buckets[i], c.keeps[i] = v.rules.Collect(i, names, c.buckets[i][:0], c.keeps[i][:0])
 	}
-	for i, total := range v.totals {
+	for i, total := range v.rules.Totals {
 		c.buckets[len(c.keeps)+i] = append(c.buckets[len(c.keeps)+i][:0], total)
 	}
 	wait, ok := c.listener.holder.counter.Take(c.server.now(), c.buckets[:]...)

@@ -136,7 +136,7 @@ func (c *conn) judgeMessage(m *websocket.Message) error {
 		return p.DecideMessage(&c.request, scope.Content{Data: m.Data, Whole: true, Binary: !m.Text})
 	}
 	older := c.askOlder(ask)
-	d := ask(c.view.policy)
+	d := ask(c.view.rules.Policy)
 	if why := verdict(&d, &older); why.is() {
 		return &messageError{why}
 	}
@@ -243,7 +243,7 @@ func (c *conn) admit(d *scope.Decision) refusal {
 		return refusal{}
 	}
 	for i, names := range [...][]string{d.Grants, d.Above, c.older, c.olderAbove} {
-		if c.layers[i] = c.view.rules[i].layer(names, c.layers[i][:0]); len(c.layers[i]) > 0 {
+		if c.layers[i] = c.view.rules.Shown(i, names, c.layers[i][:0]); len(c.layers[i]) > 0 {
 			c.mcp.Layers = append(c.mcp.Layers, c.layers[i])
 		}
 	}
@@ -288,7 +288,7 @@ const codeOther = -32000
 // appendError appends the JSON-RPC error (JSON-RPC 2.0, 5.1) that refuses the
 // request that was read.
 func (c *conn) appendError(dst []byte, reason scope.Reason, a *telling) []byte {
-	code, granted := codeOther, c.view.revisions()
+	code, granted := codeOther, c.view.rules.Revisions()
 	if reason == scope.ParameterRefused {
 		m, h := c.mcp.Message()
 		code = rpc.Code(m, h, granted)

@@ -18,7 +18,6 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
-	"github.com/sallyport-dev/sallyport/sidecar/limit"
 	"github.com/sallyport-dev/sallyport/test/sigv4"
 )
 
@@ -46,7 +45,7 @@ func newBench(t testing.TB, service string) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := s.build(l, c, nil, verifier, limit.Buckets{})
+	v, err := s.build(l, newOffer(l.holder, c, nil, verifier))
 	if err != nil {
 		t.Fatal(err)
 	}

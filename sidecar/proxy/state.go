@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/http1"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
-	"github.com/sallyport-dev/sallyport/sidecar/limit"
+	"github.com/sallyport-dev/sallyport/sidecar/rules"
 	"github.com/sallyport-dev/sallyport/sidecar/tunnel"
 )
 
@@ -104,13 +104,14 @@ func (s *Server) install(h *holder, a *applied) error {
 		c, older = h.held, c
 	}
 	listeners := s.reach(h, c)
-	views, renewed := make([]*view, len(listeners)), limit.Buckets{}
+	next := newOffer(h, c, older, verifier)
+	views := make([]*view, len(listeners))
 	for i, l := range listeners {
-		if views[i], err = s.build(l, c, older, verifier, renewed); err != nil {
+		if views[i], err = s.build(l, next); err != nil {
 			return h.keep(err)
 		}
 	}
-	h.held, h.at, h.last, h.buckets, h.stale = c, a.received, versions{c.Object, c.Upstream}, renewed, false
+	h.held, h.at, h.last, h.buckets, h.stale = c, a.received, versions{c.Object, c.Upstream}, next.buckets.Renewed, false
 	newest := c
 	if older != nil {
 		newest = older // the news, though not the document
@@ -212,7 +213,7 @@ func (l *listener) withdraw(reason scope.Reason) {
 // endpoint's are closed, idle ones now, others after their exchange.
 func (l *listener) show(v *view) {
 	if v.withdrawn == "" { // or calls could not be told why they are refused
-		l.calls.Store(v.calls)
+		l.calls.Store(v.rules.Calls)
 	}
 	old := l.view.Swap(v)
 	if old != nil && old.target != nil && old.target != v.target {
@@ -283,14 +284,14 @@ func (v *view) ends(c *conn, before *view, left *int64) scope.Reason {
 // judgesLike tells whether v makes the same of every request as another view,
 // and leads it to the same place.
 func (v *view) judgesLike(o *view) bool {
-	return v.key.url == o.key.url && reflect.DeepEqual(v.profile, o.profile) && reflect.DeepEqual(v.grants, o.grants)
+	return v.key.url == o.key.url && reflect.DeepEqual(v.profile, o.profile) && reflect.DeepEqual(v.rules.Grants, o.rules.Grants)
 }
 
 // outcome is what a view makes of a request that is under way.
 type outcome struct {
 	// follows is what the grants that allow it, and those of the ceiling and
 	// behind the floor, say of the answer and of what the agent sends after it.
-	follows [4][]scope.Grant
+	follows [rules.Layers][]scope.Grant
 	most    int64 // of the body
 }
 
@@ -303,7 +304,7 @@ func (v *view) judgeHeld(c *conn) (o outcome, why scope.Reason) {
 		return o, unparsed(err).reason
 	}
 	o.most = math.MaxInt64
-	for i, p := range [...]*scope.Policy{v.policy, v.floor} {
+	for i, p := range [...]*scope.Policy{v.rules.Policy, v.rules.Floor} {
 		if i == 1 && p == nil {
 			break // there is no floor
 		}
@@ -316,7 +317,7 @@ func (v *view) judgeHeld(c *conn) (o outcome, why scope.Reason) {
 		case d.Body != nil:
 			o.most = min(o.most, d.Body.MaxBytes)
 		}
-		o.follows[2*i], o.follows[2*i+1] = follow(v.grants[2*i], d.Grants), follow(v.grants[2*i+1], d.Above)
+		o.follows[2*i], o.follows[2*i+1] = follow(v.rules.Grants[2*i], d.Grants), follow(v.rules.Grants[2*i+1], d.Above)
 	}
 	return o, ""
 }

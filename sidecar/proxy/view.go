@@ -7,23 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
-	rpc "github.com/sallyport-dev/sallyport/internal/scope/mcp"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
-	"github.com/sallyport-dev/sallyport/sidecar/cut"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 	"github.com/sallyport-dev/sallyport/sidecar/limit"
-	"github.com/sallyport-dev/sallyport/sidecar/mcp"
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
+	"github.com/sallyport-dev/sallyport/sidecar/rules"
 )
 
 // holder is one credential of the pod, whatever its versions.
@@ -67,33 +64,19 @@ func earlier(a, b bundle.Object) bool { return a.UID == b.UID && a.Generation < 
 // is swapped in whole. The zero view refuses.
 type view struct {
 	withdrawn scope.Reason // why nothing is served, if so
-	policy    *scope.Policy
-	// floor is the policy of a version that is older than the one held: a
-	// request must pass it, too. nil: there is none.
-	floor *scope.Policy
-	// totals are the buckets of all grants together, of the policy and of the
-	// floor; nil: no bound.
-	totals [2]*limit.Bucket
-	// ruled says that there is a bucket or a cut at all.
-	ruled bool
-	// calls says that methods of gRPC are granted.
-	calls bool
-	// rules are those of the grants and of the ceiling, and of the two behind
-	// the floor. What is allowed must hold to each of them.
-	rules    [4]rules
-	grants   [4][]scope.Grant // behind them
-	profile  scope.Profile
-	swap     *credential.Swap
-	tokens   *credential.Tokens
-	target   *dial.Target
-	key      targetKey     // of target
-	headers  []scope.Field // set over the agent's
-	base     answer.Base   // what answers say of target
-	hosts    [3]string     // the values of Host that are accepted
-	limits   bundle.Limits
-	response bundle.Response
-	expires  time.Time // zero: never
-	leased   bool
+	rules     rules.Set
+	profile   scope.Profile
+	swap      *credential.Swap
+	tokens    *credential.Tokens
+	target    *dial.Target
+	key       targetKey     // of target
+	headers   []scope.Field // set over the agent's
+	base      answer.Base   // what answers say of target
+	hosts     [3]string     // the values of Host that are accepted
+	limits    bundle.Limits
+	response  bundle.Response
+	expires   time.Time // zero: never
+	leased    bool
 	// secretExpires is when the secret is sent no more; zero: never.
 	secretExpires time.Time
 }
@@ -142,9 +125,57 @@ func certificateOf(e *bundle.Endpoint, c *bundle.Credential) (*tls.Certificate, 
 	return certificate, nil
 }
 
-// build makes the view of l from c, which is held, and older, which is an
-// earlier version that arrived later, or nil. Its buckets are added to renewed.
-func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token.Verifier, renewed limit.Buckets) (*view, error) {
+// offer is what listeners are to serve by. What is the same for those of one
+// endpoint is made once.
+type offer struct {
+	c, older *bundle.Credential // the one that is held, and an earlier one that arrived later, or nil
+	verifier *token.Verifier
+	buckets  rules.Buckets
+
+	rules map[string]rules.Set // by endpoint
+	swaps map[succession]*credential.Swap
+}
+
+// succession is what a rule of injection follows.
+type succession struct {
+	endpoint string
+	before   *credential.Swap
+}
+
+func (o *offer) rulesOf(e *bundle.Endpoint) (rules.Set, error) {
+	if known, ok := o.rules[e.Name]; ok {
+		return known, nil
+	}
+	made, err := rules.Compile(o.buckets, e, o.c, o.older)
+	if err == nil {
+		o.rules[e.Name] = made
+	}
+	return made, err
+}
+
+func (o *offer) swapAfter(before *credential.Swap, e *bundle.Endpoint) (*credential.Swap, error) {
+	key := succession{e.Name, before}
+	if known, ok := o.swaps[key]; ok {
+		return known, nil
+	}
+	made, err := credential.Next(before, e.Inject, o.c.Secret)
+	if err == nil {
+		o.swaps[key] = made
+	}
+	return made, err
+}
+
+// newOffer has buckets go on as h has them.
+func newOffer(h *holder, c, older *bundle.Credential, verifier *token.Verifier) *offer {
+	return &offer{
+		c: c, older: older, verifier: verifier, buckets: rules.Buckets{Counter: &h.counter, Before: h.buckets, Renewed: limit.Buckets{}},
+		rules: map[string]rules.Set{}, swaps: map[succession]*credential.Swap{},
+	}
+}
+
+// build makes the view of l.
+func (s *Server) build(l *listener, o *offer) (*view, error) {
+	c := o.c
 	e := endpoint(c, l.endpoint)
 	if e == nil {
 		return nil, fmt.Errorf("there is no endpoint %q in its document", l.endpoint)
@@ -154,23 +185,19 @@ func (s *Server) build(l *listener, c, older *bundle.Credential, verifier *token
 	}
 	v := &view{
 		profile: e.Profile, headers: fixed(e), limits: c.Limits, response: c.Response,
-		calls:   slices.ContainsFunc(of(e, c.Grants), func(g scope.Grant) bool { return g.GRPC != nil }),
 		expires: c.ExpiresAt, leased: !s.options.WithoutLeases, secretExpires: c.SecretExpires,
 		tokens: &credential.Tokens{
-			Handle: l.holder.handle, Verifier: verifier, PodUID: s.options.PodUID, CredentialUID: c.UID,
+			Handle: l.holder.handle, Verifier: o.verifier, PodUID: s.options.PodUID, CredentialUID: c.UID,
 		},
 	}
 	var err error
-	if v.policy, err = v.compile(l.holder, e, c, 0, renewed); err != nil {
+	if v.rules, err = o.rulesOf(e); err != nil {
 		return nil, err
 	}
-	if older != nil {
-		if v.floor, err = v.compile(l.holder, e, older, olderRules, renewed); err != nil {
-			return nil, err
-		}
-		v.expires = sooner(v.expires, older.ExpiresAt)
+	if o.older != nil {
+		v.expires = sooner(v.expires, o.older.ExpiresAt)
 	}
-	if v.swap, err = credential.Next(l.swap(), e.Inject, c.Secret); err != nil {
+	if v.swap, err = o.swapAfter(l.swap(), e); err != nil {
 		return nil, err
 	}
 	if err := s.aim(v, l, e, c); err != nil {
@@ -221,135 +248,6 @@ func endpoint(c *bundle.Credential, name string) *bundle.Endpoint {
 		return nil
 	}
 	return &c.Endpoints[i]
-}
-
-// policy compiles what c says of one endpoint.
-func policy(e *bundle.Endpoint, c *bundle.Credential) (*scope.Policy, error) {
-	var ceiling *[]scope.Grant
-	if c.Ceiling != nil {
-		grants := of(e, c.Ceiling.Grants)
-		ceiling = &grants
-	}
-	p, err := scope.Compile(e.Profile, of(e, c.Grants), ceiling)
-	if err != nil {
-		return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
-	}
-	return p, nil
-}
-
-// rules are what is kept to beside the judgement, by the name of the grant.
-type rules map[string]rule
-
-// rule is that of one grant. The zero rule bounds nothing and cuts nothing.
-type rule struct {
-	bucket *limit.Bucket
-	keep   *cut.Keep  // nil: all of it
-	mcp    *rpc.Judge // nil: the grant speaks another protocol
-}
-
-// collect adds the buckets of these grants, and what they keep of an answer:
-// nothing where one of them keeps it all.
-func (r rules) collect(names []string, buckets []*limit.Bucket, keeps []*cut.Keep) ([]*limit.Bucket, []*cut.Keep) {
-	all := false
-	for _, name := range names {
-		one := r[name]
-		buckets, keeps = append(buckets, one.bucket), append(keeps, one.keep)
-		all = all || one.keep == nil
-	}
-	if all {
-		keeps = keeps[:0]
-	}
-	return buckets, keeps
-}
-
-// revisions are those of the protocol of MCP that grants name, in order.
-func (v *view) revisions() []string {
-	var names []string
-	for _, one := range v.rules[0] {
-		if one.mcp != nil {
-			names = append(names, one.mcp.Revisions()...)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// layer adds what these grants let an agent see of an MCP server: nothing is
-// added where one of them lets it see all.
-func (r rules) layer(names []string, to mcp.Layer) mcp.Layer {
-	for _, name := range names {
-		if r[name].mcp == nil {
-			return to[:0]
-		}
-		to = append(to, r[name].mcp)
-	}
-	return to
-}
-
-// olderRules is where in [view.rules] those of the floor begin.
-const olderRules = 2
-
-// compile makes the policy of c, and from a place on the rules of its grants
-// and of its ceiling.
-func (v *view) compile(h *holder, e *bundle.Endpoint, c *bundle.Credential, at int, renewed limit.Buckets) (*scope.Policy, error) {
-	p, err := policy(e, c)
-	if err != nil {
-		return nil, err
-	}
-	if c.Requests != nil && !c.Requests.Valid() {
-		return nil, errors.New("its limit of requests cannot be counted")
-	}
-	v.totals[at/olderRules] = h.counter.Renew(renewed, h.buckets, strconv.Itoa(at), c.Requests)
-	v.ruled = v.ruled || c.Requests != nil
-	if err := v.addRules(h, of(e, c.Grants), at, renewed); err != nil {
-		return nil, err
-	}
-	if c.Ceiling == nil {
-		return p, nil
-	}
-	return p, v.addRules(h, of(e, c.Ceiling.Grants), at+1, renewed)
-}
-
-func (v *view) addRules(h *holder, grants []scope.Grant, at int, renewed limit.Buckets) error {
-	v.rules[at], v.grants[at] = rules{}, grants
-	for i := range grants {
-		one, err := newRule(h, &grants[i], at, renewed)
-		if err != nil {
-			return fmt.Errorf("grant %s: %w", grants[i].Name, err)
-		}
-		if one != (rule{}) {
-			v.rules[at][grants[i].Name] = one
-			v.ruled = true
-		}
-	}
-	return nil
-}
-
-func newRule(h *holder, g *scope.Grant, at int, renewed limit.Buckets) (rule, error) {
-	var one rule
-	if g.Limits != nil {
-		one.bucket = h.counter.Renew(renewed, h.buckets, strconv.Itoa(at)+"/"+g.Endpoint+"/"+g.Name, &g.Limits.Requests)
-	}
-	if g.MCP != nil {
-		one.mcp = rpc.Compile(g.MCP, func(string, string, string) {}) // what is wrong the policy has told
-	}
-	if g.Response == nil {
-		return one, nil
-	}
-	var err error
-	one.keep, err = cut.Compile(g.Response.Keep)
-	return one, err
-}
-
-// of returns the grants of an endpoint, perhaps none.
-func of(e *bundle.Endpoint, grants []scope.Grant) []scope.Grant {
-	own := []scope.Grant{}
-	for _, g := range grants {
-		if g.Endpoint == e.Name {
-			own = append(own, g)
-		}
-	}
-	return own
 }
 
 func fixed(e *bundle.Endpoint) []scope.Field {
