@@ -489,11 +489,11 @@ func TestFollowsRotationsWithoutEnd(t *testing.T) {
 	go func() {
 		defer close(turned)
 		for last, n := m, 0; ; n++ {
+			last = newMask(t, []string{second, first}[n%2]).Follow(last) // once at least
 			select {
 			case <-over:
 				return
 			default:
-				last = newMask(t, []string{second, first}[n%2]).Follow(last)
 			}
 		}
 	}()
