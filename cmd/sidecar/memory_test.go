@@ -1,12 +1,17 @@
 package main
 
 import (
+	"testing/synctest"
+	"time"
+
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"github.com/sallyport-dev/sallyport/internal/bundle"
 )
 
 // TestLimitMemory holds the collector to less than the container may have, also
@@ -60,4 +65,40 @@ func TestProcessorsAreTheContainers(t *testing.T) {
 	if after := runtime.GOMAXPROCS(0); before != after {
 		t.Errorf("somebody has set %d, the container has %d", before, after)
 	}
+}
+
+// TestTrimmer has memory given back a while after each document and whenever
+// nothing was worked for long, and lets a process alone that works.
+func TestTrimmer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var trims int
+		var used time.Duration
+		m := newTrimmer(func() { trims++ }, func() time.Duration { return used })
+		defer m.timer.Stop()
+		at := func(what string, pass time.Duration, want int) {
+			t.Helper()
+			time.Sleep(pass)
+			synctest.Wait()
+			if trims != want {
+				t.Errorf("%s: given back %d times, want %d", what, trims, want)
+			}
+		}
+		read := m.apply(func(*bundle.State) []bundle.ApplyError { return nil })
+		at("before it has settled", settled-1, 0)
+		at("what the start needed", 1, 1)
+		read(nil)
+		at("a document that was just read", settled-1, 1)
+		read(nil)
+		at("another one", settled-1, 1)
+		at("both", 1, 2)
+		at("at rest", resting, 3)
+		used += restful
+		at("at work", resting, 3)
+		read(nil)
+		used += time.Hour
+		at("a document, at work", settled, 4)
+		used += time.Hour
+		at("at work", resting, 4)
+		at("at rest again", resting, 5)
+	})
 }

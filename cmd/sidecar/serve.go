@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/authority"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/sidecar/health"
+	"github.com/sallyport-dev/sallyport/sidecar/process"
 	"github.com/sallyport-dev/sallyport/sidecar/proxy"
 	"github.com/sallyport-dev/sallyport/sidecar/stream"
 )
@@ -160,7 +161,7 @@ func (o *options) run(ctx context.Context, server *proxy.Server, ready func() bo
 	start(func() error {
 		return stream.Run(ctx, stream.Options{
 			Broker: o.broker, TokenFile: o.identityToken, Roots: o.roots, Version: version(),
-			Apply: trimming(server.Apply), CheckTokens: server.CheckTokens, Revoke: server.Revoke, Extend: server.Extend, Seen: server.Seen, Store: store, Log: logger,
+			Apply: newTrimmer(process.Trim, process.Used).apply(server.Apply), CheckTokens: server.CheckTokens, Revoke: server.Revoke, Extend: server.Extend, Seen: server.Seen, Store: store, Log: logger,
 		})
 	})
 	<-ctx.Done()

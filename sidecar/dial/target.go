@@ -160,11 +160,15 @@ func (t *Target) keep(c *Conn, now time.Time) bool {
 // Owns tells whether c leads to t, and t is still in use.
 func (t *Target) Owns(c *Conn) bool { return c.target == t }
 
-// Sweep closes what has been idle for long.
-func (t *Target) Sweep(now time.Time) {
+// Sweep closes what has been idle for long, and tells whether something is idle
+// that has not.
+func (t *Target) Sweep(now time.Time) (more bool) {
 	for _, c := range t.expired(now) {
 		_ = c.Close() // idle
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.idle) > 0
 }
 
 func (t *Target) expired(now time.Time) []*Conn {

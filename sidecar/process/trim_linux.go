@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Trim gives back memory that only the start needed, or the reading of a large
@@ -48,4 +49,14 @@ func readOnly(line, file string) (start, length uintptr, ok bool) {
 		return 0, 0, false
 	}
 	return uintptr(first), uintptr(last - first), true
+}
+
+// Used is the processor time that the process has used so far; zero where that is
+// not known.
+func Used() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

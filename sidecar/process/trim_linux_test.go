@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // trimmed says that the test binary is to give its memory back.
@@ -105,6 +106,16 @@ func TestReadOnly(t *testing.T) {
 	} {
 		if start, length, ok := readOnly(line, file); length != want || ok != (want > 0) || ok && start == 0 {
 			t.Errorf("%q: %x, %x, %t", line, start, length, ok)
+		}
+	}
+}
+
+// TestUsed grows by what is worked.
+func TestUsed(t *testing.T) {
+	before, deadline := Used(), time.Now().Add(time.Minute)
+	for Used() < before+20*time.Millisecond {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s, and before %s", Used(), before)
 		}
 	}
 }

@@ -76,6 +76,7 @@ type Server struct {
 	memory    *memory.Budget // of what is read whole
 	parsing   memory.Turns   // of that
 	room      *lifetime.Room
+	pulse     *lifetime.Pulse
 	exchanges limit.InFlight // of all credentials
 
 	mu        sync.Mutex // of what follows; never held while a request is served
@@ -151,8 +152,9 @@ func New(o Options) *Server {
 	// An exchange needs a descriptor for its upstream, too.
 	places := min(memory.Fitting(maxConnections), int64(process.Descriptors()/2))
 	s.room = lifetime.NewRoom(int(places), int(memory.Fitting(maxHeads)))
+	s.pulse = lifetime.NewPulse()
 	s.context, s.stop = context.WithCancel(context.Background())
-	s.serving.Go(s.watch)
+	s.serving.Go(func() { s.pulse.Run(s.context, tick, s.look) })
 	return s
 }
 
@@ -289,6 +291,7 @@ func (s *Server) serve(l *listener, agent net.Conn) {
 		return
 	}
 	l.add(c)
+	s.pulse.Wake()
 	s.serving.Go(func() {
 		defer func() {
 			c.listener.remove(c)
@@ -298,27 +301,20 @@ func (s *Server) serve(l *listener, agent net.Conn) {
 	})
 }
 
-// watch keeps the time of all connections.
-func (s *Server) watch() {
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	for {
-		select {
-		case <-s.context.Done():
-			return
-		case now := <-t.C:
-			for _, l := range s.listening() {
-				l.sweep(now)
-				l.expire(s.now())
-				l.each(s.holdTunnel)
-			}
-		}
+// look keeps the time of all connections, and tells whether there is any.
+func (s *Server) look(now time.Time) (more bool) {
+	for _, l := range s.listening() {
+		idle := l.sweep(now)
+		l.expire(s.now())
+		l.each(s.holdTunnel)
+		more = more || idle || l.connections() > 0
 	}
+	return more
 }
 
-// sweep ends what lasts too long, and takes upstream connections away from
-// silent agents.
-func (l *listener) sweep(now time.Time) {
+// sweep ends what lasts too long, takes upstream connections away from silent
+// agents, and tells whether one of these is kept.
+func (l *listener) sweep(now time.Time) (idle bool) {
 	v := l.view.Load()
 	l.each(func(c *conn) {
 		up := c.life.Look(now)
@@ -331,9 +327,7 @@ func (l *listener) sweep(now time.Time) {
 		}
 		v.target.Put(up, now)
 	})
-	if v != nil && v.target != nil {
-		v.target.Sweep(now)
-	}
+	return v != nil && v.target != nil && v.target.Sweep(now)
 }
 
 // expire cuts what is under way when the time of the credential ends. Once is

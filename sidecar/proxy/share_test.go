@@ -2,8 +2,11 @@ package proxy
 
 import (
 	"io"
+	"net/http"
+	"os"
 	"testing"
 
+	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/secret"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
@@ -50,5 +53,38 @@ func TestListenersOfOneEndpoint(t *testing.T) {
 		for i, l := range listeners {
 			l.view.Store(views[i])
 		}
+	}
+}
+
+// TestRests holds that nobody looks at the clock while no agent is connected and
+// nothing is kept open, that a connection wakes whoever does, and that its time is
+// kept then.
+func TestRests(t *testing.T) {
+	f := newFixture(t, saying("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"), func(c *bundle.Credential) { c.Limits.RequestTimeout = 2 * tick })
+	for range 3 {
+		if !eventually(f.server.pulse.Rests) {
+			t.Fatal("it does not rest")
+		}
+		a := f.agent()
+		a.send("GET /") // and no more
+		if !eventually(func() bool { return !f.server.pulse.Rests() }) {
+			t.Fatal("nobody looks at a connection")
+		}
+		if _, err := io.Copy(io.Discard, a); os.IsTimeout(err) { // up to its end
+			t.Error("its time is not kept")
+		}
+	}
+	// What is kept of an upstream is looked after, too.
+	a := f.agent()
+	a.send(request("GET", "/notes") + "\r\n")
+	if r := a.read("GET"); r.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", r.StatusCode, r.body)
+	}
+	a.Close()
+	if !eventually(func() bool { return f.server.connections() == 0 }) {
+		t.Fatal("it is still connected")
+	}
+	if f.server.pulse.Rests() {
+		t.Error("nobody looks after the connection to the upstream")
 	}
 }
