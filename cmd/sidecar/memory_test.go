@@ -77,7 +77,7 @@ func TestTrimmer(t *testing.T) {
 		defer m.timer.Stop()
 		at := func(what string, pass time.Duration, want int) {
 			t.Helper()
-			time.Sleep(pass)
+			<-time.After(pass)
 			synctest.Wait()
 			if trims != want {
 				t.Errorf("%s: given back %d times, want %d", what, trims, want)

@@ -23,7 +23,7 @@ func TestPulse(t *testing.T) {
 		})
 		at := func(what string, pass time.Duration, want int64, rests bool) {
 			t.Helper()
-			time.Sleep(pass)
+			<-time.After(pass)
 			synctest.Wait()
 			if got := looks.Load(); got != want || p.Rests() != rests {
 				t.Errorf("%s: looked %d times, want %d; rests: %t", what, got, want, p.Rests())
