@@ -24,6 +24,10 @@ type Filter interface {
 // caller calls End.
 func (w *Writer) CopyBody(b *Body, f Filter) (int64, error) {
 	var total int64
+	if b.long() {
+		w.most = flow()
+		defer w.ebb()
+	}
 	for w.step(inBody, inBody) {
 		part := w.space(b.r.Buffered())
 		n, err := b.ReadBuffered(part)
@@ -82,6 +86,14 @@ func (w *Writer) pass(part []byte, f Filter) {
 	}
 }
 
+func (w *Writer) ebb() {
+	w.most = largeBuffer
+	ebb()
+}
+
+// long tells whether b is worth large reads, as far as is known.
+func (b *Body) long() bool { return b.state != sizedData || b.left >= straight }
+
 // straight is how much of a body has to be left for it to be read past the buffer.
 const straight = largeBuffer
 
@@ -91,7 +103,7 @@ func (b *Body) more(room *room) (part []byte) {
 	if !b.r.large || !b.inData() {
 		return nil
 	}
-	part = b.r.fillNow(int(min(b.left, straight)), room)
+	part = b.r.fillNow(int(min(b.left, int64(room.most))), room)
 	b.took(len(part))
 	return part
 }
@@ -100,7 +112,7 @@ func (b *Body) more(room *room) (part []byte) {
 // reads straight into room, and returns what came; else that is buffered.
 func (b *Body) await(room *room) (part []byte) {
 	if b.left >= straight && b.inData() {
-		part = b.r.fillStraight(straight, room)
+		part = b.r.fillStraight(int(min(b.left, int64(room.most))), room)
 		b.took(len(part))
 	}
 	if len(part) == 0 {

@@ -143,3 +143,36 @@ func relayAnswers(from, to net.Conn, count int, f Filter) (err error) {
 	}
 	return err
 }
+
+// TestFlow lets the first bodies have huge buffers, those that come while they
+// flow large ones, and takes back each.
+func TestFlow(t *testing.T) {
+	var w [few + 1]*Writer
+	for i := range w {
+		w[i] = NewWriter(io.Discard)
+		w[i].most = flow()
+	}
+	for i, one := range w {
+		want := hugeBuffer
+		if i >= few {
+			want = largeBuffer
+		}
+		if one.most != want {
+			t.Errorf("body %d has %d bytes, want %d", i, one.most, want)
+		}
+		one.ebb()
+		if one.most != largeBuffer {
+			t.Errorf("what is written otherwise has %d bytes", one.most)
+		}
+	}
+	if n := flowing.Load(); n != 0 {
+		t.Errorf("%d bodies flow", n)
+	}
+	for _, size := range []int{1, smallBuffer, smallBuffer + 1, largeBuffer, largeBuffer + 1, hugeBuffer, hugeBuffer + 1} {
+		b := getBuffer(size)
+		if len(b) < size {
+			t.Errorf("%d bytes for %d", len(b), size)
+		}
+		putBuffer(b)
+	}
+}

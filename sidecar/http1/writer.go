@@ -33,6 +33,7 @@ var (
 type Writer struct {
 	dst    io.Writer
 	buf    []byte // not sent yet
+	most   int    // bytes that buf may take for a body
 	err    error
 	state  writerState
 	answer bool
@@ -55,7 +56,7 @@ func NewWriter(dst io.Writer) *Writer {
 	if s := socket.Of(dst); s != nil {
 		dst = s
 	}
-	return &Writer{dst: dst}
+	return &Writer{dst: dst, most: largeBuffer}
 }
 
 // Request starts a request with its first line and Host.
@@ -243,7 +244,7 @@ func (w *Writer) space(n int) []byte {
 	if w.full() {
 		_ = w.send() // the error is kept, and seen by the caller's next step
 	}
-	need := min(len(w.buf)+chunkHeader+n+chunkTail, largeBuffer)
+	need := min(len(w.buf)+chunkHeader+n+chunkTail, w.most)
 	if cap(w.buf) < need {
 		bigger := append(getBuffer(need)[:0], w.buf...)
 		putBuffer(w.buf)
@@ -255,7 +256,7 @@ func (w *Writer) space(n int) []byte {
 
 // full tells whether nothing more is worth being put behind what is not sent yet.
 func (w *Writer) full() bool {
-	return cap(w.buf) >= largeBuffer && cap(w.buf)-len(w.buf) < leastSpace
+	return cap(w.buf) >= w.most && cap(w.buf)-len(w.buf) < leastSpace
 }
 
 // start is where the next bytes of the body are put.
