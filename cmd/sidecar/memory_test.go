@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -71,16 +72,15 @@ func TestProcessorsAreTheContainers(t *testing.T) {
 // nothing was worked for long, and lets a process alone that works.
 func TestTrimmer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var trims int
-		var used time.Duration
-		m := newTrimmer(func() { trims++ }, func() time.Duration { return used })
+		var trims, used atomic.Int64
+		m := newTrimmer(func() { trims.Add(1) }, func() time.Duration { return time.Duration(used.Load()) })
 		defer m.timer.Stop()
-		at := func(what string, pass time.Duration, want int) {
+		at := func(what string, pass time.Duration, want int64) {
 			t.Helper()
 			<-time.After(pass)
 			synctest.Wait()
-			if trims != want {
-				t.Errorf("%s: given back %d times, want %d", what, trims, want)
+			if got := trims.Load(); got != want {
+				t.Errorf("%s: given back %d times, want %d", what, got, want)
 			}
 		}
 		read := m.apply(func(*bundle.State) []bundle.ApplyError { return nil })
@@ -92,12 +92,12 @@ func TestTrimmer(t *testing.T) {
 		at("another one", settled-1, 1)
 		at("both", 1, 2)
 		at("at rest", resting, 3)
-		used += restful
+		used.Add(int64(restful))
 		at("at work", resting, 3)
 		read(nil)
-		used += time.Hour
+		used.Add(int64(time.Hour))
 		at("a document, at work", settled, 4)
-		used += time.Hour
+		used.Add(int64(time.Hour))
 		at("at work", resting, 4)
 		at("at rest again", resting, 5)
 	})
