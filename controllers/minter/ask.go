@@ -174,7 +174,7 @@ func unreached(ctx context.Context, j *mint.Job, err error) error {
 		return j.Unreached(v1alpha1.ReasonUpstreamUnreachable, "its name is not found: it is asked again")
 	case errors.As(err, &cert):
 		return j.Unreached(v1alpha1.ReasonUpstreamUnreachable, "its certificate does not hold: correct it, or set tls.caBundle of an endpoint with the same scheme, host and port; it is asked again")
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(errors.Join(ctx.Err(), err), context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return j.Unreached(v1alpha1.ReasonUpstreamTimeout, "it does not answer in time: it is asked again")
 	}
 	return j.Unreached(v1alpha1.ReasonUpstreamUnreachable, "no connection to it could be made, secured or kept: it is asked again")
