@@ -4,8 +4,10 @@
 //
 // What is left out is proved to be needless: no request that the scopes allow
 // reaches that repository, or lies where GitHub asks for that permission. All else
-// stays as the owner lists it. So a token never does more than the owner says, and
-// GitHub refuses nothing that it would grant with the whole lists.
+// stays as the owner lists it; but where a scope only reads, read is taken for enough,
+// as GitHub documents it for all but the few areas that say otherwise. So a token
+// never does more than the owner says, and GitHub refuses nothing that it would grant
+// with the whole lists.
 package narrow
 
 import (
