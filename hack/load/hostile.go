@@ -51,10 +51,7 @@ var hostile = []struct {
 	{"nothing at all", 32, func(ctx context.Context, _ *net.TCPConn, _ *subject) { until(ctx, time.Now().Add(patience)) }},
 }
 
-const (
-	patience = 4 * time.Second
-	pause    = 50 * time.Millisecond // between two visits of one agent
-)
+const patience = 4 * time.Second
 
 func (s *subject) head(method, path string) string {
 	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, host, s.token)
@@ -73,8 +70,8 @@ func drip(ctx context.Context, c net.Conn, text string) {
 }
 
 // harass lets all of them misbehave until ctx is done, beside so many connections
-// that are kept without a word, and counts their visits.
-func harass(ctx context.Context, s *subject, idle int) (visits int64, err error) {
+// that are kept without a word, and counts their visits. Each pauses between two.
+func harass(ctx context.Context, s *subject, idle int, pause time.Duration) (visits int64, err error) {
 	at, err := url.Parse(s.base)
 	if err != nil {
 		return 0, fmt.Errorf("reading the address: %w", err)

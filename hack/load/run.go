@@ -21,6 +21,7 @@ type options struct {
 	measure time.Duration
 	share   float64
 	idle    int
+	pause   time.Duration
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -33,10 +34,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.DurationVar(&o.measure, "measure", 20*time.Second, "length of each of the two runs that find out what there is to share: as fast as it goes, and hostile agents alone")
 	f.Float64Var(&o.share, "share", 0.8, "of the capacity, what hostile agents ask for included")
 	f.IntVar(&o.idle, "idle", 5000, "connections that hostile agents keep without a word, besides all others")
+	f.DurationVar(&o.pause, "pause", 50*time.Millisecond, "of each hostile agent between two visits; twice as long, and twice again, where they take more than half of the share")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	return o, unless(o.pairs > 0 && o.length > 0, "give -pairs and -length above 0")
+	return o, unless(o.pairs > 0 && o.length > 0 && o.pause > 0, "give -pairs, -length and -pause above 0")
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
