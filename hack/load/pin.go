@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,18 +12,27 @@ import (
 	"time"
 )
 
-// pin gives the subject the first core alone, and what asks and answers it the
-// others, so that neither takes the other's time. With one core they share it.
-func pin(subject, bystander int) error {
+// command starts the subject on the first core, where there are more: what it
+// makes of the number of its processors it makes at its start.
+func command(ctx context.Context, binary string, args []string) *exec.Cmd {
+	if runtime.NumCPU() < 2 {
+		return exec.CommandContext(ctx, binary, args...)
+	}
+	return exec.CommandContext(ctx, "taskset", append([]string{"-c", "0", binary}, args...)...)
+}
+
+// pin gives what asks and answers the subject the other cores, so that neither
+// takes the other's time. With one core they share it.
+func pin(bystander int) error {
 	n := runtime.NumCPU()
 	if n < 2 {
 		return nil
 	}
 	others := "1-" + strconv.Itoa(n-1)
-	for pid, cores := range map[int]string{subject: "0", os.Getpid(): others, bystander: others} {
-		out, err := exec.Command("taskset", "-a", "-c", "-p", cores, strconv.Itoa(pid)).CombinedOutput()
+	for _, pid := range []int{os.Getpid(), bystander} {
+		out, err := exec.Command("taskset", "-a", "-c", "-p", others, strconv.Itoa(pid)).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("giving cores %s to process %d: %w: %s", cores, pid, err, out)
+			return fmt.Errorf("giving cores %s to process %d: %w: %s", others, pid, err, out)
 		}
 	}
 	runtime.GOMAXPROCS(n - 1)

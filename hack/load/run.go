@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := pin(s.cmd.Process.Pid, by.PID()); err != nil {
+	if err := pin(by.PID()); err != nil {
 		return err
 	}
 	r := &load{options: o, subject: s, agents: newAgents(s.base, s.token), direct: newAgents("http://"+l.Addr().String(), ""), bystander: by, out: stdout}

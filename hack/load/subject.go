@@ -48,7 +48,7 @@ func startSubject(ctx context.Context, binary, dir string, ports map[string]int,
 	for name, port := range ports {
 		args = append(args, "--connect-to", name+":80=127.0.0.1:"+strconv.Itoa(port))
 	}
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := command(ctx, binary, args)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
 	said, err := cmd.StderrPipe()
