@@ -134,21 +134,12 @@ func (l *Log) Write(r *Record) error {
 	return l.leave(mine)
 }
 
-// joins bounds how often others are let go first that may have something to write.
-const joins = 4
-
 // gather lets whoever is ready join, with mu unlocked meanwhile. A write wakes who
 // collects the lines, which costs more than the lines do.
 func (l *Log) gather() {
-	for range joins {
-		before := len(l.pending)
-		l.mu.Unlock()
-		runtime.Gosched()
-		l.mu.Lock()
-		if len(l.pending) == before {
-			return
-		}
-	}
+	l.mu.Unlock()
+	runtime.Gosched()
+	l.mu.Lock()
 }
 
 // leave returns how the write of b ended, and keeps b for another where nobody else

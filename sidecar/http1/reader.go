@@ -73,9 +73,6 @@ func (r *Reader) Wait() error {
 	// Most answers fill more than a small buffer, and most requests where the one
 	// before did.
 	r.large, r.came = r.answer || r.came > smallBuffer, 0
-	// The peer needs a moment: whoever else is ready goes first. Under load the
-	// bytes are there after that, and no read is in vain.
-	socket.Yield()
 	return r.fill()
 }
 

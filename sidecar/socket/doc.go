@@ -1,5 +1,4 @@
 // Package socket reads from connections and writes to them with the least that
 // it takes: few system calls, none of which the scheduler has to hear of, and no
-// buffer while nothing has come. Whoever waits lets others go first, and no one
-// waits longer for that than a few turns.
+// buffer while nothing has come.
 package socket

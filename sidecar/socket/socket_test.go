@@ -46,8 +46,9 @@ func (heap) Put([]byte)       {}
 
 // TestParkedAreNotForgotten has a few pairs talk for ever, so that somebody can
 // always go on, and one who has been silent for long: once its peer speaks it goes
-// on after a few turns of the others. On one processor the scheduler would ask the
-// kernel only every 10 ms otherwise.
+// on after a few words of the others. On one processor the scheduler asks the kernel
+// only when nobody has anything to do, and else every 10 ms: nobody may wait for its
+// peer without letting it.
 func TestParkedAreNotForgotten(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	silent, speaker := pair(t)
@@ -76,7 +77,6 @@ func TestParkedAreNotForgotten(t *testing.T) {
 							t.Error(err)
 						}
 					}
-					Yield()
 					if _, err := s.Read(word); err != nil && woken.Load() == 0 {
 						t.Error(err)
 						return

@@ -35,7 +35,6 @@ type Socket struct {
 	err   error
 	hasty bool // it does not wait
 	found bool // something, since hasty was set
-	slept bool // its goroutine was parked
 
 	parked atomic.Bool // the last read found nothing: it waits, or was broken off
 
@@ -102,33 +101,27 @@ func (s *Socket) Relax() (found bool) {
 }
 
 func (s *Socket) await() error {
-	s.n, s.err, s.slept = 0, nil, false
+	s.n, s.err = 0, nil
 	if err := s.raw.Read(s.step); err != nil {
 		return err
 	}
 	return s.err
 }
 
-// read is called until it tells that the read is over, and after each time that
-// it did not when the goroutine was woken.
+// read is called until it tells that the read is over: after each time that it did
+// not, once the kernel says that there is something.
 func (s *Socket) read(fd uintptr) bool {
-	if s.slept {
-		wake()
+	if s.take(fd) {
+		s.found = true
+		s.parked.Store(false)
+		return true
 	}
-	for looks := 0; !s.take(fd); looks++ {
-		if s.hasty {
-			s.err = os.ErrDeadlineExceeded
-			return true
-		}
-		s.parked.Store(true)
-		if looks == patience || !Yield() {
-			s.slept = true
-			return false
-		}
+	if s.hasty {
+		s.err = os.ErrDeadlineExceeded
+		return true
 	}
-	s.found = true
-	s.parked.Store(false)
-	return true
+	s.parked.Store(true)
+	return false
 }
 
 // take reads what is there, and tells whether anything was.
