@@ -73,12 +73,13 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 	t := &tally{}
 	start := time.Now()
 	var all sync.WaitGroup
-	for w := range workers {
+	var next atomic.Int64 // whoever is free asks it: nobody waits behind a slow one
+	for range workers {
 		all.Go(func() {
 			var took []time.Duration
 			defer func() { t.note(took) }()
-			for i := w; ctx.Err() == nil; i += workers {
-				due := time.Now()
+			for ctx.Err() == nil {
+				i, due := next.Add(1)-1, time.Now()
 				if rate > 0 {
 					due = start.Add(time.Duration(float64(i) / rate * float64(time.Second)))
 					if !until(ctx, due) {
@@ -88,7 +89,7 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 				if due.Sub(start) > length {
 					return
 				}
-				a.ask(ctx, t, i)
+				a.ask(ctx, t, int(i))
 				took = append(took, time.Since(due))
 			}
 		})
