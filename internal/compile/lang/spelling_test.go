@@ -39,7 +39,7 @@ func FuzzSpellings(f *testing.F) {
 			return
 		}
 		w := NewWork(1 << 18)
-		keys, names := w.SameKeys(name), w.SameNames(name)
+		keys, names := w.SameKeys(name), w.Or(w.SameNames(name), w.DeepNames())
 		if w.Exceeded() {
 			return
 		}
