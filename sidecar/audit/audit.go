@@ -81,14 +81,15 @@ type Log struct {
 	until deadliner      // w, where it can be given up; else nil
 	pipe  *socket.Socket // likewise, where it may take lines at once
 
-	mu      sync.Mutex
-	turn    sync.Cond // of mu: a write is over
-	pending []byte    // records that are not written yet
-	batch   *batch    // those in pending
-	free    *batch    // one that nobody waits for any more
-	writing bool      // somebody writes, or is about to
-	spare   []byte    // what was pending before
-	torn    bool      // the last line is not whole; of who writes
+	mu        sync.Mutex
+	turn      sync.Cond // of mu: a write is over
+	pending   []byte    // records that are not written yet
+	batch     *batch    // those in pending
+	free      *batch    // one that nobody waits for any more
+	writing   bool      // somebody writes, or is about to
+	gathering bool      // likewise, and others join still
+	spare     []byte    // what was pending before
+	torn      bool      // the last line is not whole; of who writes
 }
 
 // batch is the outcome of one write.
@@ -118,11 +119,11 @@ func (l *Log) Write(r *Record) error {
 	l.pending = append(r.appendJSON(l.pending), '\n')
 	mine := l.batch
 	mine.users++
-	if !l.writing {
-		l.writing = true
-		l.gather()
+	switch {
+	case !l.writing:
+		l.gather(mine)
+	case l.gathering && mine.users >= crowd:
 		l.flush()
-		return l.leave(mine)
 	}
 	for !mine.over && l.writing {
 		l.turn.Wait()
@@ -134,12 +135,21 @@ func (l *Log) Write(r *Record) error {
 	return l.leave(mine)
 }
 
-// gather lets whoever is ready join, with mu unlocked meanwhile. A write wakes who
-// collects the lines, which costs more than the lines do.
-func (l *Log) gather() {
+// crowd is how many are written at once when that many are ready: what another one
+// would save is little by then, and those that wait would wait for all that are ready.
+const crowd = 16
+
+// gather lets whoever is ready join mine, with mu unlocked meanwhile, and writes it
+// unless somebody did. A write wakes who collects the lines, which costs more than
+// the lines do.
+func (l *Log) gather(mine *batch) {
+	l.writing, l.gathering = true, true
 	l.mu.Unlock()
 	runtime.Gosched()
 	l.mu.Lock()
+	if l.batch == mine {
+		l.flush()
+	}
 }
 
 // leave returns how the write of b ended, and keeps b for another where nobody else
@@ -155,6 +165,7 @@ func (l *Log) leave(b *batch) error {
 
 // flush writes what is pending, with mu unlocked meanwhile.
 func (l *Log) flush() {
+	l.gathering = false
 	text, done := l.pending, l.batch
 	l.pending, l.batch, l.free = l.spare[:0], l.free, nil
 	if l.batch == nil {

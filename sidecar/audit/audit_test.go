@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -220,6 +221,35 @@ func TestShared(t *testing.T) {
 			t.Logf("%d records in %d writes", writers*each, s.writes)
 		})
 	}
+}
+
+// TestCrowd has many at once, of whom nobody waits for more than a few others:
+// writes are shared, and none has more lines than it takes to make one worth it.
+func TestCrowd(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // all of them are ready before the first goes on
+	s := &lineCounter{}
+	l := NewLog(s)
+	var all sync.WaitGroup
+	const writers, few = 160, 20
+	for range writers {
+		all.Go(func() {
+			if err := l.Write(&Record{Time: at, Event: Decision}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if most := slices.Max(s.lines); most > few || len(s.lines) > writers/2 {
+		t.Errorf("%d records in %d writes, of which one has %d", writers, len(s.lines), most)
+	}
+}
+
+// lineCounter counts the lines of each write.
+type lineCounter struct{ lines []int }
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	c.lines = append(c.lines, bytes.Count(p, []byte{'\n'}))
+	return len(p), nil
 }
 
 // sharedSink is a sink that may be looked at meanwhile.
