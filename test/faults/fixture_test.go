@@ -166,11 +166,13 @@ func (f *fixture) agent() *agent {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(2 * patience)); err != nil {
-		f.t.Fatal(err)
-	}
-	return &agent{TCPConn: c.(*net.TCPConn)}
+	a := &agent{TCPConn: c.(*net.TCPConn)}
+	a.hurry()
+	return a
 }
+
+// hurry gives the next answer its time.
+func (a *agent) hurry() { _ = a.SetDeadline(time.Now().Add(2 * patience)) } // else reading fails
 
 // get is a good request for what the upstream knows by this name.
 func get(what string) string {
@@ -196,6 +198,7 @@ func (a *agent) read() (status int, body string, err error) {
 // wants sends a request, and wants this answer.
 func (a *agent) wants(t *testing.T, text, body string) {
 	t.Helper()
+	a.hurry()
 	a.send(text)
 	if status, got, err := a.read(); err != nil || status != 200 || got != body {
 		t.Fatalf("got %d %q, %v", status, got, err)
@@ -225,6 +228,7 @@ func (f *fixture) bystander() (stop func()) {
 	asking.Go(func() {
 		for ; wrong == nil && (!over.Load() || asked == 0); asked++ {
 			mark := fmt.Sprintf("good-%d", asked)
+			a.hurry()
 			a.send(get(mark))
 			status, body, err := a.read()
 			if err != nil || status != 200 || body != mark {
