@@ -167,6 +167,13 @@ func (r *Reader) Tunnel() *Body {
 	return &r.body
 }
 
+// Leave gives up reading: others read what follows, such as TLS does below another
+// Reader. From then on Unread tells of bytes alone that nobody has taken.
+func (r *Reader) Leave() {
+	r.bad = errTunnel
+	r.sock.Park(true)
+}
+
 // fill waits until at least one byte more is buffered.
 func (r *Reader) fill() error {
 	if r.err != nil {

@@ -354,6 +354,7 @@ func (c *conn) shakeHands(all []*listener) error {
 			limit = min(limit, v.limits.HeaderBytes)
 		}
 	}
+	c.reader.Leave()
 	agent := tls.Server(c.agent, c.server.options.Authorities.Config(all[0].place.Host))
 	if err := agent.Handshake(); err != nil {
 		return err

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
-	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/internal/scope/graphql/syntax"
 	"github.com/sallyport-dev/sallyport/sidecar/audit"
 	"github.com/sallyport-dev/sallyport/sidecar/authority"
@@ -88,6 +87,7 @@ type Server struct {
 	nobody holder                 // of requests through them that are for no credential
 
 	tunnels atomic.Int64 // that are open and not read
+	open    atomic.Int64 // connections, whichever listener they are lent to
 }
 
 // applied is the state that listeners are served from.
@@ -107,8 +107,10 @@ type listener struct {
 	sessions  mcp.Sessions // of MCP servers
 
 	view  atomic.Pointer[view]
-	calls atomic.Bool // were granted when something was
-	over  bool        // for the watchdog: the time of the credential was over when it looked
+	calls atomic.Bool  // were granted when something was
+	shown atomic.Int64 // how many views were
+	cut   overdue      // for the watchdog
+	gone  bool         // the newest document has no such endpoint; under the server's lock
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -213,12 +215,26 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	s.awaitConnections(ctx)
 	s.stop()
-	for _, l := range s.listening() {
-		l.each(func(c *conn) { c.life.End(lifetime.Stopped) })
-	}
-	<-done
+	s.endAll(done)
 	s.release()
 	return errors.Join(failures...)
+}
+
+// endAll ends what is under way until nothing is: a connection that is being lent
+// from one listener to another may be met with neither.
+func (s *Server) endAll(done <-chan struct{}) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		for _, l := range s.listening() {
+			l.each(func(c *conn) { c.life.End(lifetime.Stopped) })
+		}
+		select {
+		case <-done:
+			return
+		case <-t.C:
+		}
+	}
 }
 
 // awaitConnections waits until no agent is connected, or ctx is done.
@@ -234,13 +250,7 @@ func (s *Server) awaitConnections(ctx context.Context) {
 	}
 }
 
-func (s *Server) connections() int {
-	n := 0
-	for _, l := range s.listening() {
-		n += l.connections()
-	}
-	return n
-}
+func (s *Server) connections() int { return int(s.open.Load()) }
 
 // release closes the idle connections to upstreams.
 func (s *Server) release() {
@@ -291,10 +301,12 @@ func (s *Server) serve(l *listener, agent net.Conn) {
 		return
 	}
 	l.add(c)
+	s.open.Add(1)
 	s.pulse.Wake()
 	s.serving.Go(func() {
 		defer func() {
 			c.listener.remove(c)
+			s.open.Add(-1)
 			s.room.Leave(&c.life)
 		}()
 		c.serve()
@@ -307,9 +319,9 @@ func (s *Server) look(now time.Time) (more bool) {
 		idle := l.sweep(now)
 		l.expire(s.now())
 		l.each(s.holdTunnel)
-		more = more || idle || l.connections() > 0
+		more = more || idle
 	}
-	return more
+	return more || s.connections() > 0
 }
 
 // sweep ends what lasts too long, takes upstream connections away from silent
@@ -328,19 +340,6 @@ func (l *listener) sweep(now time.Time) (idle bool) {
 		v.target.Put(up, now)
 	})
 	return v != nil && v.target != nil && v.target.Sweep(now)
-}
-
-// expire cuts what is under way when the time of the credential ends. Once is
-// enough: what begins later is refused.
-func (l *listener) expire(now time.Time) {
-	why := scope.Reason("")
-	if v := l.view.Load(); v != nil && v.withdrawn == "" {
-		why = v.over(l.holder, now)
-	}
-	if why != "" && !l.over {
-		l.each(func(c *conn) { c.life.EndBusy(why) })
-	}
-	l.over = why != ""
 }
 
 func (l *listener) close() error {

@@ -146,6 +146,7 @@ func (s *Server) reach(h *holder, c *bundle.Credential) []*listener {
 		place, _ := tunnel.PlaceOf(&c.Endpoints[i]) // arrange has read it
 		at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.holder == h && l.endpoint == name && l.place == place })
 		if at < 0 {
+			s.listeners = slices.DeleteFunc(slices.Clone(s.listeners), (*listener).left)
 			at = len(s.listeners)
 			s.listeners = append(s.listeners, &listener{
 				holder: h, endpoint: name, place: place, authority: place.Short, conns: map[*conn]struct{}{},
@@ -157,12 +158,20 @@ func (s *Server) reach(h *holder, c *bundle.Credential) []*listener {
 	return all
 }
 
+// left tells whether l, which others lend to, is for no endpoint any more, and
+// nobody is lent to it.
+func (l *listener) left() bool { return l.net == nil && l.gone && l.connections() == 0 }
+
 // retire makes these the listeners of h. What is under way on others is cut.
 func (h *holder) retire(listeners []*listener) {
 	for _, l := range h.listeners {
 		if !slices.Contains(listeners, l) {
+			l.gone = true
 			l.withdraw(scope.Revoked)
 		}
+	}
+	for _, l := range listeners {
+		l.gone = false
 	}
 	h.listeners = listeners
 }
@@ -216,6 +225,7 @@ func (l *listener) show(v *view) {
 		l.calls.Store(v.rules.Calls)
 	}
 	old := l.view.Swap(v)
+	l.shown.Add(1)
 	if old != nil && old.target != nil && old.target != v.target {
 		old.target.Close()
 	}

@@ -276,3 +276,27 @@ func sooner(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// overdue is what was shown and leased when a credential was found to be over, and
+// what was under way was cut. It holds no key.
+type overdue struct {
+	shown int64 // 0: it was not over
+	lease *lifetime.Lease
+}
+
+// expire cuts what is under way when the time of the credential ends. Once is
+// enough for what is shown and leased: what begins later is refused. But it may
+// have been renewed, and be over again, while nobody looked.
+func (l *listener) expire(now time.Time) {
+	is, why := overdue{l.shown.Load(), l.holder.lease.Load()}, scope.Reason("")
+	if v := l.view.Load(); v != nil && v.withdrawn == "" {
+		why = v.over(l.holder, now)
+	}
+	switch {
+	case why == "":
+		l.cut = overdue{}
+	case is != l.cut:
+		l.each(func(c *conn) { c.life.EndBusy(why) })
+		l.cut = is
+	}
+}
