@@ -44,7 +44,8 @@ func (m *Minter) narrow(ctx context.Context, up *v1alpha1.UpstreamSecret, job *m
 	return nil
 }
 
-// consumers are the ScopedCredentials of up, as they are in force.
+// consumers are the ScopedCredentials of up, as they are in force. Those whose time
+// is over are served nothing any more.
 func (m *Minter) consumers(ctx context.Context, up *v1alpha1.UpstreamSecret) (all []*v1alpha1.ScopedCredential, err error) {
 	name := client.ObjectKeyFromObject(up)
 	var list v1alpha1.ScopedCredentialList
@@ -63,9 +64,16 @@ func (m *Minter) consumers(ctx context.Context, up *v1alpha1.UpstreamSecret) (al
 		case err != nil:
 			return nil, err
 		}
-		all = append(all, accepted)
+		if !m.over(live) && !m.over(accepted) {
+			all = append(all, accepted)
+		}
 	}
 	return all, nil
+}
+
+// over tells whether the time of sc is.
+func (m *Minter) over(sc *v1alpha1.ScopedCredential) bool {
+	return sc.Spec.ExpiresAt != nil && !m.source.Time().Before(sc.Spec.ExpiresAt.Time)
 }
 
 // needs remembers what was found out. It is safe for concurrent use.

@@ -210,6 +210,13 @@ func TestNarrowedToScopes(t *testing.T) {
 		t.Fatal(err)
 	}
 	next("the first is gone", "[web] map[contents:write]")
+	brief := w.credential("brief", "GET", "/repos/acme/docs/statuses/main", func(sc *v1alpha1.ScopedCredential) {
+		sc.Spec.ExpiresAt = &metav1.Time{Time: w.clock.now().Add(10 * time.Minute)}
+	})
+	w.accept(brief)
+	next("one is here for a while", "[docs web] map[contents:write statuses:read]")
+	w.clock.advance(10 * time.Minute)
+	next("its time is over", "[web] map[contents:write]")
 
 	// GitHub is away: what it gave is used on.
 	w.accept(w.credential("other", "GET", "/repos/acme/docs/labels"))
@@ -223,7 +230,7 @@ func TestNarrowedToScopes(t *testing.T) {
 }
 
 // credential creates a ScopedCredential of up that allows this alone.
-func (w *world) credential(name string, method v1alpha1.Method, path string) *v1alpha1.ScopedCredential {
+func (w *world) credential(name string, method v1alpha1.Method, path string, change ...func(*v1alpha1.ScopedCredential)) *v1alpha1.ScopedCredential {
 	w.t.Helper()
 	sc := &v1alpha1.ScopedCredential{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.platform, Name: name},
@@ -231,6 +238,9 @@ func (w *world) credential(name string, method v1alpha1.Method, path string) *v1
 			Upstream: v1alpha1.UpstreamReference{Name: "up"}, Holders: v1alpha1.Holders{ServiceAccounts: []string{"agent"}},
 			Grants: []v1alpha1.Grant{{Name: "it", HTTP: &v1alpha1.HTTPGrant{Methods: []v1alpha1.Method{method}, Paths: []string{path}}}},
 		},
+	}
+	for _, do := range change {
+		do(sc)
 	}
 	w.create(sc)
 	return sc

@@ -8,7 +8,8 @@ package narrow
 type area struct {
 	name        string // empty: the repository itself
 	permissions []string
-	least       need // of every method; otherwise those that change nothing read
+	least       need     // of every method; otherwise those that change nothing read
+	whole       []string // of the permissions, those that are needed as they are listed, likewise
 }
 
 // Permissions that stand together in many areas.
@@ -33,7 +34,7 @@ var areas = []area{
 	{name: "attestations", permissions: []string{"attestations"}},
 	{name: "autolinks", permissions: settings},
 	{name: "automated-security-fixes", permissions: settings},
-	{name: "branches", permissions: with(settings, "contents", "workflows")},
+	{name: "branches", permissions: with(settings, "contents", "members", "workflows")},
 	{name: "check-runs", permissions: []string{"checks"}},
 	{name: "check-suites", permissions: []string{"checks"}},
 	{name: "code-quality", permissions: settings, least: listed},
@@ -53,7 +54,7 @@ var areas = []area{
 	{name: "dependency-graph", permissions: code},
 	{name: "deployments", permissions: []string{"contents", "deployments", "statuses"}},
 	{name: "dispatches", permissions: []string{"contents"}},
-	{name: "environments", permissions: with(secrets, "actions", "deployments")},
+	{name: "environments", permissions: with(secrets, "actions", "deployments", "members")},
 	{name: "events", permissions: conversation},
 	{name: "forks", permissions: with(settings, "contents")},
 	{name: "git", permissions: code},
@@ -74,11 +75,11 @@ var areas = []area{
 	{name: "pages/health", permissions: with(settings, "pages"), least: listed},
 	{name: "private-vulnerability-reporting", permissions: settings},
 	{name: "properties", permissions: []string{"repository_custom_properties"}},
-	{name: "pulls", permissions: with(conversation, code...)},
+	{name: "pulls", permissions: append(with(conversation, "members"), code...)}, // teams review
 	{name: "readme", permissions: code},
-	{name: "releases", permissions: code},
+	{name: "releases", permissions: code, whole: []string{"contents"}}, // drafts are shown to who may write
 	{name: "rules", permissions: settings},
-	{name: "rulesets", permissions: settings, least: listed},
+	{name: "rulesets", permissions: with(settings, "members"), least: listed},
 	{name: "secret-scanning", permissions: []string{"secret_scanning_alerts"}},
 	{name: "security-advisories", permissions: with(settings, "repository_advisories")},
 	{name: "stargazers"},
@@ -93,6 +94,10 @@ var areas = []area{
 	{name: "vulnerability-alerts", permissions: with(settings, "vulnerability_alerts")},
 	{name: "zipball", permissions: code},
 }
+
+// writeOnly are the permissions of which GitHub knows no reading: nothing that changes
+// nothing needs them.
+var writeOnly = map[string]bool{"workflows": true}
 
 // implied is what GitHub adds to every token.
 const implied = "metadata"

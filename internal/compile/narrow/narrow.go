@@ -7,14 +7,20 @@
 // stays as the owner lists it; but where a scope only reads, read is taken for enough,
 // as GitHub documents it for all but the few areas that say otherwise. So a token
 // never does more than the owner says, and GitHub refuses nothing that it would grant
-// with the whole lists.
+// with the whole lists, but for two things: a second repository that a request names
+// in its query or body has to be reached by some grant, too; and drafts of releases
+// are shown to who reads them at their place, not to a query of GraphQL.
 package narrow
 
 import (
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/sallyport/api/v1alpha1"
 	"github.com/sallyport-dev/sallyport/internal/bundle"
+	"github.com/sallyport-dev/sallyport/internal/compile/lang"
+	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
@@ -46,18 +52,32 @@ func Of(up *v1alpha1.UpstreamSecret, c *bundle.Credential) Need {
 	f := finder{
 		Need: Need{repositories: map[string]bool{}, permissions: map[string]need{}},
 		app:  up.Spec.Source.GitHubApp, profiles: map[string]v1alpha1.Profile{},
+		space: region.NewSpace(lang.NewWork(totalWork)),
 	}
 	for i := range up.Spec.Endpoints {
-		f.profiles[up.Spec.Endpoints[i].Name] = up.Spec.Endpoints[i].Profile
+		if e := &up.Spec.Endpoints[i]; whereKnown(e) {
+			f.profiles[e.Name] = e.Profile
+		}
 	}
 	f.find(c)
 	return f.Need
 }
 
+// whereKnown tells whether the paths at an endpoint are those that are known: its URL
+// leads to the root of what its profile says.
+func whereKnown(e *v1alpha1.Endpoint) bool {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return false
+	}
+	base := strings.TrimSuffix(u.Path, "/")
+	return base == "" || base == "/api/v3" && e.Profile == profileREST // of GitHub Enterprise Server
+}
+
 // To returns app with the repositories and permissions alone that these consumers
 // may need together. Neither list is ever empty, since that would mean all to
-// GitHub. Without consumers nothing is left out: the token is given to nobody, and
-// shows whether GitHub gives it.
+// GitHub. Without consumers nothing is left out: the token shows whether GitHub gives
+// it, and whoever comes first has it until the next one is there.
 func To(app v1alpha1.GitHubApp, consumers []Need) v1alpha1.GitHubApp {
 	if len(consumers) == 0 {
 		return app
@@ -66,8 +86,8 @@ func To(app v1alpha1.GitHubApp, consumers []Need) v1alpha1.GitHubApp {
 	out.Repositories = slices.DeleteFunc(slices.Clone(app.Repositories), func(name string) bool {
 		return !slices.ContainsFunc(consumers, func(n Need) bool { return n.repositories[name] })
 	})
-	if len(out.Repositories) == 0 {
-		out.Repositories = app.Repositories // of which no request says anything
+	if len(out.Repositories) == 0 && len(app.Repositories) > 0 {
+		out.Repositories = app.Repositories[:1:1] // none is reached
 	}
 	out.Permissions = map[string]v1alpha1.GitHubPermission{}
 	for name, level := range app.Permissions {
@@ -75,12 +95,11 @@ func To(app v1alpha1.GitHubApp, consumers []Need) v1alpha1.GitHubApp {
 		for i := range consumers {
 			needed = max(needed, consumers[i].of(name))
 		}
-		switch needed {
-		case nothing:
-		case reading:
-			out.Permissions[name] = v1alpha1.GitHubRead // the least that there is
-		case listed:
+		switch {
+		case needed == listed:
 			out.Permissions[name] = level
+		case needed == reading && !writeOnly[name]:
+			out.Permissions[name] = v1alpha1.GitHubRead // the least that there is
 		}
 	}
 	if len(out.Permissions) == 0 {
@@ -101,7 +120,8 @@ func (n *Need) of(permission string) need {
 type finder struct {
 	Need
 	app      *v1alpha1.GitHubApp
-	profiles map[string]v1alpha1.Profile // by endpoint
+	profiles map[string]v1alpha1.Profile // by endpoint, where its paths are known
+	space    *region.Space
 }
 
 func (f *finder) find(c *bundle.Credential) {
@@ -130,7 +150,7 @@ func (f *finder) find(c *bundle.Credential) {
 
 // rest adds what requests of the REST API need.
 func (f *finder) rest(g *scope.Grant, p *scope.Profile) {
-	q := about(g, p)
+	q := about(f.space, g, p)
 	free := q.requests(nil, nil, harmless...)
 	if q.reach(q.requests(nil, nil), slices.Concat(free, q.requests(nil, nil, repository, below))) {
 		f.everywhere()
@@ -142,6 +162,7 @@ func (f *finder) rest(g *scope.Grant, p *scope.Profile) {
 			a := &areas[i]
 			if q.reach(q.requests(methods, nil, a.paths()...), nil) {
 				f.permit(max(how, a.least), a.permissions...)
+				f.permit(listed, a.whole...)
 			}
 			told = append(told, q.requests(nil, nil, a.paths()...)...)
 		}
@@ -154,7 +175,7 @@ func (f *finder) rest(g *scope.Grant, p *scope.Profile) {
 // git adds what fetches and pushes need.
 func (f *finder) git(g *scope.Grant, p *scope.Profile) {
 	const name = "repo"
-	f.reached(about(&scope.Grant{
+	f.reached(about(f.space, &scope.Grant{
 		Name: g.Name, Endpoint: g.Endpoint, HTTP: &scope.HTTP{Methods: safe, Paths: []string{"/{" + name + "...}"}},
 		Where: map[string]scope.Matcher{name: g.Git.Repos},
 	}, p), "/{owner}/{repo}")
@@ -174,7 +195,8 @@ func (f *finder) everywhere() {
 // reached adds the repositories that are reached by some of these paths.
 func (f *finder) reached(q *questions, paths ...string) {
 	for _, name := range f.app.Repositories {
-		where := map[string]scope.Matcher{"repo": {In: []string{name}, FoldASCII: true}}
+		// A wiki is served to who may reach its repository.
+		where := map[string]scope.Matcher{"repo": {In: []string{name, name + ".wiki"}, FoldASCII: true}}
 		f.repositories[name] = f.repositories[name] || q.reach(q.requests(nil, where, paths...), nil)
 	}
 }

@@ -83,59 +83,77 @@ func spelled(g v1alpha1.GitHubApp) string {
 
 const whole = "docs web Infra administration:write contents:write issues:write members:read pull_requests:write workflows:write"
 
-var narrowed = map[string]struct{ grants, want string }{
-	"reads of one repository's issues": {`
+// narrowed has for grants what is asked for, at some with another endpoint in place of
+// one of upstream.
+var narrowed = map[string]struct {
+	grants, want string
+	url          [2]string
+}{
+	"reads of one repository's issues": {grants: `
 - http: {methods: [GET], paths: ["/repos/{repo=*/*}/issues"]}
   where: {repo: {in: [acme/docs]}}
-  query: {unlisted: Allow}`, "docs issues:read pull_requests:read"},
-	"a comment, in either letter case": {`
+  query: {unlisted: Allow}`, want: "docs issues:read pull_requests:read"},
+	"a comment, in either letter case": {grants: `
 - http: {methods: [POST], paths: ["/repos/{repo=*/*}/issues/{number}/comments"]}
   where: {repo: {in: [acme/iNFRA]}, number: {type: Integer}}
-  body: {unlisted: Allow}`, "Infra issues:write pull_requests:write"},
-	"another owner's repository of that name": {`
+  body: {unlisted: Allow}`, want: "Infra issues:write pull_requests:write"},
+	"another owner's repository of that name": {grants: `
 - http: {methods: [GET], paths: ["/repos/{owner}/{repo}/labels"]}
-  where: {owner: {equals: other}, repo: {glob: "w*"}}`, "web issues:read pull_requests:read"},
-	"branches are deleted": {`
+  where: {owner: {equals: other}, repo: {glob: "w*"}}`, want: "web issues:read pull_requests:read"},
+	"branches are deleted": {grants: `
 - http: {methods: [DELETE], paths: ["/repos/{repo=*/*}/git/refs/{ref...}"]}
-  where: {repo: {in: [acme/docs, acme/web]}, ref: {glob: "heads/agent/**"}}`, "docs web contents:write workflows:write"},
-	"reads of all of one repository": {`
+  where: {repo: {in: [acme/docs, acme/web]}, ref: {glob: "heads/agent/**"}}`, want: "docs web contents:write workflows:write"},
+	"reads of all of one repository": {grants: `
 - http: {methods: [GET, HEAD], paths: ["/repos/{repo=*/*}", "/repos/{repo=*/*}/{rest...}"]}
-  where: {repo: {in: [acme/docs]}}`,
-		"docs administration:write contents:read issues:read members:read pull_requests:read workflows:read"}, // its pages' health is among them
-	"what only says what a repository is": {`
+  where: {repo: {in: [acme/docs]}}`, want: "docs administration:write contents:write issues:read members:read pull_requests:read"}, // releases and its pages' health is among them
+	"what only says what a repository is": {grants: `
 - http: {methods: [GET], paths: ["/repos/{repo=*/*}/languages"]}
-  where: {repo: {in: [acme/docs]}}`, "docs metadata:read"},
-	"nothing of any repository": {`
-- http: {methods: [GET], paths: ["/rate_limit"]}`, "docs web Infra metadata:read"},
-	"a search reaches all": {`
+  where: {repo: {in: [acme/docs]}}`, want: "docs metadata:read"},
+	"nothing of any repository": {grants: `
+- http: {methods: [GET], paths: ["/rate_limit"]}`, want: "docs metadata:read"},
+	"a search reaches all": {grants: `
 - http: {methods: [GET], paths: ["/search/issues"]}
-  query: {unlisted: Allow}`, "docs web Infra administration:read contents:read issues:read members:read pull_requests:read workflows:read"},
-	"an area that is not known": {`
+  query: {unlisted: Allow}`, want: "docs web Infra administration:read contents:read issues:read members:read pull_requests:read"},
+	"an area that is not known": {grants: `
 - http: {methods: [PUT], paths: ["/repos/{repo=*/*}/brand-new"]}
   where: {repo: {in: [acme/docs]}}
-  body: {unlisted: Allow}`, strings.Replace(whole, "docs web Infra", "docs", 1)},
-	"fetches": {`
-- git: {endpoint: git, repos: {in: [acme/web]}, fetch: true}`, "web contents:read"},
-	"fetches of any": {`
-- git: {endpoint: git, repos: {glob: "acme/*"}, fetch: true}`, "docs web Infra contents:read"},
-	"pushes": {`
-- git: {endpoint: git, repos: {in: [acme/infra]}, fetch: true, push: {refs: ["refs/heads/agent/*"], actions: [Update]}}`, "Infra contents:write workflows:write"},
-	"GraphQL that reads": {`
-- graphql: {path: /graphql, operations: [Query], select: [{"on": Query, fields: [viewer]}, {"on": User, fields: [login]}]}`,
-		"docs web Infra administration:read contents:read issues:read members:read pull_requests:read workflows:read"},
-	"GraphQL that writes": {`
-- graphql: {path: /graphql, operations: [Query, Mutation], select: [{"on": Mutation.createIssue, args: {input.title: {maxLength: 100}}}, {"on": CreateIssuePayload, fields: [clientMutationId]}]}`, whole},
-	"tools": {`
-- mcp: {endpoint: mcp, path: /mcp, revisions: ["2025-06-18"], tools: [{name: get_issue, arguments: {number: {type: Integer}}}]}`, whole},
-	"an endpoint of which nothing is known": {`
+  body: {unlisted: Allow}`, want: strings.Replace(whole, "docs web Infra", "docs", 1)},
+	"a repository that is not listed": {grants: `
+- git: {endpoint: git, repos: {in: [acme/other]}, fetch: true}`, want: "docs contents:read"},
+	"fetches of a wiki": {grants: `
+- git: {endpoint: git, repos: {in: [acme/web.wiki]}, fetch: true}`, want: "web contents:read"},
+	"a draft of a release": {grants: `
+- http: {methods: [GET], paths: ["/repos/{repo=*/*}/releases"]}
+  where: {repo: {in: [acme/docs]}}`, want: "docs contents:write"},
+	"below another base path": {grants: `
+- http: {methods: [GET], paths: ["/repos/{repo=*/*}"]}
+  where: {repo: {in: [acme/docs]}}`, want: whole, url: [2]string{"https://api.github.com,", "https://api.github.com/orgs/acme/teams/x,"}},
+	"repositories of one owner": {grants: `
+- git: {endpoint: git, repos: {in: [docs]}, fetch: true}`, want: whole, url: [2]string{"https://github.com,", "https://github.com/acme,"}},
+	"GitHub Enterprise Server": {grants: `
+- http: {methods: [GET], paths: ["/repos/{repo=*/*}/labels"]}
+  where: {repo: {in: [acme/docs]}}`, want: "docs issues:read pull_requests:read", url: [2]string{"https://api.github.com,", "https://github.example/api/v3,"}},
+	"fetches": {grants: `
+- git: {endpoint: git, repos: {in: [acme/web]}, fetch: true}`, want: "web contents:read"},
+	"fetches of any": {grants: `
+- git: {endpoint: git, repos: {glob: "acme/*"}, fetch: true}`, want: "docs web Infra contents:read"},
+	"pushes": {grants: `
+- git: {endpoint: git, repos: {in: [acme/infra]}, fetch: true, push: {refs: ["refs/heads/agent/*"], actions: [Update]}}`, want: "Infra contents:write workflows:write"},
+	"GraphQL that reads": {grants: `
+- graphql: {path: /graphql, operations: [Query], select: [{"on": Query, fields: [viewer]}, {"on": User, fields: [login]}]}`, want: "docs web Infra administration:read contents:read issues:read members:read pull_requests:read"},
+	"GraphQL that writes": {grants: `
+- graphql: {path: /graphql, operations: [Query, Mutation], select: [{"on": Mutation.createIssue, args: {input.title: {maxLength: 100}}}, {"on": CreateIssuePayload, fields: [clientMutationId]}]}`, want: whole},
+	"tools": {grants: `
+- mcp: {endpoint: mcp, path: /mcp, revisions: ["2025-06-18"], tools: [{name: get_issue, arguments: {number: {type: Integer}}}]}`, want: whole},
+	"an endpoint of which nothing is known": {grants: `
 - http: {endpoint: other, methods: [GET], paths: ["/repos/{repo=*/*}/labels"]}
-  where: {repo: {in: [acme/docs]}}`, whole},
+  where: {repo: {in: [acme/docs]}}`, want: whole},
 }
 
 func TestTo(t *testing.T) {
-	up := parsed[v1alpha1.UpstreamSecret](t, upstream)
 	for name, test := range narrowed {
 		t.Run(name, func(t *testing.T) {
+			up := parsed[v1alpha1.UpstreamSecret](t, strings.Replace(upstream, "url: "+test.url[0], "url: "+test.url[1], 1))
 			grants := strings.ReplaceAll(test.grants, "\n- ", "\n- name: it\n  ")
 			for _, kind := range []string{"http: {", "graphql: {"} {
 				if !strings.Contains(grants, "endpoint:") {
@@ -165,19 +183,55 @@ func TestConsumersTogether(t *testing.T) {
 	}
 }
 
-// facts are what GitHub documents; see the file.
+// facts are what GitHub documents, and what it asks besides; see the files.
 func facts(t testing.TB) (all [][]string) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/permissions.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); !strings.HasPrefix(line, "#") {
-			all = append(all, fields)
+	for _, file := range []string{"testdata/permissions.txt", "testdata/observed.txt"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); !strings.HasPrefix(line, "#") {
+				all = append(all, fields)
+			}
 		}
 	}
 	return all
+}
+
+// levels are those that GitHub knows of the permissions that it does not both read
+// and write by (its schema of app permissions).
+var levels = map[string]string{"workflows": "write"}
+
+// TestLevels holds that no level is asked for that GitHub does not know: it refuses
+// the whole request.
+func TestLevels(t *testing.T) {
+	up := parsed[v1alpha1.UpstreamSecret](t, upstream)
+	for _, grants := range []string{
+		`[{name: it, http: {endpoint: rest, methods: [GET], paths: ["/search/{rest...}"]}}]`,
+		`[{name: it, http: {endpoint: rest, methods: [GET], paths: ["/repos/{repo=*/*}/{rest...}"]}}]`,
+		`[{name: it, git: {endpoint: git, repos: {in: [acme/web]}, fetch: true}}]`,
+	} {
+		for name, level := range to(t, &up, grants).Permissions {
+			if want := levels[name]; want != "" && string(level) != want {
+				t.Errorf("%s: asked for %s:%s", grants, name, level)
+			}
+		}
+	}
+}
+
+// TestCostly has a scope of which too much would have to be worked out: it ends, and
+// all stays as it is listed.
+func TestCostly(t *testing.T) {
+	up := parsed[v1alpha1.UpstreamSecret](t, upstream)
+	var grants strings.Builder
+	for i := range 64 {
+		fmt.Fprintf(&grants, "- {name: g%d, http: {endpoint: rest, methods: [GET, POST], paths: [\"/repos/{rest...}\"]}, where: {rest: {pattern: '.*a.{%d}'}}, query: {unlisted: Allow}, body: {unlisted: Allow}}\n", i, 8+i%3)
+	}
+	if got := spelled(to(t, &up, grants.String())); got != whole {
+		t.Errorf("asked for %s", got)
+	}
 }
 
 // TestDocumented asks, for a scope of one operation alone, for whatever GitHub

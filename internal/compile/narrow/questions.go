@@ -3,13 +3,16 @@ package narrow
 import (
 	"slices"
 
-	"github.com/sallyport-dev/sallyport/internal/compile/prove"
 	"github.com/sallyport-dev/sallyport/internal/compile/region"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 )
 
-// questionWork is what one question may take, in states.
-const questionWork = 1 << 14
+// What one question may take, and all about one consumer, in states, of which a
+// second has some 400,000. What would take more stays as the owner lists it.
+const (
+	questionWork = 1 << 14
+	totalWork    = 1 << 20
+)
 
 // safe are the methods that change nothing (RFC 9110, section 9.2.1).
 var safe = []string{"GET", "HEAD", "OPTIONS"}
@@ -24,8 +27,8 @@ type questions struct {
 	methods map[need][]string
 }
 
-func about(g *scope.Grant, p *scope.Profile) *questions {
-	q := &questions{space: prove.NewSpace(), profile: p, methods: map[need][]string{}}
+func about(s *region.Space, g *scope.Grant, p *scope.Profile) *questions {
+	q := &questions{space: s, profile: p, methods: map[need][]string{}}
 	q.space.Renew(questionWork)
 	q.grant = q.space.Grant(g, p, region.Forwarded)
 	q.tooMuch = q.space.Exceeded()
@@ -47,6 +50,9 @@ func (q *questions) requests(methods []string, where map[string]scope.Matcher, p
 // reach tells whether the grant may allow one of these requests that is none of
 // others. What is too much to be worked out it may.
 func (q *questions) reach(these, others []*region.Region) bool {
+	if q.tooMuch {
+		return true
+	}
 	q.space.Renew(questionWork)
 	for _, a := range q.grant {
 		for _, b := range these {
@@ -55,5 +61,5 @@ func (q *questions) reach(these, others []*region.Region) bool {
 			}
 		}
 	}
-	return q.tooMuch || q.space.Exceeded()
+	return q.space.Exceeded()
 }
