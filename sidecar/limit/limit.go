@@ -19,6 +19,10 @@ type Bucket struct {
 	// ever rounded.
 	credit int64
 	last   time.Time // until when it was filled
+	// owed is what was used of a rate before beyond all that this one allows, until it
+	// would have come back: a rate that is lowered and raised again gives nothing.
+	owed  int64
+	until time.Time
 }
 
 func (b *Bucket) cost() int64 { return max(1, b.rate.Per.Microseconds()) }
@@ -85,9 +89,44 @@ func newBucket(rate scope.Rate) *Bucket {
 
 func (b *Bucket) changed(rate scope.Rate) *Bucket {
 	used := (b.full() - b.credit + b.cost() - 1) / b.cost()
+	until := b.last.Add(b.rate.Per)
+	if b.last.Before(b.until) {
+		used += b.owed
+		until = later(until, b.until)
+	}
 	made := newBucket(rate)
 	made.credit, made.last = max(0, made.full()-used*made.cost()), b.last
+	if made.owed = used - int64(rate.Count); made.owed > 0 {
+		made.until = until
+	}
 	return made
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// maxKept bounds the buckets that are kept for nobody.
+const maxKept = 1024
+
+// Keep adds to made those of old that no rate has now, until they are full: one that
+// comes back later goes on as it was.
+func (c *Counter) Keep(made, old Buckets, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := 0
+	for name, b := range old {
+		if made[name] != nil || kept == maxKept {
+			continue
+		}
+		if b.fill(now); b.credit < b.full() || now.Before(b.until) {
+			made[name] = b
+			kept++
+		}
+	}
 }
 
 // Take charges a request. Each group has the buckets of which one must have

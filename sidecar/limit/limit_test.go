@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -153,6 +154,50 @@ func TestRenew(t *testing.T) {
 	}
 	if n := takes(&c, noon, []*limit.Bucket{c.Renew(limit.Buckets{}, old, "other", &rate)}); n != 10 {
 		t.Errorf("%d left in a new bucket", n)
+	}
+}
+
+// TestRenewAgain has a rate lowered or taken away for a while: what was used of it
+// stays used for as long as if nothing had changed.
+func TestRenewAgain(t *testing.T) {
+	rate := &scope.Rate{Count: 100, Per: time.Hour}
+	for name, between := range map[string]*scope.Rate{"lower": {Count: 10, Per: time.Hour}, "shorter": {Count: 10, Per: time.Minute}, "none": nil} {
+		for _, test := range []struct {
+			later time.Duration
+			want  int
+		}{{0, 20}, {30 * time.Minute, 70}, {2 * time.Hour, 100}} {
+			var c limit.Counter
+			old := limit.Buckets{}
+			b := c.Renew(old, nil, "a", rate)
+			for range 80 {
+				c.Take(noon, []*limit.Bucket{b})
+			}
+			for _, rate := range []*scope.Rate{between, between, rate} {
+				made := limit.Buckets{}
+				b = c.Renew(made, old, "a", rate)
+				c.Keep(made, old, noon)
+				old = made
+			}
+			if n := takes(&c, noon.Add(test.later), []*limit.Bucket{b}); n != test.want {
+				t.Errorf("%s for a while: %d left after %v, want %d", name, n, test.later, test.want)
+			}
+		}
+	}
+}
+
+// TestKeep keeps what is not full, and no more than it has to.
+func TestKeep(t *testing.T) {
+	var c limit.Counter
+	old := limit.Buckets{}
+	for i := range 5000 {
+		b := c.Renew(old, nil, fmt.Sprint(i), &scope.Rate{Count: 2, Per: time.Minute})
+		c.Take(noon, []*limit.Bucket{b})
+	}
+	for later, want := range map[time.Duration]int{0: 1024, time.Minute: 0} {
+		made := limit.Buckets{}
+		if c.Keep(made, old, noon.Add(later)); len(made) != want {
+			t.Errorf("after %v %d are kept, want %d", later, len(made), want)
+		}
 	}
 }
 

@@ -111,6 +111,7 @@ func (s *Server) install(h *holder, a *applied) error {
 			return h.keep(err)
 		}
 	}
+	h.counter.Keep(next.buckets.Renewed, h.buckets, s.now())
 	h.held, h.at, h.last, h.buckets, h.stale = c, a.received, versions{c.Object, c.Upstream}, next.buckets.Renewed, false
 	newest := c
 	if older != nil {
