@@ -87,8 +87,8 @@ func TestTunnelIsSilent(t *testing.T) {
 	}
 }
 
-// TestListenersThatLeft changes the place of an endpoint again and again: what is
-// remembered of those before does not pile up.
+// TestListenersThatLeft changes the place of an endpoint again and again, in documents
+// that are served and in those that cannot be: what is remembered does not pile up.
 func TestListenersThatLeft(t *testing.T) {
 	p := newProxied(t, saying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
 	before := len(p.server.listening())
@@ -97,6 +97,13 @@ func TestListenersThatLeft(t *testing.T) {
 		c.Generation += int64(i) + 1
 		c.Endpoints[0].URL = fmt.Sprintf("https://example.com/v%d", i)
 		p.apply(c)
+		c = document()
+		c.Generation += int64(i) + 1
+		c.Endpoints[0].URL = fmt.Sprintf("https://example.com/w%d", i)
+		c.Limits.Concurrency = -1
+		if errs := p.server.Apply(state(c)); len(errs) == 0 {
+			t.Fatal("no concurrency is served")
+		}
 	}
 	if n := len(p.server.listening()); n > before+2 {
 		t.Errorf("%d listeners, and %d before", n, before)

@@ -110,7 +110,7 @@ type listener struct {
 	calls atomic.Bool  // were granted when something was
 	shown atomic.Int64 // how many views were
 	cut   overdue      // for the watchdog
-	gone  bool         // the newest document has no such endpoint; under the server's lock
+	gone  bool         // the document that is served has no such endpoint; under the server's lock
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}

@@ -147,15 +147,16 @@ func (s *Server) reach(h *holder, c *bundle.Credential) []*listener {
 		place, _ := tunnel.PlaceOf(&c.Endpoints[i]) // arrange has read it
 		at := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.holder == h && l.endpoint == name && l.place == place })
 		if at < 0 {
-			s.listeners = slices.DeleteFunc(slices.Clone(s.listeners), (*listener).left)
 			at = len(s.listeners)
 			s.listeners = append(s.listeners, &listener{
 				holder: h, endpoint: name, place: place, authority: place.Short, conns: map[*conn]struct{}{},
+				gone: true, // until the document is served
 			})
 			s.listeners[at].view.Store(&view{withdrawn: scope.NotReady})
 		}
 		all = append(all, s.listeners[at])
 	}
+	s.listeners = slices.DeleteFunc(slices.Clone(s.listeners), func(l *listener) bool { return l.left() && !slices.Contains(all, l) })
 	return all
 }
 
