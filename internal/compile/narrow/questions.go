@@ -22,7 +22,7 @@ type questions struct {
 	space   *region.Space
 	profile *scope.Profile
 	grant   []*region.Region
-	tooMuch bool // it could not be worked out what the grant allows
+	tooMuch bool // it could not be worked out what the grant allows, or what is asked about
 	// methods of the grant, by what they need.
 	methods map[need][]string
 }
@@ -44,7 +44,10 @@ func about(s *region.Space, g *scope.Grant, p *scope.Profile) *questions {
 
 // requests are those of these methods and paths; none stand for any.
 func (q *questions) requests(methods []string, where map[string]scope.Matcher, paths ...string) []*region.Region {
-	return q.space.Never(&region.Never{Methods: methods, Paths: paths, Where: where}, q.profile)
+	q.space.Renew(questionWork)
+	all := q.space.Never(&region.Never{Methods: methods, Paths: paths, Where: where}, q.profile)
+	q.tooMuch = q.tooMuch || q.space.Exceeded() // or what is missing among them would be reached by nobody
+	return all
 }
 
 // reach tells whether the grant may allow one of these requests that is none of
