@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,15 +20,17 @@ type tally struct {
 	asked atomic.Int64
 	wrong atomic.Int64
 
-	mu   sync.Mutex
-	took []time.Duration // from the instant at which a request was due
-	said string          // the first wrong answer
+	mu    sync.Mutex
+	took  []time.Duration // from the instant at which a request was due
+	again int             // requests that were repeated
+	said  string          // the first wrong answer
 }
 
-func (t *tally) note(all []time.Duration) {
+func (t *tally) note(all []time.Duration, again int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.took = append(t.took, all...)
+	t.again += again
 }
 
 func (t *tally) complain(format string, args ...any) {
@@ -52,19 +53,13 @@ func (t *tally) at(quantile float64) time.Duration {
 
 // agents ask well-formed questions and know the answers.
 type agents struct {
-	base, token string
-	direct      bool // of an upstream that knows no scope
-	client      *http.Client
+	address, token string
+	direct         bool // of an upstream that knows no scope
 }
 
-// newAgents returns agents of the data plane at base, or without a token, of the
-// upstream itself.
-func newAgents(base, token string) *agents {
-	return &agents{base, token, token == "", &http.Client{
-		Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true},
-		Timeout:   time.Minute,
-	}}
-}
+// newAgents returns agents of the data plane at an address, or without a token, of
+// the upstream itself.
+func newAgents(address, token string) *agents { return &agents{address, token, token == ""} }
 
 // run asks for a time, rate times a second, or as fast as it goes where rate is
 // zero. A request that is late is asked at once, and its time runs from when it
@@ -77,7 +72,11 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 	for range workers {
 		all.Go(func() {
 			var took []time.Duration
-			defer func() { t.note(took) }()
+			c := &caller{address: a.address}
+			defer func() {
+				c.close()
+				t.note(took, c.again)
+			}()
 			for ctx.Err() == nil {
 				i, due := next.Add(1)-1, time.Now()
 				if rate > 0 {
@@ -89,7 +88,7 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 				if due.Sub(start) > length {
 					return
 				}
-				a.ask(ctx, t, int(i))
+				a.ask(ctx, t, c, int(i))
 				took = append(took, time.Since(due))
 			}
 		})
@@ -112,46 +111,35 @@ func until(ctx context.Context, due time.Time) bool {
 
 // ask asks the i-th question: most are granted, some are not, and some the
 // upstream does not answer to their end.
-func (a *agents) ask(ctx context.Context, t *tally, i int) {
+func (a *agents) ask(ctx context.Context, t *tally, c *caller, i int) {
 	t.asked.Add(1)
-	method, path, body, check := http.MethodGet, fmt.Sprintf("/items/%d", i), "", a.whole(i)
+	method, path, body, check := http.MethodGet, "/items/"+strconv.Itoa(i), []byte(nil), a.whole(i)
 	switch i % 10 {
 	case 5, 6, 7:
-		method, path, body = http.MethodPost, "/items", fmt.Sprintf(`{"id":%d,"text":%q}`, i, strings.Repeat("a", i%4000))
+		method, path, body = http.MethodPost, "/items", itemOf(i)
 	case 8:
 		if a.direct {
 			break
 		}
-		path, check = fmt.Sprintf("/resets/%d", i), broken
+		path, check = "/resets/"+strconv.Itoa(i), broken
 	case 9:
 		if a.direct {
 			break
 		}
 		method, check = http.MethodDelete, refused
 	}
-	request, err := http.NewRequestWithContext(ctx, method, a.base+path, strings.NewReader(body))
-	if err != nil {
-		t.complain("%s %s: %v", method, path, err)
-		return
-	}
-	request.Header.Set("Authorization", "Bearer "+a.token)
-	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	status, text, err := a.do(request)
+	status, text, err := c.call(ctx, method, a.request(method, path, body))
 	if why := check(status, text, err); why != "" && ctx.Err() == nil {
 		t.complain("%s %s: %s: %d, %d bytes, %v", method, path, why, status, len(text), err)
 	}
 }
 
-func (a *agents) do(request *http.Request) (status int, text []byte, err error) {
-	answer, err := a.client.Do(request)
-	if err != nil {
-		return 0, nil, err
+func (a *agents) request(method, path string, body []byte) []byte {
+	request := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, a.address, a.token)
+	if body != nil {
+		request = fmt.Appendf(request, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}
-	defer func() { _ = answer.Body.Close() }()
-	text, err = io.ReadAll(answer.Body)
-	return answer.StatusCode, text, err
+	return append(append(request, "\r\n"...), body...)
 }
 
 // whole wants the answer that belongs to i.

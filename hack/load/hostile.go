@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,19 +71,15 @@ func drip(ctx context.Context, c net.Conn, text string) {
 // harass lets all of them misbehave until ctx is done, beside so many connections
 // that are kept without a word, and counts their visits. Each pauses between two.
 func harass(ctx context.Context, s *subject, idle int, pause time.Duration) (visits int64, err error) {
-	at, err := url.Parse(s.base)
-	if err != nil {
-		return 0, fmt.Errorf("reading the address: %w", err)
-	}
 	var all sync.WaitGroup
 	var count atomic.Int64
 	var failed error
-	all.Go(func() { failed = keep(ctx, at.Host, idle) })
+	all.Go(func() { failed = keep(ctx, s.address, idle) })
 	for _, h := range hostile {
 		for range h.many {
 			all.Go(func() {
 				for until(ctx, time.Now().Add(pause)) {
-					c, err := net.Dial("tcp", at.Host)
+					c, err := net.Dial("tcp", s.address)
 					if err != nil {
 						continue // too many at once is an answer, too
 					}

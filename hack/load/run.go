@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/hack/load/bystander"
@@ -55,9 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	server := &http.Server{Handler: upstream(), ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(l) }() // it ends with Close
-	defer func() { _ = server.Close() }()
+	go serve(l)
+	defer func() { _ = l.Close() }() // serve ends with it
 	by, err := bystander.Start(ctx)
 	if err != nil {
 		return err
@@ -73,7 +72,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := pin(by.PID()); err != nil {
 		return err
 	}
-	r := &load{options: o, subject: s, agents: newAgents(s.base, s.token), direct: newAgents("http://"+l.Addr().String(), ""), bystander: by, out: stdout}
+	debug.SetGCPercent(400) // what this process collects is taken from the load
+	r := &load{options: o, subject: s, agents: newAgents(s.address, s.token), direct: newAgents(l.Addr().String(), ""), bystander: by, out: stdout}
 	return r.run(ctx)
 }
 

@@ -30,7 +30,7 @@ const host = "upstream.load.svc"
 // subject is the process under load.
 type subject struct {
 	cmd     *exec.Cmd
-	base    string // of its listener
+	address string // of its listener
 	token   string
 	other   bystander.Question // with those of the bystander
 	records atomic.Int64       // of decisions
@@ -102,7 +102,7 @@ func (s *subject) await(ctx context.Context, ready string) error {
 				if c.Name == "bystander" {
 					s.other.Token, s.other.Base = c.Token, c.Endpoints[0].URL
 				} else {
-					s.token, s.base = c.Token, c.Endpoints[0].URL
+					s.token, s.address = c.Token, strings.TrimPrefix(c.Endpoints[0].URL, "http://")
 				}
 			}
 			return nil

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/json"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,59 +24,104 @@ func answerOf(n int) []byte {
 	return bytes.Repeat([]byte("item "+strconv.Itoa(n)+"\n"), 1+n%200)
 }
 
-// upstream answers each number with what belongs to it, breaks some answers
-// off, and sends others slowly.
-func upstream() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /items/{id}", func(w http.ResponseWriter, r *http.Request) {
-		n, _ := strconv.Atoi(r.PathValue("id")) // the scope lets numbers pass alone
-		_, _ = w.Write(answerOf(n))             // who is gone does not read it
-	})
-	mux.HandleFunc("POST /items", func(w http.ResponseWriter, r *http.Request) {
-		var item struct{ ID int }
-		if err := json.NewDecoder(r.Body).Decode(&item); err != nil {
-			http.Error(w, "not an item", http.StatusBadRequest)
+// itemOf is the body that is sent with a number.
+func itemOf(n int) []byte {
+	return fmt.Appendf(nil, `{"id":%d,"text":"%s"}`, n, strings.Repeat("a", n%4000))
+}
+
+// serve answers at l until that is closed. It is cheaper than the server of
+// net/http, since what it costs is taken from the load.
+func serve(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
 			return
 		}
-		_, _ = w.Write(answerOf(item.ID))
-	})
-	mux.HandleFunc("GET /resets/{id}", reset)
-	mux.HandleFunc("GET /large", func(w http.ResponseWriter, _ *http.Request) {
-		part := bytes.Repeat([]byte("x"), slice)
-		for range largeAnswer / slice {
-			if _, err := w.Write(part); err != nil {
-				return
-			}
+		go converse(c)
+	}
+}
+
+// converse answers what comes on a connection, as long as both sides go on.
+func converse(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	for from := bufio.NewReader(c); ; {
+		request, err := http.ReadRequest(from)
+		if err != nil {
+			return
 		}
-	})
-	mux.HandleFunc("GET /drips", func(w http.ResponseWriter, r *http.Request) {
-		flush := http.NewResponseController(w)
-		for tick := time.NewTicker(100 * time.Millisecond); ; {
-			if _, err := w.Write([]byte("drip\n")); err != nil || flush.Flush() != nil {
-				tick.Stop()
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-r.Context().Done():
-				tick.Stop()
-				return
-			}
+		body, err := io.ReadAll(request.Body)
+		if err != nil || answer(c, request.Method, request.URL.Path, body) != nil {
+			return
 		}
-	})
-	return mux
+	}
+}
+
+// answer answers each number with what belongs to it, breaks some answers off,
+// and sends others slowly. With an error the connection is over.
+func answer(c net.Conn, method, path string, body []byte) error {
+	what, number, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	n, _ := strconv.Atoi(number) // the scope lets numbers pass alone
+	switch {
+	case method == http.MethodPost && path == "/items":
+		return receive(c, body)
+	case what == "items":
+		return deliver(c, answerOf(n))
+	case what == "resets":
+		return reset(c)
+	case path == "/large":
+		return large(c)
+	case path == "/drips":
+		return drips(c)
+	}
+	_, err := io.WriteString(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+	return err
+}
+
+func deliver(c net.Conn, body []byte) error {
+	text := fmt.Appendf(make([]byte, 0, len(body)+slice/100), "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body))
+	_, err := c.Write(append(text, body...))
+	return err
+}
+
+// receive wants each byte of an item.
+func receive(c net.Conn, body []byte) error {
+	number, _, _ := bytes.Cut(bytes.TrimPrefix(body, []byte(`{"id":`)), []byte(","))
+	n, err := strconv.Atoi(string(number))
+	if err == nil && bytes.Equal(body, itemOf(n)) {
+		return deliver(c, answerOf(n))
+	}
+	_, err = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+	return err
+}
+
+func large(c net.Conn) error {
+	part := bytes.Repeat([]byte("x"), slice)
+	_, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", largeAnswer)
+	for i := 0; i < largeAnswer/slice && err == nil; i++ {
+		_, err = c.Write(part)
+	}
+	return err
+}
+
+// drips goes on until nobody listens.
+func drips(c net.Conn) error {
+	_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n")
+	for tick := time.NewTicker(100 * time.Millisecond); ; <-tick.C {
+		if err == nil {
+			_, err = io.WriteString(c, "5\r\ndrip\n\r\n")
+		}
+		if err != nil {
+			tick.Stop()
+			return err
+		}
+	}
 }
 
 // reset breaks an answer off in its middle.
-func reset(w http.ResponseWriter, _ *http.Request) {
-	c, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		http.Error(w, "no connection of its own", http.StatusInternalServerError)
-		return
-	}
-	_, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"))
+func reset(c net.Conn) error {
+	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // so that closing resets
 	}
-	_ = c.Close()
+	return io.ErrUnexpectedEOF
 }
