@@ -120,18 +120,27 @@ func (e *Engine) add(fd int) (*wire, error) {
 	return w, errors.Join(unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1), w.watch(unix.EPOLL_CTL_ADD, unix.EPOLLIN))
 }
 
-// spin handles what comes, and calls turn in between, until that says that it
-// is over. The collector waits meanwhile: it would be load of nobody's.
-func (e *Engine) spin(turn func() (over bool, err error)) error {
+// ready collects garbage, and lets the collector wait until done: it would be
+// load of nobody's, and what was asked before it was over would be late by all
+// that it takes.
+func (e *Engine) ready() (done func()) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	runtime.GC()
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	before := debug.SetGCPercent(-1)
+	return func() {
+		debug.SetGCPercent(before)
+		runtime.UnlockOSThread()
+	}
+}
+
+// spin handles what comes, and calls turn in between, until that says that it
+// is over. The engine is ready.
+func (e *Engine) spin(turn func() (over bool, err error)) error {
 	for {
 		if over, err := turn(); over || err != nil {
 			return err
 		}
-		n, err := unix.EpollWait(e.epoll, e.events[:], 0)
+		n, err := wait(e.epoll, e.events[:])
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("waiting: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,28 @@ func TestClosed(t *testing.T) {
 				e.Forget()
 			}
 		})
+	}
+}
+
+// TestGarbage has the load collect garbage before it asks, and not while what it
+// asked waits.
+func TestGarbage(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // none but the load's own
+	e := start(t, Work{})
+	l := load(t, e, e.Plain, 4)
+	for name, run := range map[string]func() (Times, error){
+		"closed": func() (Times, error) { return l.Closed(t.Context(), 20*time.Millisecond) },
+		"open":   func() (Times, error) { return l.Open(t.Context(), 20*time.Millisecond, 1000) },
+	} {
+		got, err := run()
+		began := time.Now().Add(-got.Took)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s debug.GCStats
+		if debug.ReadGCStats(&s); s.LastGC.After(began) {
+			t.Errorf("%s: garbage was collected %v after the start", name, s.LastGC.Sub(began))
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ func (l *Load) Close() error {
 // event streams the times are those of the events, and the first of each is in
 // First.
 func (l *Load) Closed(ctx context.Context, d time.Duration) (Times, error) {
+	defer l.engine.ready()()
 	now := l.begin(d, true)
 	for _, w := range l.wires {
 		if err := w.ask(now); err != nil {
@@ -102,6 +103,7 @@ func (l *Load) Closed(ctx context.Context, d time.Duration) (Times, error) {
 // for d. A request that finds no free connection waits for one, and its time
 // runs from when it was due. Where none was asked in time, all are Unasked.
 func (l *Load) Open(ctx context.Context, d time.Duration, rate float64) (Times, error) {
+	defer l.engine.ready()()
 	start := l.begin(d, false)
 	l.free = append(l.free[:0], l.wires...)
 	asked, all := 0, int(rate*d.Seconds())

@@ -48,7 +48,7 @@ func (w *wire) fill() error {
 	if w.secure != nil {
 		n, err = w.secure.conn.Read(w.in[w.n:])
 	} else {
-		n, err = receive(w.fd, w.in[w.n:], 0)
+		n, err = read(w.fd, w.in[w.n:], 0)
 	}
 	w.n += n
 	return err
@@ -56,11 +56,11 @@ func (w *wire) fill() error {
 
 // skip reads up to n bytes that nobody looks at: the kernel does not copy them.
 func (w *wire) skip(n int, scratch []byte) (int, error) {
-	return receive(w.fd, scratch[:min(n, len(scratch))], unix.MSG_TRUNC)
+	return read(w.fd, scratch[:min(n, len(scratch))], unix.MSG_TRUNC)
 }
 
-func receive(fd int, b []byte, flags int) (int, error) {
-	n, _, err := unix.Recvfrom(fd, b, flags)
+func read(fd int, b []byte, flags int) (int, error) {
+	n, err := receive(fd, b, flags)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return 0, errLater
@@ -88,7 +88,7 @@ func (w *wire) send(b []byte) error {
 // flush writes as much as the other side takes.
 func (w *wire) flush() error {
 	for w.more() {
-		n, err := unix.Write(w.fd, w.out)
+		n, err := send(w.fd, w.out)
 		if errors.Is(err, unix.EAGAIN) {
 			return w.block(true)
 		}
@@ -156,7 +156,7 @@ func (s *secure) seal() []byte {
 // Read is for crypto/tls.
 func (s *secure) Read(b []byte) (int, error) {
 	for {
-		n, err := receive(s.fd, b, 0)
+		n, err := read(s.fd, b, 0)
 		if !errors.Is(err, errLater) || !s.waiting {
 			return n, err
 		}
@@ -173,7 +173,7 @@ func (s *secure) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	for sent := 0; sent < len(b); {
-		n, err := unix.Write(s.fd, b[sent:])
+		n, err := send(s.fd, b[sent:])
 		if errors.Is(err, unix.EAGAIN) {
 			err = await(s.fd, unix.POLLOUT)
 		}
