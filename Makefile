@@ -54,8 +54,8 @@ test: verify lint unit ## Check generated files, lint, run all tests but e2e wit
 unit: host binaries packages clients $(TOOLS)/gotestsum
 	@echo "== tests, race detector on"
 	@CGO_ENABLED=1 $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./...
-	@echo "== tests of memory, race detector off: it takes some itself"
-	@$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -count=1 -run 'Alloc|IdleConnections' ./sidecar/http1 ./sidecar/limit ./sidecar/proxy ./test/faults
+	@echo "== tests of memory and of order, race detector off: it takes some and shuffles"
+	@$(TOOLS)/gotestsum --format pkgname-and-test-fails -- -count=1 -run 'Alloc|IdleConnections|InOrder' ./sidecar/http1 ./sidecar/limit ./sidecar/proxy ./sidecar/socket ./test/faults
 	@echo "== tests of hack/cluster"
 	@cd hack/cluster && $(TOOLS)/gotestsum --format pkgname-and-test-fails -- -timeout 20m ./...
 

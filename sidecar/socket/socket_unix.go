@@ -33,6 +33,7 @@ type Socket struct {
 	into  []byte
 	n     int
 	err   error
+	woken bool // it has waited
 	hasty bool // it does not wait
 	found bool // something, since hasty was set
 
@@ -101,7 +102,7 @@ func (s *Socket) Relax() (found bool) {
 }
 
 func (s *Socket) await() error {
-	s.n, s.err = 0, nil
+	s.n, s.err, s.woken = 0, nil, false
 	if err := s.raw.Read(s.step); err != nil {
 		return err
 	}
@@ -111,6 +112,9 @@ func (s *Socket) await() error {
 // read is called until it tells that the read is over: after each time that it did
 // not, once the kernel says that there is something.
 func (s *Socket) read(fd uintptr) bool {
+	if s.woken {
+		arrivals.pass()
+	}
 	if s.take(fd) {
 		s.found = true
 		s.parked.Store(false)
@@ -121,6 +125,7 @@ func (s *Socket) read(fd uintptr) bool {
 		return true
 	}
 	s.parked.Store(true)
+	s.woken = true // when it is called again
 	return false
 }
 
