@@ -10,7 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sallyport-dev/sallyport/hack/bench/engine"
+	"github.com/sallyport-dev/sallyport/hack/bench/peers"
 )
 
 // TestScenarios are told apart by their names, and those that goals are taken
@@ -34,9 +37,26 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestUpload is of one length, and JSON.
+// TestProxies leaves nginx out where JSON is judged, and nobody else anywhere.
+func TestProxies(t *testing.T) {
+	_, text := upload()
+	for _, s := range scenarios(leastCapacity) {
+		want := []string{direct, peers.HAProxy, peers.Silent, "nginx", "httputil.ReverseProxy", peers.Sallyport}
+		if s.work.Media == text.Media {
+			want = slices.Delete(want, 3, 4)
+		}
+		if diff := cmp.Diff(want, s.proxies()); diff != "" {
+			t.Errorf("%s: %s", s.name, diff)
+		}
+	}
+}
+
+// TestUpload is of one length, and JSON, of which the kind comes last.
 func TestUpload(t *testing.T) {
 	opaque, text := upload()
+	if got := strings.TrimRight(string(text.Upload), " "); !strings.HasSuffix(got, `}],"kind":"record"}`) {
+		t.Errorf("it ends in %s", got[max(0, len(got)-100):])
+	}
 	if len(opaque.Upload) != 4096 || len(text.Upload) != 4096 || !json.Valid(text.Upload) || text.Media != "application/json" {
 		t.Errorf("%d and %d bytes: %s", len(opaque.Upload), len(text.Upload), text.Upload)
 	}

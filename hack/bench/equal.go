@@ -46,7 +46,7 @@ func (b *bencher) checkOne(ctx context.Context, p peers.Peer, secure bool, by pe
 		return err
 	}
 	defer r.Stop()
-	return hold(ctx, check.Proxy{Addr: r.Addr, Token: setup.Token, Key: setup.Key, Authority: setup.Authority()}, u)
+	return hold(ctx, check.Proxy{Addr: r.Addr, Token: setup.Token, Key: setup.Key, Authority: setup.Authority(), Reads: p.Reads}, u)
 }
 
 // recorder is an upstream that serves while the engine does not, and a setup

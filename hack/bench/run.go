@@ -125,12 +125,11 @@ func (b *bencher) capacity(ctx context.Context) (float64, error) {
 // measureAll runs every proxy once in each round of each scenario. The order
 // turns with the rounds, since a machine drifts.
 func (b *bencher) measureAll(ctx context.Context, list []scenario) (map[table]report.Rows, error) {
-	names := []string{direct}
-	for _, p := range peers.All {
-		names = append(names, p.Name)
-	}
 	samples := map[string]map[string][]report.Sample{}
-	runs, done := b.options.rounds*len(list)*len(names), 0
+	runs, done := 0, 0
+	for _, s := range list {
+		runs += b.options.rounds * len(s.proxies())
+	}
 	start := time.Now()
 	for round := range b.options.rounds {
 		for _, s := range list {
@@ -138,6 +137,7 @@ func (b *bencher) measureAll(ctx context.Context, list []scenario) (map[table]re
 				samples[s.name] = map[string][]report.Sample{}
 			}
 			b.progress(start, done, runs, fmt.Sprintf("round %d of %d: %s", round+1, b.options.rounds, s.name))
+			names := s.proxies()
 			for i := range names {
 				name := names[(i+round)%len(names)]
 				one, err := b.measureNamed(ctx, s, name)
@@ -153,7 +153,7 @@ func (b *bencher) measureAll(ctx context.Context, list []scenario) (map[table]re
 	for _, s := range list {
 		rows := results[s.table]
 		rows.Direct, rows.Base = direct, peers.HAProxy
-		for _, name := range names {
+		for _, name := range s.proxies() {
 			rows.All = append(rows.All, report.Row{Scenario: s.name, Proxy: name, Samples: samples[s.name][name]})
 		}
 		results[s.table] = rows

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-dev/sallyport/hack/bench/engine"
+	"github.com/sallyport-dev/sallyport/hack/bench/peers"
 )
 
 // table is where a scenario stands in the report.
@@ -24,6 +25,18 @@ type scenario struct {
 	connections int
 	work        engine.Work
 	rate        float64 // of an open loop, per second
+}
+
+// proxies are the names of those that run s, direct among them. One that cannot
+// read JSON would do less than the others where it is uploaded.
+func (s scenario) proxies() []string {
+	names := []string{direct}
+	for _, p := range peers.All {
+		if p.Reads || s.work.Media != engine.JSON {
+			names = append(names, p.Name)
+		}
+	}
+	return names
 }
 
 // The scenarios that figures of Sallyport alone are taken from.
@@ -65,17 +78,18 @@ func scenarios(capacity float64) []scenario {
 	return all
 }
 
-// upload is the same number of bytes that nobody reads, and that are JSON.
+// upload is the same bytes, once as some that nobody reads and once as JSON. The
+// member that is judged comes last, so that nobody is done before the end.
 func upload() (opaque, json engine.Work) {
-	const answer = 100
+	const answer, end = 100, `],"kind":"record"}`
 	text := []byte(`{"records":[`)
 	for i := 0; len(text) < uploadBytes-100; i++ {
 		text = fmt.Appendf(text, `{"id":%d,"title":"a record of some length","done":false},`, i)
 	}
-	text = append(bytes.TrimSuffix(text, []byte(",")), "]}"...)
+	text = append(bytes.TrimSuffix(text, []byte(",")), end...)
 	text = append(text, bytes.Repeat([]byte(" "), uploadBytes-len(text))...)
 	return engine.Work{Media: "application/octet-stream", Upload: text, Answer: answer},
-		engine.Work{Media: "application/json", Upload: text, Answer: answer}
+		engine.Work{Media: engine.JSON, Upload: text, Answer: answer}
 }
 
 func counted(connections int) string {

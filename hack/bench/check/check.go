@@ -18,24 +18,27 @@ type Proxy struct {
 	Token     string // of the agent
 	Key       string // that goes upstream
 	Authority string // that goes upstream
+	Reads     bool   // it claims to judge the JSON of records
 	client    *http.Client
 }
 
 const (
 	path       = "/repos/acme/web/pulls"
 	blobs      = "/repos/acme/web/blobs"
+	records    = "/repos/acme/web/records"
 	streamPath = "/repos/acme/web/stream-0"
 	patience   = 5 * time.Second
 )
 
 // EqualWork returns an error unless the proxy before u does all that is
 // measured: it lets pass what is in scope and nothing else, puts the key in the
-// token's place, keeps connections and holds no event back.
+// token's place, keeps connections, holds no event back, and judges the JSON of
+// records if it claims to.
 func EqualWork(ctx context.Context, p Proxy, u *Upstream) error {
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
 	p.client = &http.Client{Transport: transport, Timeout: patience}
-	for _, step := range []func(context.Context, *Upstream) error{p.refuses, p.forwards, p.keeps, p.streams} {
+	for _, step := range []func(context.Context, *Upstream) error{p.refuses, p.forwards, p.judges, p.keeps, p.streams} {
 		u.take()
 		if err := step(ctx, u); err != nil {
 			return err
@@ -75,7 +78,10 @@ func (p *Proxy) request(ctx context.Context, method, path, token, body string) (
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	if body != "" {
+	switch {
+	case path == records:
+		r.Header.Set("Content-Type", "application/json")
+	case body != "":
 		r.Header.Set("Content-Type", "application/octet-stream")
 	}
 	return p.client.Do(r)
@@ -124,22 +130,50 @@ func (p *Proxy) forwards(ctx context.Context, u *Upstream) error {
 		{http.MethodGet, path, ""},
 		{http.MethodPost, blobs, strings.Repeat("b", 4096)},
 	} {
-		a, err := p.ask(ctx, c.method, c.path, p.Token, c.body)
-		if err != nil {
-			return fmt.Errorf("asking in scope: %w", err)
-		}
-		if a != (answer{http.StatusOK, Body, false}) {
-			return fmt.Errorf("%s %s in scope is answered %d: %.200q", c.method, c.path, a.status, a.body)
-		}
-		seen, _ := u.take()
-		if len(seen) != 1 {
-			return fmt.Errorf("of one request %d came to the upstream", len(seen))
-		}
-		if err := p.compare(seen[0], c.method, c.path, c.body); err != nil {
+		if err := p.forwardsOne(ctx, u, c.method, c.path, c.body); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (p *Proxy) forwardsOne(ctx context.Context, u *Upstream, method, path, body string) error {
+	a, err := p.ask(ctx, method, path, p.Token, body)
+	if err != nil {
+		return fmt.Errorf("asking in scope: %w", err)
+	}
+	if a != (answer{http.StatusOK, Body, false}) {
+		return fmt.Errorf("%s %s in scope is answered %d: %.200q", method, path, a.status, a.body)
+	}
+	seen, _ := u.take()
+	if len(seen) != 1 {
+		return fmt.Errorf("of one request %d came to the upstream", len(seen))
+	}
+	return p.compare(seen[0], method, path, body)
+}
+
+// judges uploads JSON of another kind, and then of the right one. Each is as
+// long as what is measured, and its kind comes last.
+func (p *Proxy) judges(ctx context.Context, u *Upstream) error {
+	if !p.Reads {
+		return nil
+	}
+	const rest = `{"records":[{"kind":"record"},"%s"]%s}`
+	filler := strings.Repeat("r", 4000)
+	for _, c := range []struct{ what, kind string }{
+		{"another kind", `,"kind":"secret"`},
+		{"a kind that goes on", `,"kind":"records"`},
+		{"no kind of its own", ""},
+	} {
+		a, err := p.ask(ctx, http.MethodPost, records, p.Token, fmt.Sprintf(rest, filler, c.kind))
+		if err != nil {
+			return fmt.Errorf("uploading JSON with %s: %w", c.what, err)
+		}
+		if seen, _ := u.take(); len(seen) > 0 || a.status != http.StatusForbidden {
+			return fmt.Errorf("to JSON with %s it answers %d, not %d, and sends %d requests to the upstream", c.what, a.status, http.StatusForbidden, len(seen))
+		}
+	}
+	return p.forwardsOne(ctx, u, http.MethodPost, records, fmt.Sprintf(rest, filler, `,"kind":"record"`))
 }
 
 func (p *Proxy) compare(s Seen, method, path, body string) error {

@@ -24,14 +24,14 @@ func upstream(t *testing.T) *Upstream {
 	return u
 }
 
-// try checks a proxy made from the honest one.
+// try checks a proxy made from the honest one, which judges JSON.
 func try(t *testing.T, u *Upstream, s peers.Setup, f func(http.Handler) http.Handler) error {
 	t.Helper()
 	s.Upstream, s.Token, s.Key = u.Addr, "a-token-that-is-long", "the-real-key"
 	proxy := httptest.NewServer(f(peers.ReverseProxy(s, io.Discard)))
 	defer proxy.Close()
 	return EqualWork(t.Context(), Proxy{
-		Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token, Key: s.Key, Authority: s.Authority(),
+		Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token, Key: s.Key, Authority: s.Authority(), Reads: true,
 	}, u)
 }
 
@@ -52,6 +52,21 @@ func before(change func(*http.Request)) func(http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 		})
 	}
+}
+
+// unread has the honest proxy send as a blob what judges would let pass by the
+// text of its body.
+func unread(pass func(body string) bool) func(http.Handler) http.Handler {
+	return before(func(r *http.Request) {
+		if r.URL.Path != records {
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if pass(string(body)) {
+			r.URL.Path = blobs
+		}
+	})
 }
 
 const bearer = "Bearer a-token-that-is-long"
@@ -82,6 +97,19 @@ func TestLiars(t *testing.T) {
 				r.URL.Path = path
 			}
 		}), "a shorter path"},
+		"takes any kind":                {unread(func(string) bool { return true }), "another kind"},
+		"takes a kind from anywhere":    {unread(func(body string) bool { return strings.Contains(body, `"kind":"record"`) }), "another kind"},
+		"takes the beginning of a kind": {unread(func(body string) bool { return strings.Contains(body, `],"kind":"record`) }), "a kind that goes on"},
+		"takes JSON without a kind":     {unread(func(body string) bool { return strings.HasSuffix(body, "]}") }), "no kind of its own"},
+		"takes no JSON at all": {func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == records {
+					w.WriteHeader(http.StatusForbidden)
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "in scope is answered 403"},
 		"tells the token": {before(func(r *http.Request) { r.Header.Set("X-Token", r.Header.Get("Authorization")) }), "token came to the upstream"},
 		"loses the body": {before(func(r *http.Request) {
 			r.Body, r.ContentLength = http.NoBody, 0
@@ -118,6 +146,19 @@ func TestLiars(t *testing.T) {
 				t.Errorf("found %v, not that it says %q", err, test.says)
 			}
 		})
+	}
+}
+
+// TestReads asks a proxy for no more than it claims.
+func TestReads(t *testing.T) {
+	u := upstream(t)
+	s := peers.Setup{Upstream: u.Addr, Token: "a-token-that-is-long", Key: "the-real-key"}
+	blind := unread(func(string) bool { return true })
+	proxy := httptest.NewServer(blind(peers.ReverseProxy(s, io.Discard)))
+	defer proxy.Close()
+	p := Proxy{Addr: netip.MustParseAddrPort(proxy.Listener.Addr().String()), Token: s.Token, Key: s.Key, Authority: s.Authority()}
+	if err := EqualWork(t.Context(), p, u); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 	"strconv"
 )
 
+// JSON is the media type of what goes where uploads are judged.
+const JSON = "application/json"
+
 // Work is what the load asks and the upstream answers.
 type Work struct {
 	Media  string // of the upload; empty: there is none, and the method is GET
@@ -24,7 +27,7 @@ func (w Work) request(authority, token string, number int) []byte {
 	switch {
 	case w.Events != 0:
 		what = streamPrefix + strconv.Itoa(number)
-	case w.Media == "application/json":
+	case w.Media == JSON:
 		method, what = "POST", "records"
 	case w.Media != "":
 		method, what = "POST", "blobs"

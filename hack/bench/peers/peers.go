@@ -1,7 +1,8 @@
 // Package peers starts the proxies of a benchmark. All are told to do the same
 // work: take the agent's token, hold method and path against what is allowed,
 // put the real key in the token's place, verify the upstream's certificate
-// where there is one, and keep connections on both sides.
+// where there is one, judge the JSON that is uploaded to /records where they can
+// read it, and keep connections on both sides.
 package peers
 
 import (
@@ -79,6 +80,8 @@ type Peer struct {
 	Name string
 	// Logs says that it writes a line of each request, as the sidecar must.
 	Logs bool
+	// Reads says that it looks into JSON that goes to /records, as the sidecar does.
+	Reads bool
 	// command readies what the proxy needs, and returns how it is started.
 	command func(ctx context.Context, s Setup) (command, error)
 }
@@ -97,14 +100,14 @@ const (
 
 // All are the proxies, in the order of reports.
 var All = []Peer{
-	{HAProxy, true, haproxy},
-	{Silent, false, haproxy},
-	{"nginx", true, func(_ context.Context, s Setup) (command, error) {
+	{HAProxy, true, true, haproxy},
+	{Silent, false, true, haproxy},
+	{"nginx", true, false, func(_ context.Context, s Setup) (command, error) {
 		f, err := s.render("nginx.conf")
 		return command{args: []string{"nginx", "-e", filepath.Join(s.Dir, "error.log"), "-c", f}}, err
 	}},
-	{"httputil.ReverseProxy", true, reverseProxy},
-	{Sallyport, true, sidecar},
+	{"httputil.ReverseProxy", true, true, reverseProxy},
+	{Sallyport, true, true, sidecar},
 }
 
 func haproxy(_ context.Context, s Setup) (command, error) {

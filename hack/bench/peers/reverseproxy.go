@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -80,12 +82,32 @@ func ReverseProxy(s Setup, records io.Writer) http.Handler {
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.Method != http.MethodGet && r.Method != http.MethodPost || !allowed.MatchString(r.URL.Path):
 			w.WriteHeader(http.StatusForbidden)
+		case !ofKind(w, r):
+			w.WriteHeader(http.StatusForbidden)
 		case s.Logs && record(records, r) != nil:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
 			proxy.ServeHTTP(w, r)
 		}
 	})
+}
+
+// ofKind tells whether what goes to /records is one. It reads the body, and
+// leaves the same bytes to be sent.
+func ofKind(w http.ResponseWriter, r *http.Request) bool {
+	const most = 1 << 20
+	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/records") {
+		return true
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	if err != nil {
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(text))
+	var body struct {
+		Kind string `json:"kind"`
+	}
+	return json.Unmarshal(text, &body) == nil && body.Kind == "record"
 }
 
 // record writes a line of a request.

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,34 @@ func TestAgainst(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(w.String()), "\n")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLeftOut writes nothing of a proxy that does not run a scenario, and
+// compares with it only where it does.
+func TestLeftOut(t *testing.T) {
+	r := rows()
+	for _, row := range rows().All {
+		if row.Scenario = "T"; row.Proxy != "idle" {
+			r.All = append(r.All, row)
+		}
+	}
+	for name, write := range map[string]func(io.Writer){"closed": r.Closed, "open": r.Open, "streams": r.Streams} {
+		got := written(func(w *strings.Builder) { write(w) })
+		if len(got) != 7 || !strings.HasPrefix(got[4], "| T | direct |") || !strings.HasPrefix(got[6], "|  | halved |") {
+			t.Errorf("%s: got\n%s", name, strings.Join(got, "\n"))
+		}
+	}
+	if got := r.Added("T", "idle", 50, false); len(got) > 0 {
+		t.Errorf("it adds %v", got)
+	}
+	for _, c := range []struct{ of, to string }{{"idle", "HAProxy"}, {"halved", "idle"}} {
+		var w strings.Builder
+		r.Base = c.to
+		r.Against(&w, c.of)
+		if n := strings.Count(w.String(), "of 1 scenarios"); n != 3 {
+			t.Errorf("%s against %s: %s", c.of, c.to, w.String())
+		}
 	}
 }
 
