@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the built sidecar beside its peers; the arguments are those of
-# hack/bench. Takes some 22 minutes, wants an idle machine, and writes
+# hack/bench. Takes some 25 minutes, wants an idle machine, and writes
 # docs/benchmarks.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
