@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/hack/load/caller"
 )
 
 // workers is how many well-behaved agents there are, each with a connection.
@@ -72,10 +74,10 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 	for range workers {
 		all.Go(func() {
 			var took []time.Duration
-			c := &caller{address: a.address}
+			c := &caller.Caller{Address: a.address}
 			defer func() {
-				c.close()
-				t.note(took, c.again)
+				c.Close()
+				t.note(took, c.Again)
 			}()
 			for ctx.Err() == nil {
 				i, due := next.Add(1)-1, time.Now()
@@ -111,7 +113,7 @@ func until(ctx context.Context, due time.Time) bool {
 
 // ask asks the i-th question: most are granted, some are not, and some the
 // upstream does not answer to their end.
-func (a *agents) ask(ctx context.Context, t *tally, c *caller, i int) {
+func (a *agents) ask(ctx context.Context, t *tally, c *caller.Caller, i int) {
 	t.asked.Add(1)
 	method, path, body, check := http.MethodGet, "/items/"+strconv.Itoa(i), []byte(nil), a.whole(i)
 	switch i % 10 {
@@ -128,7 +130,7 @@ func (a *agents) ask(ctx context.Context, t *tally, c *caller, i int) {
 		}
 		method, check = http.MethodDelete, refused
 	}
-	status, text, err := c.call(ctx, method, a.request(method, path, body))
+	status, text, err := c.Call(ctx, method, a.request(method, path, body))
 	if why := check(status, text, err); why != "" && ctx.Err() == nil {
 		t.complain("%s %s: %s: %d, %d bytes, %v", method, path, why, status, len(text), err)
 	}

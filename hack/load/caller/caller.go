@@ -1,4 +1,6 @@
-package main
+// Package caller is a client of HTTP/1.1 that is cheaper than that of net/http,
+// since what it costs is taken from the load.
+package caller
 
 import (
 	"bufio"
@@ -15,25 +17,24 @@ import (
 // longest is how long an answer may take before it counts as none.
 const longest = time.Minute
 
-// caller is one agent's connection: a client of HTTP/1.1 that is cheaper than that
-// of net/http, since what it costs is taken from the load. Its zero value with an
-// address is ready. It is not safe for concurrent use.
-type caller struct {
-	address string
-	again   int // requests that were repeated
+// Caller is one agent's connection. Its zero value with an Address is ready. It is
+// not safe for concurrent use.
+type Caller struct {
+	Address string
+	Again   int // requests that were repeated
 
 	conn net.Conn
 	from *bufio.Reader
 	text bytes.Buffer
 }
 
-// call sends a request and reads its answer, whose text is valid until the next
+// Call sends a request and reads its answer, whose text is valid until the next
 // call. A connection that others closed before they read the request is no
 // answer: it is asked again on a new one, as RFC 9112, section 9.3.1, has it.
-func (c *caller) call(ctx context.Context, method string, request []byte) (status int, text []byte, err error) {
+func (c *Caller) Call(ctx context.Context, method string, request []byte) (status int, text []byte, err error) {
 	kept := c.conn != nil
 	if err = c.send(ctx, request); err != nil && kept && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.again++
+		c.Again++
 		err = c.send(ctx, request)
 	}
 	if err != nil {
@@ -43,7 +44,7 @@ func (c *caller) call(ctx context.Context, method string, request []byte) (statu
 }
 
 // send writes a request, and returns when something of the answer is there.
-func (c *caller) send(ctx context.Context, request []byte) error {
+func (c *Caller) send(ctx context.Context, request []byte) error {
 	if err := c.dial(ctx); err != nil {
 		return err
 	}
@@ -53,30 +54,30 @@ func (c *caller) send(ctx context.Context, request []byte) error {
 		_, err = c.from.Peek(1)
 	}
 	if err != nil {
-		c.close()
+		c.Close()
 	}
 	return err
 }
 
-func (c *caller) receive(method string) (status int, text []byte, err error) {
+func (c *Caller) receive(method string) (status int, text []byte, err error) {
 	answer, err := http.ReadResponse(c.from, &http.Request{Method: method})
 	if err != nil {
-		c.close()
+		c.Close()
 		return 0, nil, fmt.Errorf("reading an answer: %w", err)
 	}
 	defer func() { _ = answer.Body.Close() }() // it was read to its end, or cannot be
 	c.text.Reset()
 	if _, err = c.text.ReadFrom(answer.Body); err != nil || answer.Close {
-		c.close()
+		c.Close()
 	}
 	return answer.StatusCode, c.text.Bytes(), err
 }
 
-func (c *caller) dial(ctx context.Context) error {
+func (c *Caller) dial(ctx context.Context) error {
 	if c.conn != nil {
 		return nil
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.address)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.Address)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,8 @@ func (c *caller) dial(ctx context.Context) error {
 	return nil
 }
 
-func (c *caller) close() {
+// Close closes the connection; the next call opens another one.
+func (c *Caller) Close() {
 	if c.conn != nil {
 		_ = c.conn.Close()
 	}
