@@ -22,17 +22,15 @@ type tally struct {
 	asked atomic.Int64
 	wrong atomic.Int64
 
-	mu    sync.Mutex
-	took  []time.Duration // from the instant at which a request was due
-	again int             // requests that were repeated
-	said  string          // the first wrong answer
+	mu   sync.Mutex
+	took []time.Duration // from the instant at which a request was due
+	said string          // the first wrong answer
 }
 
-func (t *tally) note(all []time.Duration, again int) {
+func (t *tally) note(all []time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.took = append(t.took, all...)
-	t.again += again
 }
 
 func (t *tally) complain(format string, args ...any) {
@@ -77,7 +75,7 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 			c := &caller.Caller{Address: a.address}
 			defer func() {
 				c.Close()
-				t.note(took, c.Again)
+				t.note(took)
 			}()
 			for ctx.Err() == nil {
 				i, due := next.Add(1)-1, time.Now()

@@ -71,13 +71,12 @@ func (l *load) table(before, after int) {
 			list[len(list)/2], list[0], list[len(list)-1])
 	}
 	early, late := l.memory.ends()
-	wrong, visits, again := int64(0), int64(0), 0
+	wrong, visits := int64(0), int64(0)
 	for _, p := range l.all {
 		wrong += p.through.wrong.Load()
 		visits += p.visits
-		again += p.through.again
 	}
-	fmt.Fprintf(w, "requests, wrong answers\t%d\t%d\t(%d repeated on another connection)\n", l.asked, wrong, again)
+	fmt.Fprintf(w, "requests, wrong answers\t%d\t%d\t\n", l.asked, wrong)
 	fmt.Fprintf(w, "records, hostile visits\t%d\t%d\t\n", l.subject.records.Load(), visits)
 	fmt.Fprintf(w, "memory early, late (most)\t%.1f MiB\t%.1f MiB\t(%.1f MiB)\n", mib(early), mib(late), mib(l.memory.most()))
 	fmt.Fprintf(w, "descriptors before, after (most)\t%d\t%d\t(%d)\n", before, after, l.open())

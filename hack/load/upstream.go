@@ -78,7 +78,7 @@ func answer(c net.Conn, method, path string, body []byte) error {
 }
 
 func deliver(c net.Conn, body []byte) error {
-	text := fmt.Appendf(make([]byte, 0, len(body)+slice/100), "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body))
+	text := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n", len(body))
 	_, err := c.Write(append(text, body...))
 	return err
 }

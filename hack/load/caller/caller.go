@@ -6,11 +6,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -21,7 +19,6 @@ const longest = time.Minute
 // not safe for concurrent use.
 type Caller struct {
 	Address string
-	Again   int // requests that were repeated
 
 	conn net.Conn
 	from *bufio.Reader
@@ -29,34 +26,18 @@ type Caller struct {
 }
 
 // Call sends a request and reads its answer, whose text is valid until the next
-// call. A connection that others closed before they read the request is no
-// answer: it is asked again on a new one, as RFC 9112, section 9.3.1, has it.
+// call. Nothing is asked again: a connection that is closed without an answer is an
+// error, and the next call opens another one.
 func (c *Caller) Call(ctx context.Context, method string, request []byte) (status int, text []byte, err error) {
-	kept := c.conn != nil
-	if err = c.send(ctx, request); err != nil && kept && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.Again++
-		err = c.send(ctx, request)
+	if err := c.dial(ctx); err != nil {
+		return 0, nil, fmt.Errorf("connecting: %w", err)
 	}
-	if err != nil {
+	_ = c.conn.SetDeadline(time.Now().Add(longest)) // where that fails, so does what follows
+	if _, err := c.conn.Write(request); err != nil {
+		c.Close()
 		return 0, nil, fmt.Errorf("asking: %w", err)
 	}
 	return c.receive(method)
-}
-
-// send writes a request, and returns when something of the answer is there.
-func (c *Caller) send(ctx context.Context, request []byte) error {
-	if err := c.dial(ctx); err != nil {
-		return err
-	}
-	_ = c.conn.SetDeadline(time.Now().Add(longest)) // where that fails, so does what follows
-	_, err := c.conn.Write(request)
-	if err == nil {
-		_, err = c.from.Peek(1)
-	}
-	if err != nil {
-		c.Close()
-	}
-	return err
 }
 
 func (c *Caller) receive(method string) (status int, text []byte, err error) {
