@@ -25,6 +25,10 @@ const grants = 100
 // from the broker again by then that nothing is new.
 const rest = 20 * time.Second
 
+// busyFor is how long it is asked then, however long other runs are: memory grows
+// for the first seconds.
+const busyFor = 5 * time.Second
+
 // alone measures the sidecar by itself, and takes from the tables what has a
 // goal there.
 func (b *bencher) alone(ctx context.Context, atRate, events report.Rows) ([]report.Figure, error) {
@@ -99,8 +103,7 @@ func (b *bencher) memoryOnce(ctx context.Context, setup peers.Setup) (idle, busy
 		return 0, 0, err
 	}
 	defer func() { _ = l.Close() }()
-	const longer = 5
-	if _, err := l.Open(ctx, longer*b.options.length, gateRate); err != nil {
+	if _, err := l.Open(ctx, busyFor, gateRate); err != nil {
 		return 0, 0, err
 	}
 	after, err := used(r.Process)
