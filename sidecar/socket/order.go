@@ -96,11 +96,10 @@ func release(come []turn, behind turn) {
 func (o *order) keep(come []turn, mine turn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, t := range append(come, mine) {
-		if len(o.free) < kept {
-			o.free = append(o.free, t)
-		}
+	if len(o.free) < kept {
+		o.free = append(o.free, mine)
 	}
+	o.free = append(o.free, come[:min(len(come), kept-len(o.free))]...)
 	clear(come)
 	if o.spare = come[:0]; cap(come) > 2*kept {
 		o.spare = nil
