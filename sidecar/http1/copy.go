@@ -3,7 +3,6 @@ package http1
 import (
 	"errors"
 	"io"
-	"os"
 
 	"github.com/sallyport-dev/sallyport/sidecar/socket"
 )
@@ -162,8 +161,6 @@ func (r *Reader) fillNow(size int, room socket.Buffers) (part []byte) {
 		part = r.fillStraight(size, room)
 		r.below.Relax()
 	}
-	if errors.Is(r.err, os.ErrDeadlineExceeded) {
-		r.err = nil // a read that waits tells whether that was all
-	}
+	r.pardon()
 	return part
 }
