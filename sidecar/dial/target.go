@@ -54,8 +54,14 @@ type Conn struct {
 	Used bool
 
 	target *Target
-	since  time.Time // idle
+	since  time.Time    // idle
+	send   func() error // what Writer has left of a request: bound once
 }
+
+// Ask sends what Writer has of a request, ends that, and waits for the answer, which
+// Reader is to read then. Where the upstream has closed the connection, or sent
+// something unasked, sent is false and nothing was sent.
+func (c *Conn) Ask() (sent bool, err error) { return c.Reader.Ask(c.send) }
 
 // Target returns the place of e. headerBytes bounds the headers of answers.
 // certificate is shown to it, and to no other; nil: none is. Nothing is looked
@@ -119,10 +125,8 @@ func (t *Target) Open(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{
-		Conn: c, target: t,
-		Reader: http1.NewReader(c, t.limit), Writer: http1.NewWriter(c),
-	}, nil
+	w := http1.NewWriter(c)
+	return &Conn{Conn: c, target: t, Reader: http1.NewReader(c, t.limit), Writer: w, send: w.End}, nil
 }
 
 func (t *Target) take() *Conn {

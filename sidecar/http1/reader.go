@@ -27,6 +27,7 @@ type Reader struct {
 	sock  *socket.Socket // waits without a buffer; nil where src is no socket
 	under *socket.Socket // sees what lies unread below TLS; nil where it cannot
 	below *socket.Conn   // what TLS reads from; nil where that is something else
+	asker asker          // the one of both that is there; nil: neither is
 	limit int
 
 	buf    []byte // nil while nothing is buffered
@@ -54,6 +55,12 @@ func NewReader(src io.Reader, limit int) *Reader {
 	if c, ok := src.(interface{ NetConn() net.Conn }); ok {
 		r.under = socket.Of(c.NetConn())
 		r.below, _ = c.NetConn().(*socket.Conn)
+	}
+	switch {
+	case r.sock != nil:
+		r.asker = r.sock
+	case r.below != nil:
+		r.asker = r.below
 	}
 	r.body = Body{r: r, err: io.EOF}
 	return r
@@ -120,7 +127,7 @@ func (r *Reader) Unread() bool {
 // It is for the goroutine that reads. Where TLS does not read from a
 // [socket.Conn] it sets the read deadline of the connection, and leaves none.
 func (r *Reader) Reusable() bool {
-	if r.bad != nil || r.err != nil || !r.body.done() || r.Buffered() > 0 {
+	if !r.between() {
 		return false
 	}
 	if r.under == nil || !r.quiet() {
@@ -128,6 +135,44 @@ func (r *Reader) Reusable() bool {
 		return false
 	}
 	return true
+}
+
+// between tells whether the last message was read to its end, and nothing is known
+// of what follows.
+func (r *Reader) between() bool {
+	return r.bad == nil && r.err == nil && r.body.done() && r.Buffered() == 0
+}
+
+// Ask sends a request with send and waits for its answer, which is then to be read.
+// A connection that is not [Reader.Reusable] is not asked: sent is false then, and
+// no answer is read from it any more. That is found out where the answer is awaited
+// anyway, so that it costs less than to call Reusable first.
+func (r *Reader) Ask(send func() error) (sent bool, err error) {
+	if r.asker == nil {
+		if !r.Reusable() {
+			return false, nil
+		}
+		return true, send()
+	}
+	if !r.body.done() {
+		return false, errBodyPending
+	}
+	if r.between() {
+		r.answer = true
+		r.asker.Ask(send)
+		_ = r.Wait() // reading the answer tells of it
+		sent, err = r.asker.Asked()
+	}
+	if !sent && r.bad == nil {
+		r.bad = errNotIdle
+	}
+	return sent, err
+}
+
+// asker is a socket that sends something before it waits for what comes.
+type asker interface {
+	Ask(send func() error)
+	Asked() (called bool, err error)
 }
 
 // quiet tells whether the peer has sent nothing that is unread. What it sent

@@ -189,12 +189,42 @@ func TestDeadIdleConnection(t *testing.T) {
 			t.Fatalf("got %d %s", got.StatusCode, got.body)
 		}
 	}
-	a.send(request("POST", "/notes") + "Content-Length: 1\r\n\r\nx")
-	if got := a.read("POST"); got.StatusCode != 502 || got.reason() != "UpstreamUnreachable" {
-		t.Errorf("a request that may have been done was done again: got %d %s", got.StatusCode, got.body)
+	for i, body := range []string{"Content-Length: 1\r\n\r\nx", "Content-Length: 0\r\n\r\n"} {
+		a.send(request("GET", "/notes") + "\r\n")
+		if got := a.read("GET"); got.StatusCode != 200 {
+			t.Fatalf("got %d %s", got.StatusCode, got.body)
+		}
+		a.send(request("POST", "/notes") + body)
+		if got := a.read("POST"); got.StatusCode != 502 || got.reason() != "UpstreamUnreachable" {
+			t.Errorf("a request that may have been done was done again: got %d %s", got.StatusCode, got.body)
+		}
+		if n := strings.Count(f.upstream.bytes(), "POST"); n != i+1 {
+			t.Errorf("it was sent %d times", n)
+		}
+		a = f.agent()
 	}
-	if n := strings.Count(f.upstream.bytes(), "POST"); n != 1 {
-		t.Errorf("it was sent %d times", n)
+}
+
+// A request that was not sent on a connection that had ended goes on another,
+// whatever its method is, and is sent once.
+func TestEndedIdleConnection(t *testing.T) {
+	closed := make(chan struct{}, 10)
+	f := newFixture(t, func(c net.Conn, r *bufio.Reader) error {
+		err := echo(c, r)
+		c.Close()
+		closed <- struct{}{}
+		return orEOF(err)
+	})
+	a := f.agent()
+	for i, method := range []string{"GET", "POST", "POST", "GET"} {
+		a.send(request(method, "/notes") + "Content-Length: 0\r\n\r\n")
+		if got := a.read(method); got.StatusCode != 200 {
+			t.Fatalf("%d, %s: got %d %s", i, method, got.StatusCode, got.body)
+		}
+		<-closed
+	}
+	if sent, n := f.upstream.bytes(), f.upstream.connections(); strings.Count(sent, "POST") != 2 || n != 4 {
+		t.Errorf("%d connections, and %q", n, sent)
 	}
 }
 

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -19,8 +20,12 @@ import (
 // buffers between here and the upstream take, so that no write waits long.
 const aside = 64 << 10
 
-// errLost is an agent that is gone: there is nobody to answer.
-var errLost = errors.New("the agent is gone")
+var (
+	// errLost is an agent that is gone: there is nobody to answer.
+	errLost = errors.New("the agent is gone")
+	// errUnsent is a connection that cannot carry the request, which is sent on another.
+	errUnsent = errors.New("the connection has ended, or carries what nobody asked for")
+)
 
 // forward brings an allowed request to the upstream and its answer back. It
 // tells whether another request may follow.
@@ -52,7 +57,7 @@ func (c *conn) forward(d *scope.Decision) bool {
 func (c *conn) upstream() (*dial.Conn, error) {
 	up := c.life.Up() // an exchange is under way: nobody takes it
 	if up != nil {
-		if c.view.target.Owns(up) && c.life.Reusable(up) {
+		if c.view.target.Owns(up) && (c.inquires() || c.life.Reusable(up)) {
 			up.Used = true
 			return up, nil
 		}
@@ -66,16 +71,25 @@ func (c *conn) upstream() (*dial.Conn, error) {
 // died while it was idle is replaced where asking twice does no harm.
 func (c *conn) ask(up *dial.Conn, d *scope.Decision) (*dial.Conn, error) {
 	err := c.send(up, d)
+	for errors.Is(err, errUnsent) && c.life.Why() == lifetime.Alive {
+		if up, err = c.replace(up, c.view.target.Get); err == nil {
+			err = c.send(up, d)
+		}
+	}
 	if err == nil || !c.mayRepeat(up, err) {
 		return up, err
 	}
-	_ = up.Close() // it is dead
-	c.life.Bind(nil)
-	up, err = c.life.Dial(c.server.context, c.view.target.Open)
-	if err != nil {
-		return nil, err
+	if up, err = c.replace(up, c.view.target.Open); err == nil {
+		err = c.send(up, d)
 	}
-	return up, c.send(up, d)
+	return up, err
+}
+
+// replace closes a connection that is dead, and opens another.
+func (c *conn) replace(up *dial.Conn, open func(context.Context) (*dial.Conn, error)) (*dial.Conn, error) {
+	_ = up.Close()
+	c.life.Bind(nil)
+	return c.life.Dial(c.server.context, open)
 }
 
 // mayRepeat tells whether the upstream has closed the connection before it
@@ -85,8 +99,27 @@ func (c *conn) ask(up *dial.Conn, d *scope.Decision) (*dial.Conn, error) {
 func (c *conn) mayRepeat(up *dial.Conn, err error) bool {
 	e := (*http1.Error)(nil)
 	safe := c.head.Method == "GET" || c.head.Method == "HEAD" || c.head.Method == "OPTIONS"
-	return up.Used && safe && c.head.Framing.Empty() && c.life.Why() == lifetime.Alive &&
+	return up != nil && up.Used && safe && c.head.Framing.Empty() && c.life.Why() == lifetime.Alive &&
 		!errors.As(err, &e) && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errLost)
+}
+
+// inquires tells that the request is sent, and its answer awaited, at once.
+func (c *conn) inquires() bool { return c.framing().Empty() }
+
+// inquire sends a request without a body that was written, unless up has ended or
+// speaks unasked, and reads the head of the answer.
+func (c *conn) inquire(up *dial.Conn) error {
+	if !c.life.Extend(c.until(c.began.Add(c.view.limits.AnswerTimeout))) {
+		return os.ErrDeadlineExceeded
+	}
+	sent, err := up.Ask()
+	switch {
+	case !sent:
+		return errUnsent
+	case err != nil:
+		return err
+	}
+	return c.receiveHead(up)
 }
 
 // send writes the request, and reads the head of the answer to it. An error of
@@ -96,8 +129,11 @@ func (c *conn) send(up *dial.Conn, d *scope.Decision) error {
 		return err
 	}
 	framing := c.framing()
-	if framing.Kind == http1.Chunked || framing.Length > aside {
+	switch {
+	case framing.Kind == http1.Chunked || framing.Length > aside:
 		return c.sendLong(up)
+	case up.Used && c.inquires():
+		return c.inquire(up)
 	}
 	if err := c.copyBody(up.Writer); err != nil {
 		if bad := (*bodyError)(nil); errors.As(err, &bad) || c.life.Why() != lifetime.Alive {
@@ -119,13 +155,14 @@ func (c *conn) receive(up *dial.Conn, sent error) error {
 	if !c.life.Extend(c.until(now.Add(c.view.limits.AnswerTimeout))) {
 		return os.ErrDeadlineExceeded
 	}
-	var err error
+	return c.reconcile(sent, c.receiveHead(up))
+}
+
+func (c *conn) receiveHead(up *dial.Conn) error {
 	if c.head.Upgrade != "" {
-		err = up.Reader.ReadUpgrade(&c.answer)
-	} else {
-		err = up.Reader.ReadResponse(&c.answer, c.head.Method)
+		return up.Reader.ReadUpgrade(&c.answer)
 	}
-	return c.reconcile(sent, err)
+	return up.Reader.ReadResponse(&c.answer, c.head.Method)
 }
 
 // reconcile decides between why sending failed and why receiving did. An
@@ -234,16 +271,6 @@ func (c *conn) dropsCondition(d *scope.Decision) bool {
 	return false
 }
 
-// sets tells whether the endpoint sets a field of this name itself.
-func (v *view) sets(name string) bool {
-	for i := range v.headers {
-		if text.EqualFold(v.headers[i].Name, name) {
-			return true
-		}
-	}
-	return false
-}
-
 // bodyError is a body of the agent that cannot be read to its end. The
 // upstream never gets to see it as whole.
 type bodyError struct{ err error }
@@ -321,25 +348,6 @@ func (c *conn) unsigned(d scope.Decision) scope.Decision {
 	}
 	most := min(d.Body.MaxBytes, c.view.limits.BodyBytes)
 	return scope.Decision{Verdict: scope.Undecided, Protocol: d.Protocol, Read: most, Most: most}
-}
-
-// digestBody notes what is signed of the body, and refuses one of which the
-// agent says what is not true.
-func (c *conn) digestBody() refusal {
-	signer := c.view.swap.Signer()
-	if signer == nil {
-		return refusal{}
-	}
-	whole := c.whole || c.head.Framing.Empty()
-	if !whole && signer.Whole(c.view.target.TLS) {
-		return refusal{reason: scope.ParameterRefused, detail: "a body that is not read whole cannot be signed for this service", close: true}
-	}
-	digest, ok := signer.Digest(c.head.Fields, c.body, whole)
-	if !ok {
-		return refusal{reason: scope.Malformed, detail: "X-Amz-Content-Sha256 is not the digest of the body", close: true}
-	}
-	c.digest = digest
-	return refusal{}
 }
 
 // writeField writes a field, and keeps it where it is to be signed.

@@ -56,6 +56,25 @@ func (c *conn) settleTerms(d *scope.Decision) refusal {
 	return c.charge(d)
 }
 
+// digestBody notes what is signed of the body, and refuses one of which the
+// agent says what is not true.
+func (c *conn) digestBody() refusal {
+	signer := c.view.swap.Signer()
+	if signer == nil {
+		return refusal{}
+	}
+	whole := c.whole || c.head.Framing.Empty()
+	if !whole && signer.Whole(c.view.target.TLS) {
+		return refusal{reason: scope.ParameterRefused, detail: "a body that is not read whole cannot be signed for this service", close: true}
+	}
+	digest, ok := signer.Digest(c.head.Fields, c.body, whole)
+	if !ok {
+		return refusal{reason: scope.Malformed, detail: "X-Amz-Content-Sha256 is not the digest of the body", close: true}
+	}
+	c.digest = digest
+	return refusal{}
+}
+
 // refuseUnrecorded refuses an allowed request whose record failed; it is not
 // tried to record that as well.
 func (c *conn) refuseUnrecorded() bool {

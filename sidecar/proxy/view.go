@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
+	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/internal/token"
 	"github.com/sallyport-dev/sallyport/sidecar/answer"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
@@ -257,6 +258,16 @@ func fixed(e *bundle.Endpoint) []scope.Field {
 	}
 	slices.SortFunc(fields, func(a, b scope.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields
+}
+
+// sets tells whether the endpoint sets a field of this name itself.
+func (v *view) sets(name string) bool {
+	for i := range v.headers {
+		if text.EqualFold(v.headers[i].Name, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkLimits refuses a document that leaves a bound out: none of them means

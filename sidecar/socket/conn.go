@@ -36,3 +36,9 @@ func (c *Conn) Hurry() { c.socket.Hurry() }
 
 // Relax is [Socket.Relax].
 func (c *Conn) Relax() (found bool) { return c.socket.Relax() }
+
+// Ask is [Socket.Ask].
+func (c *Conn) Ask(send func() error) { c.socket.Ask(send) }
+
+// Asked is [Socket.Asked].
+func (c *Conn) Asked() (called bool, err error) { return c.socket.Asked() }

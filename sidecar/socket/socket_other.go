@@ -32,3 +32,7 @@ func (*Socket) Park(bool) {}
 func (*Socket) Hurry() {}
 
 func (*Socket) Relax() (found bool) { return true }
+
+func (*Socket) Ask(func() error) {}
+
+func (*Socket) Asked() (called bool, err error) { return false, nil }

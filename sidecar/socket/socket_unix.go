@@ -35,7 +35,11 @@ type Socket struct {
 	err   error
 	woken bool // it has waited
 	hasty bool // it does not wait
-	found bool // something, since hasty was set
+	found bool // something, since hasty or question was set
+
+	question func() error // is sent before a read waits; nil: nothing is
+	asked    bool         // it was called
+	unasked  error        // what it returned
 
 	parked atomic.Bool // the last read found nothing: it waits, or was broken off
 
@@ -101,6 +105,21 @@ func (s *Socket) Relax() (found bool) {
 	return s.found
 }
 
+// Ask has the next read call send when nothing has come, right before it waits:
+// what it returns has come after that. A read that finds something does not call
+// send, and none that follows does, nor waits, up to Asked. Both are for the
+// goroutine that reads.
+func (s *Socket) Ask(send func() error) {
+	s.question, s.found, s.asked, s.unasked = send, false, false, nil
+}
+
+// Asked has reads wait again, and tells whether send was called, and what it
+// returned. After an error the read did not wait.
+func (s *Socket) Asked() (called bool, err error) {
+	s.question = nil
+	return s.asked, s.unasked
+}
+
 func (s *Socket) await() error {
 	s.n, s.err, s.woken = 0, nil, false
 	if err := s.raw.Read(s.step); err != nil {
@@ -115,18 +134,31 @@ func (s *Socket) read(fd uintptr) bool {
 	if s.woken {
 		arrivals.pass()
 	}
-	if s.take(fd) {
+	switch {
+	case s.take(fd):
 		s.found = true
 		s.parked.Store(false)
 		return true
-	}
-	if s.hasty {
+	case s.hasty || !s.ask():
 		s.err = os.ErrDeadlineExceeded
 		return true
 	}
 	s.parked.Store(true)
 	s.woken = true // when it is called again
 	return false
+}
+
+// ask sends what the read is to be the answer to, if anything, and tells whether
+// there is something to wait for. What was sent within the read needs no other look
+// before it waits: the poller keeps what comes from the beginning of the read on.
+func (s *Socket) ask() bool {
+	send := s.question
+	if send == nil || s.found {
+		return send == nil
+	}
+	s.question, s.asked = nil, true
+	s.unasked = send()
+	return s.unasked == nil
 }
 
 // take reads what is there, and tells whether anything was.
