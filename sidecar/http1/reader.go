@@ -182,9 +182,10 @@ func (r *Reader) quiet() bool {
 	case r.sock != nil:
 		return r.sock.Quiet()
 	case r.below != nil:
+		whole := r.below.Whole()
 		r.below.Hurry()
 		nothing := r.readsNothing()
-		return !r.below.Relax() && nothing
+		return !r.below.Relax() && nothing && whole
 	}
 	return r.under.Quiet() && r.drained()
 }

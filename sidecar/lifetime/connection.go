@@ -295,6 +295,9 @@ func (l *Connection) Dial(ctx context.Context, open func(context.Context) (*dial
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cancel, l.up = nil, up
+	if up != nil && l.ended != Alive { // since it was opened
+		_ = up.SetDeadline(longAgo) // one that takes none is closed already
+	}
 	return up, err
 }
 

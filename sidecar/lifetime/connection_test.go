@@ -1,7 +1,10 @@
 package lifetime
 
 import (
+	"context"
+	"errors"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -62,5 +65,27 @@ func TestAgentsThatLeave(t *testing.T) {
 		if got := l.Why() == Alive; got != test.want {
 			t.Errorf("%s: goes on: %t", name, got)
 		}
+	}
+}
+
+// TestEndedWhileDialling breaks the connection that was opened although the life
+// ended meanwhile: nobody ends it a second time.
+func TestEndedWhileDialling(t *testing.T) {
+	agent, _ := net.Pipe()
+	near, far := net.Pipe()
+	defer far.Close()
+	var l Connection
+	now := time.Now()
+	l.Open(agent, nil, now)
+	l.Start(now, now.Add(time.Minute))
+	up, err := l.Dial(t.Context(), func(context.Context) (*dial.Conn, error) {
+		l.End(Stopped)
+		return &dial.Conn{Conn: near}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := up.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("writing to it: %v", err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 	"github.com/sallyport-dev/sallyport/internal/scope"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
+	"github.com/sallyport-dev/sallyport/sidecar/http1"
+	"github.com/sallyport-dev/sallyport/sidecar/lifetime"
 )
 
 func post(fields string) string { return request("POST", "/notes") + fields + "\r\n" }
@@ -271,5 +273,30 @@ func TestEarlyGoodAnswer(t *testing.T) {
 	}
 	if got := a.read("GET"); got.StatusCode != 403 {
 		t.Errorf("the next got %d", got.StatusCode)
+	}
+}
+
+// TestAnswerTimeoutRunsFromTheEndOfTheBody whatever there was in it: an agent that is
+// slow leaves the upstream as much time as another.
+func TestAnswerTimeoutRunsFromTheEndOfTheBody(t *testing.T) {
+	for name, test := range map[string]struct {
+		framing http1.Framing
+		alive   bool
+	}{
+		"empty, in chunks": {http1.Framing{Kind: http1.Chunked}, true},
+		"none":             {http1.Framing{}, false},
+	} {
+		now := time.Now()
+		agent, _ := net.Pipe()
+		c := &conn{began: now.Add(-time.Hour), whole: true, view: &view{limits: bundle.Limits{AnswerTimeout: time.Minute, StreamTimeout: 2 * time.Hour}}}
+		c.head.Framing = test.framing
+		c.life.Open(agent, nil, now)
+		if !c.inquires() || !c.expect() {
+			t.Fatalf("%s: it is not sent at once", name)
+		}
+		c.life.Look(now.Add(time.Second))
+		if alive := c.life.Why() == lifetime.Alive; alive != test.alive {
+			t.Errorf("%s: alive is %t", name, alive)
+		}
 	}
 }

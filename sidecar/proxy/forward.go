@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/scope"
-	"github.com/sallyport-dev/sallyport/internal/scope/text"
 	"github.com/sallyport-dev/sallyport/sidecar/credential"
 	"github.com/sallyport-dev/sallyport/sidecar/credential/sigv4"
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
@@ -109,11 +108,13 @@ func (c *conn) inquires() bool { return c.framing().Empty() }
 // inquire sends a request without a body that was written, unless up has ended or
 // speaks unasked, and reads the head of the answer.
 func (c *conn) inquire(up *dial.Conn) error {
-	if !c.life.Extend(c.until(c.began.Add(c.view.limits.AnswerTimeout))) {
+	if !c.expect() {
 		return os.ErrDeadlineExceeded
 	}
 	sent, err := up.Ask()
 	switch {
+	case !sent && c.life.Why() != lifetime.Alive:
+		return os.ErrDeadlineExceeded
 	case !sent:
 		return errUnsent
 	case err != nil:
@@ -148,14 +149,20 @@ func (c *conn) send(up *dial.Conn, d *scope.Decision) error {
 // receive reads the head of the answer. sent is why sending failed, which is
 // the error where there is no answer either.
 func (c *conn) receive(up *dial.Conn, sent error) error {
+	if !c.expect() {
+		return os.ErrDeadlineExceeded
+	}
+	return c.reconcile(sent, c.receiveHead(up))
+}
+
+// expect sets the end of waiting for the answer, unless the life has ended. It runs
+// from when the request had come, with its body.
+func (c *conn) expect() bool {
 	now := c.began
 	if !c.head.Framing.Empty() {
 		now = time.Now()
 	}
-	if !c.life.Extend(c.until(now.Add(c.view.limits.AnswerTimeout))) {
-		return os.ErrDeadlineExceeded
-	}
-	return c.reconcile(sent, c.receiveHead(up))
+	return c.life.Extend(c.until(now.Add(c.view.limits.AnswerTimeout)))
 }
 
 func (c *conn) receiveHead(up *dial.Conn) error {
@@ -237,38 +244,12 @@ func (c *conn) writeFields(w credential.Fields, d *scope.Decision) {
 	}
 }
 
-// forwards tells whether a field of the agent goes upstream: one that every
-// version asked lets pass, and that is not the endpoint's own.
-func (c *conn) forwards(d *scope.Decision, name string) bool {
-	v := c.view
-	return scope.Forwards(d, name) && (v.rules.Floor == nil || scope.Forwards(&c.floor, name)) &&
-		!v.swap.Drops(name) && !v.sets(name)
-}
-
 // framing is how the body is sent: one that was judged whole by its length.
 func (c *conn) framing() http1.Framing {
 	if c.whole {
 		return http1.Framing{Kind: http1.Sized, Length: int64(len(c.body))}
 	}
 	return c.head.Framing
-}
-
-// isRange tells a field that asks for a part of an answer, which could not be
-// cut.
-func isRange(name string) bool {
-	return text.EqualFold(name, "Range") || text.EqualFold(name, "If-Range")
-}
-
-// dropsCondition tells that the agent wants a part of one version alone (RFC 9110,
-// 13.1.5) and that this does not go upstream. Then the part may not be asked for
-// either: it would be put behind what the agent has of another version.
-func (c *conn) dropsCondition(d *scope.Decision) bool {
-	for i := range c.head.Fields {
-		if name := c.head.Fields[i].Name; text.EqualFold(name, "If-Range") && !c.forwards(d, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // bodyError is a body of the agent that cannot be read to its end. The

@@ -260,6 +260,32 @@ func fixed(e *bundle.Endpoint) []scope.Field {
 	return fields
 }
 
+// forwards tells whether a field of the agent goes upstream: one that every
+// version asked lets pass, and that is not the endpoint's own.
+func (c *conn) forwards(d *scope.Decision, name string) bool {
+	v := c.view
+	return scope.Forwards(d, name) && (v.rules.Floor == nil || scope.Forwards(&c.floor, name)) &&
+		!v.swap.Drops(name) && !v.sets(name)
+}
+
+// isRange tells a field that asks for a part of an answer, which could not be
+// cut.
+func isRange(name string) bool {
+	return text.EqualFold(name, "Range") || text.EqualFold(name, "If-Range")
+}
+
+// dropsCondition tells that the agent wants a part of one version alone (RFC 9110,
+// 13.1.5) and that this does not go upstream. Then the part may not be asked for
+// either: it would be put behind what the agent has of another version.
+func (c *conn) dropsCondition(d *scope.Decision) bool {
+	for i := range c.head.Fields {
+		if name := c.head.Fields[i].Name; text.EqualFold(name, "If-Range") && !c.forwards(d, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // sets tells whether the endpoint sets a field of this name itself.
 func (v *view) sets(name string) bool {
 	for i := range v.headers {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -118,4 +119,30 @@ func TestAskMissesNothing(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestWhole follows records however they are cut.
+func TestWhole(t *testing.T) {
+	record := func(kind byte, n int) string {
+		return string([]byte{kind, 3, 3, byte(n >> 8), byte(n)}) + strings.Repeat("\x15", n)
+	}
+	for text, want := range map[string]bool{
+		"":                                true,
+		record(23, 300):                   true,
+		record(23, 0) + record(22, 1):     true,
+		record(23, 300)[:304]:             false,
+		record(23, 300) + "\x17":          false,
+		record(23, 7) + record(23, 7)[:5]: false,
+		record(21, 2) + record(23, 7):     false, // TLS may have looked behind it
+	} {
+		for size := 1; size <= len(text)+1; size++ {
+			var c Conn
+			for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
+				c.records.pass(rest[:min(size, len(rest))])
+			}
+			if c.Whole() != want {
+				t.Errorf("%q, %d bytes at once: whole is %t", text, size, c.Whole())
+			}
+		}
+	}
 }

@@ -5,7 +5,7 @@ package socket
 import "io"
 
 // Socket is not available: reads go through the connection's own Read.
-type Socket struct{}
+type Socket struct{ found bool }
 
 // Of returns nil.
 func Of(any) *Socket { return nil }
