@@ -114,59 +114,34 @@ func (b *bencher) open(ctx context.Context, dir string) (closeAll func(), err er
 // costs it: open loops ask for a part of that.
 func (b *bencher) capacity(ctx context.Context) (float64, error) {
 	s := scenario{name: "capacity", connections: 32, work: engine.Work{Answer: 1 << 10}}
-	one, err := b.measure(ctx, s, peers.All[slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == peers.HAProxy })])
+	all, err := b.run(ctx, s, []string{peers.HAProxy}, 1, func(int) {})
 	if err != nil {
 		return 0, fmt.Errorf("measuring the capacity of %s: %w", peers.HAProxy, err)
 	}
 	const step = 1000 // a round figure is as good, and says that it is no measurement
-	return max(leastCapacity, float64(time.Second/one.CPU/step)*step), nil
+	return max(leastCapacity, float64(time.Second/all[0][0].CPU/step)*step), nil
 }
 
-// measureAll runs every proxy once in each round of each scenario. The order
-// turns with the rounds, since a machine drifts.
+// measureAll has every proxy run each scenario.
 func (b *bencher) measureAll(ctx context.Context, list []scenario) (map[table]report.Rows, error) {
-	samples := map[string]map[string][]report.Sample{}
-	runs, done := 0, 0
-	for _, s := range list {
-		runs += b.options.rounds * len(s.proxies())
-	}
-	start := time.Now()
-	for round := range b.options.rounds {
-		for _, s := range list {
-			if samples[s.name] == nil {
-				samples[s.name] = map[string][]report.Sample{}
-			}
-			b.progress(start, done, runs, fmt.Sprintf("round %d of %d: %s", round+1, b.options.rounds, s.name))
-			names := s.proxies()
-			for i := range names {
-				name := names[(i+round)%len(names)]
-				one, err := b.measureNamed(ctx, s, name)
-				if err != nil {
-					return nil, fmt.Errorf("measuring %s, %s: %w", name, s.name, err)
-				}
-				samples[s.name][name] = append(samples[s.name][name], one)
-				done++
-			}
-		}
-	}
 	results := map[table]report.Rows{}
-	for _, s := range list {
+	start := time.Now()
+	for i, s := range list {
+		names := s.proxies()
+		samples, err := b.run(ctx, s, names, b.options.rounds, func(round int) {
+			b.progress(start, i*b.options.rounds+round, len(list)*b.options.rounds, fmt.Sprintf("%s: round %d of %d", s.name, round+1, b.options.rounds))
+		})
+		if err != nil {
+			return nil, err
+		}
 		rows := results[s.table]
 		rows.Direct, rows.Base = direct, peers.HAProxy
-		for _, name := range s.proxies() {
-			rows.All = append(rows.All, report.Row{Scenario: s.name, Proxy: name, Samples: samples[s.name][name]})
+		for k, name := range names {
+			rows.All = append(rows.All, report.Row{Scenario: s.name, Proxy: name, Samples: samples[k]})
 		}
 		results[s.table] = rows
 	}
 	return results, nil
-}
-
-func (b *bencher) measureNamed(ctx context.Context, s scenario, name string) (report.Sample, error) {
-	if name == direct {
-		return b.measureDirect(ctx, s)
-	}
-	i := slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == name })
-	return b.measure(ctx, s, peers.All[i])
 }
 
 // progress says where the benchmark is, and how long it will take.
@@ -176,13 +151,13 @@ func (b *bencher) progress(start time.Time, done, all int, what string) {
 		rest := time.Since(start) / time.Duration(done) * time.Duration(all-done)
 		left = "about " + rest.Round(time.Second).String() + " left"
 	}
-	fmt.Fprintf(b.stderr, "%s (%d of %d runs, %s)\n", what, done, all, left)
+	fmt.Fprintf(b.stderr, "%s (%d of %d rounds, %s)\n", what, done, all, left)
 }
 
 // text is the report.
 func (b *bencher) text(machine string, results map[table]report.Rows, alone []report.Figure) string {
 	var w strings.Builder
-	fmt.Fprintf(&w, "At %s; %d rounds of %v after a warm-up of a fifth of that.\n", machine, b.options.rounds, b.options.length)
+	fmt.Fprintf(&w, "At %s; %d rounds of %v, in turns, after warm-ups of a fifth of that.\n", machine, b.options.rounds, b.options.length)
 	fmt.Fprint(&w, "\nThe sidecar alone:\n\n")
 	report.Alone(&w, alone)
 	for _, part := range []struct {
