@@ -38,7 +38,19 @@ func TestFamily(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// What was forked and is still to become cat has no memory for a moment.
+	echo := make([]byte, 1)
+	if _, err := in.Write(echo); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(echo); err != nil {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
