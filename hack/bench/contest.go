@@ -15,11 +15,12 @@ import (
 
 // turns are the parts that a round is cut into. The proxies of a scenario run side
 // by side, and are asked one after the other: a machine drifts within a second, and
-// what it does to one it does to all. A round that is not cut is of a scenario in
-// which it takes as long as several turns until each connection is answered once.
+// what it does to one it does to all. A round is not cut where it takes as long as
+// several turns until each connection is answered once, nor where a proxy is asked at
+// a rate: with a few dozen requests to a turn the slowest are those that wake it.
 func (s scenario) turns() int {
 	const most, long = 8, 64 << 20
-	if s.connections*s.work.Answer > long {
+	if s.table == open || s.connections*s.work.Answer > long {
 		return 1
 	}
 	return most
@@ -43,8 +44,8 @@ type lane struct {
 	requests int            // that there are to be records of
 }
 
-// run starts the proxies of s, has them run it some times, and returns a sample of
-// each of these rounds for each of them. told is called before each round.
+// run starts the proxies of s, has them run it in turns for some rounds, and
+// returns a sample of each turn for each of them. told is called before each round.
 func (b *bencher) run(ctx context.Context, s scenario, names []string, rounds int, told func(round int)) (_ [][]report.Sample, err error) {
 	b.engine.Serve(s.work)
 	defer b.engine.Forget()
@@ -56,14 +57,12 @@ func (b *bencher) run(ctx context.Context, s scenario, names []string, rounds in
 		}
 	}
 	samples := make([][]report.Sample, len(names))
-	for round := range rounds {
-		told(round)
-		ones, err := c.round(ctx, round)
-		if err != nil {
-			return nil, err
+	for lap := range rounds * s.turns() {
+		if lap%s.turns() == 0 {
+			told(lap / s.turns())
 		}
-		for i := range ones {
-			samples[i] = append(samples[i], ones[i])
+		if err := c.lap(ctx, lap, samples); err != nil {
+			return nil, err
 		}
 	}
 	for _, l := range c.lanes {
@@ -116,77 +115,51 @@ func (c *contest) stop() {
 	}
 }
 
-// round has every proxy take its turns, and returns a sample of each. Whose turn is
-// the first of a lap changes.
-func (c *contest) round(ctx context.Context, round int) ([]report.Sample, error) {
-	parts := make([][]part, len(c.lanes))
-	for turn := range c.scenario.turns() {
-		for i := range c.lanes {
-			i = (i + round + turn) % len(c.lanes)
-			one, err := c.turn(ctx, c.lanes[i])
-			if err != nil {
-				return nil, fmt.Errorf("measuring %s, %s: %w", c.lanes[i].name, c.scenario.name, err)
-			}
-			parts[i] = append(parts[i], one)
+// lap has every proxy take a turn, and adds a sample of it to those of each. Whose
+// turn is the first changes.
+func (c *contest) lap(ctx context.Context, lap int, samples [][]report.Sample) error {
+	for i := range c.lanes {
+		i = (i + lap) % len(c.lanes)
+		one, err := c.turn(ctx, c.lanes[i])
+		if err != nil {
+			return fmt.Errorf("measuring %s, %s: %w", c.lanes[i].name, c.scenario.name, err)
 		}
+		samples[i] = append(samples[i], one)
 	}
-	samples := make([]report.Sample, len(parts))
-	for i := range parts {
-		samples[i] = c.scenario.sample(parts[i])
-	}
-	return samples, nil
-}
-
-// part is what was measured in one turn.
-type part struct {
-	times engine.Times
-	cpu   time.Duration
-	rss   int64
+	return nil
 }
 
 // turn warms a proxy up, which has rested meanwhile, and loads it.
-func (c *contest) turn(ctx context.Context, l *lane) (part, error) {
+func (c *contest) turn(ctx context.Context, l *lane) (report.Sample, error) {
 	length := c.options.length / time.Duration(c.scenario.turns())
 	warm, err := l.load.Closed(ctx, length/5)
 	if err != nil {
-		return part{}, err
+		return report.Sample{}, err
 	}
 	before, err := used(l.process)
 	if err != nil {
-		return part{}, err
+		return report.Sample{}, err
 	}
-	one := part{}
+	var times engine.Times
 	if c.scenario.rate > 0 {
-		one.times, err = l.load.Open(ctx, length, c.scenario.rate)
+		times, err = l.load.Open(ctx, length, c.scenario.rate)
 	} else {
-		one.times, err = l.load.Closed(ctx, length)
+		times, err = l.load.Closed(ctx, length)
 	}
 	after, failed := used(l.process)
-	one.cpu, one.rss = after.cpu-before.cpu, after.rss
-	l.requests += requests(c.scenario, warm) + requests(c.scenario, one.times)
-	return one, errors.Join(err, failed)
+	l.requests += requests(c.scenario, warm) + requests(c.scenario, times)
+	return c.scenario.sample(times, after.cpu-before.cpu, after.rss), errors.Join(err, failed)
 }
 
-// sample is what the parts of a round come to.
-func (s scenario) sample(parts []part) report.Sample {
-	var all engine.Times
-	one := report.Sample{}
-	for _, p := range parts {
-		all.Whole, all.First = append(all.Whole, p.times.Whole...), append(all.First, p.times.First...)
-		all.Took += p.times.Took
-		all.Unasked += p.times.Unasked
-		one.CPU += p.cpu
-		one.RSS = max(one.RSS, p.rss)
+// sample is what a turn comes to that took so much of a processor.
+func (s scenario) sample(times engine.Times, cpu time.Duration, rss int64) report.Sample {
+	one := report.Sample{
+		CPU: cpu / time.Duration(max(1, len(times.Whole))), Rate: float64(len(times.Whole)) / times.Took.Seconds(),
+		P50: engine.Quantile(times.Whole, 0.5), P99: engine.Quantile(times.Whole, 0.99),
+		RSS: rss, Overloaded: overloaded(times), Full: float64(cpu) >= saturated*float64(times.Took),
 	}
-	slices.Sort(all.Whole)
-	slices.Sort(all.First)
-	one.Rate = float64(len(all.Whole)) / all.Took.Seconds()
-	one.P50, one.P99 = engine.Quantile(all.Whole, 0.5), engine.Quantile(all.Whole, 0.99)
 	if s.work.Events == 1 { // of streams without an end too few begin
-		one.First50, one.First99 = engine.Quantile(all.First, 0.5), engine.Quantile(all.First, 0.99)
+		one.First50, one.First99 = engine.Quantile(times.First, 0.5), engine.Quantile(times.First, 0.99)
 	}
-	one.Overloaded = overloaded(all)
-	one.Full = float64(one.CPU) >= saturated*float64(all.Took)
-	one.CPU /= time.Duration(max(1, len(all.Whole)))
 	return one
 }
