@@ -85,7 +85,7 @@ func (b *bencher) memory(ctx context.Context, grants int) (idle, busy []float64,
 
 func (b *bencher) memoryOnce(ctx context.Context, setup peers.Setup) (idle, busy float64, err error) {
 	b.engine.Serve(engine.Work{Answer: 1 << 10})
-	r, err := b.start(ctx, b.sallyport(), setup)
+	r, err := b.start(ctx, peer(peers.Sallyport), setup)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -110,8 +110,9 @@ func (b *bencher) memoryOnce(ctx context.Context, setup peers.Setup) (idle, busy
 	return float64(before.rss), float64(after.rss), err
 }
 
-func (b *bencher) sallyport() peers.Peer {
-	return peers.All[slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == peers.Sallyport })]
+// peer is the one of this name, which there is.
+func peer(name string) peers.Peer {
+	return peers.All[slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == name })]
 }
 
 // starts measures how long it takes from starting a program to the first

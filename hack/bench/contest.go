@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/sallyport-dev/sallyport/hack/bench/engine"
@@ -46,7 +45,7 @@ type lane struct {
 
 // run starts the proxies of s, has them run it in turns for some rounds, and
 // returns a sample of each turn for each of them. told is called before each round.
-func (b *bencher) run(ctx context.Context, s scenario, names []string, rounds int, told func(round int)) (_ [][]report.Sample, err error) {
+func (b *bencher) run(ctx context.Context, s scenario, names []string, rounds int, told func(round int)) ([][]report.Sample, error) {
 	b.engine.Serve(s.work)
 	defer b.engine.Forget()
 	c := &contest{bencher: b, scenario: s}
@@ -85,7 +84,7 @@ func (c *contest) enter(ctx context.Context, name string) error {
 		setup = c.setups[false]
 	} else {
 		var err error
-		p := peers.All[slices.IndexFunc(peers.All, func(p peers.Peer) bool { return p.Name == name })]
+		p := peer(name)
 		if setup.Dir, err = os.MkdirTemp(setup.Dir, "proxy"); err != nil {
 			return fmt.Errorf("making a directory: %w", err)
 		}
