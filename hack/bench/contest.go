@@ -12,17 +12,22 @@ import (
 	"github.com/sallyport-dev/sallyport/hack/bench/report"
 )
 
-// turns are the parts that a round is cut into. The proxies of a scenario run side
-// by side, and are asked one after the other: a machine drifts within a second, and
-// what it does to one it does to all. A round is not cut where it takes as long as
-// several turns until each connection is answered once, nor where a proxy is asked at
-// a rate: with a few dozen requests to a turn the slowest are those that wake it.
-func (s scenario) turns() int {
-	const most, long = 8, 64 << 20
-	if s.table == open || s.connections*s.work.Answer > long {
-		return 1
+// turns are how often a proxy is asked in a round of some length, and for how long.
+// The proxies of a scenario run side by side, and are asked one after the other: a
+// machine drifts within a second, and what it does to one it does to all. A round is
+// not cut where it takes as long as several turns until each connection is answered
+// once, nor where a proxy is asked at a rate: with a few dozen requests to a turn the
+// slowest are those that wake it. What the slowest of a rate take varies most, so
+// that it is asked for more often.
+func (s scenario) turns(round time.Duration) (n int, each time.Duration) {
+	const cut, repeat, long = 8, 3, 64 << 20
+	switch {
+	case s.table == open:
+		return repeat, round
+	case s.connections*s.work.Answer > long:
+		return 1, round
 	}
-	return most
+	return cut, round / cut
 }
 
 // contest is a scenario that proxies run.
@@ -56,9 +61,10 @@ func (b *bencher) run(ctx context.Context, s scenario, names []string, rounds in
 		}
 	}
 	samples := make([][]report.Sample, len(names))
-	for lap := range rounds * s.turns() {
-		if lap%s.turns() == 0 {
-			told(lap / s.turns())
+	turns, _ := s.turns(b.options.length)
+	for lap := range rounds * turns {
+		if lap%turns == 0 {
+			told(lap / turns)
 		}
 		if err := c.lap(ctx, lap, samples); err != nil {
 			return nil, err
@@ -130,7 +136,7 @@ func (c *contest) lap(ctx context.Context, lap int, samples [][]report.Sample) e
 
 // turn warms a proxy up, which has rested meanwhile, and loads it.
 func (c *contest) turn(ctx context.Context, l *lane) (report.Sample, error) {
-	length := c.options.length / time.Duration(c.scenario.turns())
+	_, length := c.scenario.turns(c.options.length)
 	warm, err := l.load.Closed(ctx, length/5)
 	if err != nil {
 		return report.Sample{}, err
@@ -150,12 +156,18 @@ func (c *contest) turn(ctx context.Context, l *lane) (report.Sample, error) {
 	return c.scenario.sample(times, after.cpu-before.cpu, after.rss), errors.Join(err, failed)
 }
 
+// paced says that the load waited for the proxy: of several connections where the
+// proxy's core was full, of one always, since nothing is asked meanwhile.
+func (s scenario) paced(cpu, took time.Duration) bool {
+	return s.connections == 1 || float64(cpu) >= saturated*float64(took)
+}
+
 // sample is what a turn comes to that took so much of a processor.
 func (s scenario) sample(times engine.Times, cpu time.Duration, rss int64) report.Sample {
 	one := report.Sample{
 		CPU: cpu / time.Duration(max(1, len(times.Whole))), Rate: float64(len(times.Whole)) / times.Took.Seconds(),
 		P50: engine.Quantile(times.Whole, 0.5), P99: engine.Quantile(times.Whole, 0.99),
-		RSS: rss, Overloaded: overloaded(times), Full: float64(cpu) >= saturated*float64(times.Took),
+		RSS: rss, Overloaded: overloaded(times), Paced: s.paced(cpu, times.Took),
 	}
 	if s.work.Events == 1 { // of streams without an end too few begin
 		one.First50, one.First99 = engine.Quantile(times.First, 0.5), engine.Quantile(times.First, 0.99)

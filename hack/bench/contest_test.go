@@ -10,7 +10,8 @@ import (
 	"github.com/sallyport-dev/sallyport/hack/bench/report"
 )
 
-// TestSample is of one turn: per request, and full where the processor was.
+// TestSample is of one turn: per request, and the proxy set the pace where its
+// processor was full.
 func TestSample(t *testing.T) {
 	times := make([]time.Duration, 100)
 	for i := range times {
@@ -18,7 +19,7 @@ func TestSample(t *testing.T) {
 	}
 	got := scenario{}.sample(engine.Times{Whole: times, Took: 2 * time.Second}, 1900*time.Millisecond, 7)
 	want := report.Sample{
-		CPU: 19 * time.Millisecond, Rate: 50, Full: true, P50: 50 * time.Millisecond, P99: 99 * time.Millisecond, RSS: 7,
+		CPU: 19 * time.Millisecond, Rate: 50, Paced: true, P50: 50 * time.Millisecond, P99: 99 * time.Millisecond, RSS: 7,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -26,8 +27,11 @@ func TestSample(t *testing.T) {
 	stream := scenario{work: engine.Work{Events: 1}}.sample(engine.Times{
 		Whole: times, First: times[:1], Took: 100 * time.Second, Unasked: 2,
 	}, time.Second, 0)
-	if stream.First50 != time.Millisecond || stream.First99 != time.Millisecond || stream.Full || !stream.Overloaded {
+	if stream.First50 != time.Millisecond || stream.First99 != time.Millisecond || stream.Paced || !stream.Overloaded {
 		t.Errorf("got %+v", stream)
+	}
+	if one := (scenario{connections: 1}); !one.paced(0, time.Second) {
+		t.Error("with one connection the load waits for something else than the proxy")
 	}
 }
 
@@ -35,12 +39,15 @@ func TestSample(t *testing.T) {
 // and none in which proxies have nothing to do most of the time.
 func TestTurns(t *testing.T) {
 	for _, s := range scenarios(leastCapacity) {
-		want := 8
-		if s.rate > 0 || s.connections == 256 && s.work.Answer == 1<<20 {
-			want = 1
+		want, each := 8, time.Second
+		switch {
+		case s.rate > 0:
+			want, each = 3, 8*time.Second
+		case s.connections == 256 && s.work.Answer == 1<<20:
+			want, each = 1, 8*time.Second
 		}
-		if got := s.turns(); got != want {
-			t.Errorf("%s: %d turns, want %d", s.name, got, want)
+		if got, length := s.turns(8 * time.Second); got != want || length != each {
+			t.Errorf("%s: %d turns of %v, want %d of %v", s.name, got, length, want, each)
 		}
 	}
 }

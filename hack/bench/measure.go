@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport-dev/sallyport/hack/bench/process"
 )
 
-// saturated is the share of its core that a proxy must have used before its
-// rate says anything about it.
+// saturated is the share of its core that a proxy must have used before the
+// rate of several connections says anything about it.
 const saturated = 0.9
 
 // direct stands for no proxy at all: the load asks the upstream, by HTTP.

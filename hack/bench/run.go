@@ -161,26 +161,35 @@ func (b *bencher) text(machine string, results map[table]report.Rows, alone []re
 	fmt.Fprint(&w, "\nThe sidecar alone:\n\n")
 	report.Alone(&w, alone)
 	for _, part := range []struct {
-		table table
-		what  string
-		write func(report.Rows)
+		table    table
+		what     string
+		measures []report.Measure
+		write    func(report.Rows)
 	}{
-		{closed, "Asked again as soon as it is answered", func(r report.Rows) { r.Closed(&w) }},
-		{open, "Asked at one rate, answered or not: times run from when a request was due", func(r report.Rows) { r.Open(&w) }},
-		{streams, "Event streams, each event sent when the one before has arrived", func(r report.Rows) { r.Streams(&w) }},
+		{
+			closed, "Asked again as soon as it is answered",
+			[]report.Measure{report.CPU, report.Rate, report.P99}, func(r report.Rows) { r.Closed(&w) },
+		},
+		{
+			open, "Asked at one rate, answered or not: times run from when a request was due",
+			[]report.Measure{report.CPU, report.P99}, func(r report.Rows) { r.Open(&w) },
+		},
+		{
+			streams, "Event streams, each event sent when the one before has arrived",
+			[]report.Measure{report.EventCPU, report.EventRate}, func(r report.Rows) { r.Streams(&w) },
+		},
 	} {
 		rows := results[part.table]
 		if len(rows.All) == 0 {
 			continue
 		}
 		fmt.Fprintf(&w, "\n%s:\n\n", part.what)
-		if part.table == closed {
-			rows.Against(&w, peers.Sallyport)
-			rows.Base = peers.Silent
-			rows.Against(&w, peers.Sallyport)
-			rows.Base = peers.HAProxy
-			fmt.Fprintln(&w)
+		for _, base := range []string{peers.HAProxy, peers.Silent} {
+			rows.Base = base
+			rows.Against(&w, peers.Sallyport, part.measures...)
 		}
+		rows.Base = peers.HAProxy
+		fmt.Fprintln(&w)
 		part.write(rows)
 	}
 	return w.String()

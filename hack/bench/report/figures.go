@@ -23,22 +23,24 @@ func values(samples []Sample, of func(Sample) float64) []float64 {
 	return all
 }
 
-// onlyFull has a rate where the proxy's core was full.
-func onlyFull(samples []Sample) []Sample {
-	all := slices.Clone(samples)
-	for i := range all {
-		if !all[i].Full {
-			all[i].Rate = 0
-		}
+// paced are all samples of a proxy that set the pace in most of them, and none of
+// another. Picked one by one they would be those in which it was slow.
+func paced(samples []Sample) []Sample {
+	if mostly(samples, func(s Sample) bool { return s.Paced }) {
+		return samples
 	}
-	return all
+	return nil
 }
 
 // overloaded says that a proxy was, in more than half of the rounds.
 func overloaded(samples []Sample) bool {
+	return mostly(samples, func(s Sample) bool { return s.Overloaded })
+}
+
+func mostly(samples []Sample, is func(Sample) bool) bool {
 	n := 0
 	for _, s := range samples {
-		if s.Overloaded {
+		if is(s) {
 			n++
 		}
 	}

@@ -15,15 +15,15 @@ const us = time.Microsecond
 
 // rows are three rounds of a direct one, of the base and of two proxies.
 func rows() Rows {
-	sample := func(cpu, p50, p99 time.Duration, rate float64, full bool) Sample {
-		return Sample{CPU: cpu, P50: p50, P99: p99, Rate: rate, Full: full, First50: p50, First99: p99, RSS: 10e6}
+	sample := func(cpu, p50, p99 time.Duration, rate float64, paced bool) Sample {
+		return Sample{CPU: cpu, P50: p50, P99: p99, Rate: rate, Paced: paced, First50: p50, First99: p99, RSS: 10e6}
 	}
 	return Rows{Direct: "direct", Base: "HAProxy", All: []Row{
 		{"S", "direct", []Sample{{Rate: 900, P50: 10 * us, P99: 20 * us}, {Rate: 1000, P50: 11 * us, P99: 20 * us}, {Rate: 1100, P50: 12 * us, P99: 20 * us}}},
 		{"S", "HAProxy", []Sample{
 			sample(10*us, 100*us, 200*us, 100, true), sample(20*us, 100*us, 200*us, 50, true), sample(40*us, 100*us, 200*us, 25, true)}},
 		{"S", "halved", []Sample{
-			sample(5*us, 50*us, 100*us, 200, true), sample(10*us, 50*us, 100*us, 100, true), sample(40*us, 50*us, 400*us, 50, true)}},
+			sample(5*us, 50*us, 100*us, 200, true), sample(10*us, 50*us, 100*us, 100, true), sample(40*us, 50*us, 400*us, 50, false)}},
 		{"S", "idle", []Sample{
 			sample(10*us, 50*us, 100*us, 999, false), sample(20*us, 50*us, 100*us, 999, true), sample(40*us, 50*us, 100*us, 999, false)}},
 	}}
@@ -36,13 +36,14 @@ func written(write func(w *strings.Builder)) []string {
 }
 
 // TestClosed divides within a round, and takes the median afterwards: a round
-// in which the machine was slow counts for nobody.
+// in which the machine was slow counts for nobody. A rate is of all rounds of
+// one that set the pace in most of them.
 func TestClosed(t *testing.T) {
 	want := []string{
 		"| S | direct | – | – | 1000 | 20.00 | 11.0 µs | 20.0 µs | 0.10 | – |",
 		"|  | HAProxy | 20.0 µs | 1.00 (1.00 to 1.00) | 50 | 1.00 | 100 µs | 200 µs | 1.00 | 10.0 MB |",
 		"|  | halved | 10.0 µs | 0.50 (0.50 to 1.00) | 100 | 2.00 | 50.0 µs | 100 µs | 0.50 | 10.0 MB |",
-		"|  | idle | 20.0 µs | 1.00 (1.00 to 1.00) | – | 19.98 | 50.0 µs | 100 µs | 0.50 | 10.0 MB |",
+		"|  | idle | 20.0 µs | 1.00 (1.00 to 1.00) | – | – | 50.0 µs | 100 µs | 0.50 | 10.0 MB |",
 	}
 	if diff := cmp.Diff(want, written(func(w *strings.Builder) { rows().Closed(w) })); diff != "" {
 		t.Error(diff)
@@ -113,7 +114,7 @@ func TestAgainst(t *testing.T) {
 		r.All = append(r.All, row)
 	}
 	var w strings.Builder
-	r.Against(&w, "halved")
+	r.Against(&w, "halved", CPU, Rate, P99)
 	want := []string{
 		"- CPU per request of halved: no worse than HAProxy in 1 of 2 scenarios that compare it; worst 1.50 at T.",
 		"- requests/s of halved: no worse than HAProxy in 1 of 2 scenarios that compare it; worst 0.50 at T.",
@@ -121,6 +122,21 @@ func TestAgainst(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(w.String()), "\n")); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestAgainstOverloaded compares nothing with one that did not get through.
+func TestAgainstOverloaded(t *testing.T) {
+	for _, i := range []int{1, 2} { // the base, and the one that is held to it
+		r := rows()
+		for k := range r.All[i].Samples {
+			r.All[i].Samples[k].Overloaded = true
+		}
+		var w strings.Builder
+		r.Against(&w, "halved", P99)
+		if want := "- p99 of halved: not compared with HAProxy in any scenario.\n"; w.String() != want {
+			t.Errorf("got %q, want %q", w.String(), want)
+		}
 	}
 }
 
@@ -145,8 +161,8 @@ func TestLeftOut(t *testing.T) {
 	for _, c := range []struct{ of, to string }{{"idle", "HAProxy"}, {"halved", "idle"}} {
 		var w strings.Builder
 		r.Base = c.to
-		r.Against(&w, c.of)
-		if n := strings.Count(w.String(), "of 1 scenarios"); n != 3 {
+		r.Against(&w, c.of, CPU, Rate, P99)
+		if n := strings.Count(w.String(), "of 1 scenarios"); n != 2 || !strings.Contains(w.String(), "- requests/s of "+c.of+": not compared") {
 			t.Errorf("%s against %s: %s", c.of, c.to, w.String())
 		}
 	}

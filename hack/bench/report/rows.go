@@ -15,7 +15,7 @@ import (
 type Sample struct {
 	CPU        time.Duration // of the proxy, per request or event
 	Rate       float64       // requests or events per second
-	Full       bool          // the proxy's core was: without that, Rate says more about the load
+	Paced      bool          // the load waited for the proxy: without that, Rate says more about the load
 	P50, P99   time.Duration
 	First50    time.Duration // until the first event
 	First99    time.Duration
@@ -52,13 +52,13 @@ func (r Rows) Closed(w io.Writer) {
 	fmt.Fprintln(w, "| | Proxy | CPU/request | ratio to HAProxy (least to most) | requests/s | ratio | p50 | p99 | ratio | RSS |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|")
 	r.each(w, func(row Row, base []Sample) []string {
-		rate, full := row.Samples, onlyFull(base)
-		if row.Proxy != r.Direct { // the load's core always is
-			rate = onlyFull(rate)
+		rate := row.Samples
+		if row.Proxy != r.Direct { // whose pace is the load's
+			rate = paced(rate)
 		}
 		return []string{
 			duration(row.Samples, cpu), spread(ratios(row.Samples, base, cpu)),
-			number(rate, perSecond), ratio(ratios(rate, full, perSecond)),
+			number(rate, perSecond), ratio(ratios(rate, paced(base), perSecond)),
 			duration(row.Samples, p50), duration(row.Samples, p99), ratio(ratios(row.Samples, base, p99)), memory(row.Samples),
 		}
 	})
@@ -69,14 +69,14 @@ func (r Rows) Streams(w io.Writer) {
 	fmt.Fprintln(w, "| | Proxy | CPU/event | ratio to HAProxy (least to most) | events/s | ratio | first event p50 | added to direct (least to most) | p99 added | RSS |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|---|---|")
 	r.each(w, func(row Row, base []Sample) []string {
-		rate, full := row.Samples, onlyFull(base)
-		if row.Proxy != r.Direct { // the load's core always is
-			rate = onlyFull(rate)
+		rate := row.Samples
+		if row.Proxy != r.Direct { // whose pace is the load's
+			rate = paced(rate)
 		}
 		direct := r.of(row.Scenario, r.Direct)
 		return []string{
 			duration(row.Samples, cpu), spread(ratios(row.Samples, base, cpu)),
-			number(rate, perSecond), ratio(ratios(rate, full, perSecond)),
+			number(rate, perSecond), ratio(ratios(rate, paced(base), perSecond)),
 			duration(row.Samples, first50), r.added(row, direct, first50, true), r.added(row, direct, first99, false), memory(row.Samples),
 		}
 	})
