@@ -101,10 +101,8 @@ func Parse(text string) (*Schema, error) {
 		return nil, errors.New("write the schema in GraphQL's schema definition language: it cannot be read")
 	}
 	s := &Schema{types: map[string]*Type{}}
-	for _, list := range []ast.DefinitionList{doc.Definitions, doc.Extensions} {
-		for _, d := range list {
-			s.define(d)
-		}
+	if err := s.defineAll(doc); err != nil {
+		return nil, err
 	}
 	s.operations(doc)
 	if s.Type(s.Query) == nil {
@@ -115,6 +113,29 @@ func Parse(text string) (*Schema, error) {
 		t.Possible = slices.Compact(t.Possible)
 	}
 	return s, nil
+}
+
+// defineAll refuses a type that is of two kinds, and one that is implemented and is
+// no interface: which of them a server means, nothing tells.
+func (s *Schema) defineAll(doc *ast.SchemaDocument) error {
+	implemented := map[string]bool{}
+	for _, list := range []ast.DefinitionList{doc.Definitions, doc.Extensions} {
+		for _, d := range list {
+			if t := s.types[d.Name]; t != nil && t.Kind != 0 && t.Kind != kinds[d.Kind] {
+				return fmt.Errorf("define each type once: the one at line %d is of another kind before", d.Position.Line)
+			}
+			s.define(d)
+			for _, of := range d.Interfaces {
+				implemented[of] = true
+			}
+		}
+	}
+	for of := range implemented {
+		if t := s.types[of]; t == nil || t.Kind != Interface {
+			return errors.New("define every interface that a type implements: the schema lacks one")
+		}
+	}
+	return nil
 }
 
 // operations finds the types at which operations begin.

@@ -1,8 +1,12 @@
 package sdl_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"github.com/sallyport-dev/sallyport/internal/compile/sdl"
 )
@@ -61,6 +65,10 @@ func TestRefused(t *testing.T) {
 		"mutation":     "schema { mutation: M } type M { a: Int }",
 		"deep":         "type Query { a: " + strings.Repeat("[", 5000) + "Int" + strings.Repeat("]", 5000) + " }",
 		"half a field": "type Query { a",
+		"two kinds":    "type Query { a: A } type A { b: Int } scalar A",
+		"extended":     "type Query { a: A } input A { b: Int } extend type A { c: Int }",
+		"no interface": "type Query implements A { a: Int }",
+		"a scalar":     "type Query implements A { a: Int } scalar A",
 	} {
 		if _, err := sdl.Parse(text); err == nil {
 			t.Errorf("%s: it is read", name)
@@ -68,6 +76,36 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v quotes it", name, err)
 		}
 	}
+}
+
+// FuzzParse: a schema that is read says, once written, the same to whoever reads it
+// again, and names the same types to another reading of the text.
+func FuzzParse(f *testing.F) {
+	f.Add(small)
+	f.Add("type Query")
+	f.Add("type Query { a: A } union A interface B input C enum D extend schema { mutation: Query }")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := sdl.Parse(text)
+		if err != nil {
+			return
+		}
+		written := s.String()
+		again, err := sdl.Parse(written)
+		if err != nil || again.String() != written {
+			t.Fatalf("%q is written %q, which is refused or read as something else: %v", text, written, err)
+		}
+		doc, err := parser.ParseSchema(&ast.Source{Input: text})
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		for _, d := range slices.Concat(doc.Definitions, doc.Extensions) {
+			if got := again.Type(d.Name); got == nil {
+				t.Errorf("%q: %s is lost", text, d.Name)
+			} else if n := len(d.Fields); n > 0 && len(got.Fields)+len(got.Inputs) == 0 {
+				t.Errorf("%q: %d fields of %s are lost", text, n, d.Name)
+			}
+		}
+	})
 }
 
 // TestGitHub holds the file to what it was made of.

@@ -39,28 +39,29 @@ func (t *Type) write(b *strings.Builder, above []string) {
 	if len(above) > 0 {
 		b.WriteString(" implements " + strings.Join(above, "&"))
 	}
-	switch t.Kind {
-	case Union:
+	switch {
+	case t.Kind == Union && len(t.Possible) > 0:
 		b.WriteString("=" + strings.Join(t.Possible, "|"))
-	case Input:
+	case t.Kind == Input && len(t.Inputs) > 0:
 		b.WriteString("{" + arguments(t.Inputs) + "}")
-	case Enum:
+	case t.Kind == Enum:
 		b.WriteString("{_}")
-	case Object, Interface:
-		b.WriteByte('{')
-		for i, name := range slices.Sorted(maps.Keys(t.Fields)) {
-			if i > 0 {
-				b.WriteByte(' ')
-			}
-			b.WriteString(name)
-			if f := t.Fields[name]; len(f.Args) > 0 {
-				b.WriteString("(" + arguments(f.Args) + ")")
-			}
-			b.WriteString(":" + t.Fields[name].Type.String())
-		}
-		b.WriteByte('}')
+	case len(t.Fields) > 0: // of an Object or Interface; nothing stands between no braces
+		b.WriteString("{" + fields(t.Fields) + "}")
 	}
 	b.WriteByte('\n')
+}
+
+func fields(all map[string]*Field) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		f := all[name]
+		if len(f.Args) > 0 {
+			name += "(" + arguments(f.Args) + ")"
+		}
+		out = append(out, name+":"+f.Type.String())
+	}
+	return strings.Join(out, " ")
 }
 
 func arguments(args map[string]Ref) string {
