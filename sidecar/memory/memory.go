@@ -31,14 +31,23 @@ func Fitting(bound int64) int64 {
 }
 
 // A Budget is memory that is shared, in bytes. It is safe for concurrent use.
-type Budget struct{ left atomic.Int64 }
+type Budget struct {
+	size int64
+	left atomic.Int64
+}
 
 // NewBudget returns a Budget of so many bytes.
 func NewBudget(bytes int64) *Budget {
-	b := &Budget{}
+	b := &Budget{size: bytes}
 	b.left.Store(bytes)
 	return b
 }
+
+// Size is how many bytes there are.
+func (b *Budget) Size() int64 { return b.size }
+
+// Held is how many of them are held.
+func (b *Budget) Held() int64 { return b.size - b.left.Load() }
 
 // A Share is what one body or message takes of a Budget. It is for one
 // goroutine. The zero Share holds nothing.

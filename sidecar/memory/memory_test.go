@@ -35,6 +35,9 @@ func TestBudget(t *testing.T) {
 			t.Fatalf("holding %d: got %v, want %v", s.bytes, err, s.want)
 		}
 	}
+	if b.Held() != 2*one || b.Size() != 2*one {
+		t.Errorf("%d of %d bytes are held, want all of %d", b.Held(), b.Size(), 2*one)
+	}
 }
 
 // TestFitting has bounds follow the memory limit.

@@ -27,8 +27,10 @@ import (
 )
 
 const (
-	defaultHeaderBytes = 32 << 10 // until a document says otherwise
-	idBytes            = 16
+	// Until a document says otherwise.
+	defaultHeaderBytes    = 32 << 10
+	defaultRequestTimeout = time.Minute
+	idBytes               = 16
 )
 
 // conn is the connection of one agent, or a call on one that speaks HTTP/2. All
@@ -166,7 +168,7 @@ func (c *conn) close() {
 func (c *conn) begin() bool {
 	c.began, c.ended = time.Now(), time.Time{}
 	c.lend(c.front)
-	timeout := time.Minute
+	timeout := defaultRequestTimeout
 	if v := c.listener.view.Load(); v != nil && v.limits.RequestTimeout > 0 {
 		timeout = v.limits.RequestTimeout
 	}

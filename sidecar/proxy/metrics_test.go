@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sallyport-dev/sallyport/sidecar/metrics"
+	"github.com/sallyport-dev/sallyport/sidecar/process"
 )
 
 // TestMetrics has the page tell what happened, and docs/reference/metrics.md
@@ -31,12 +34,14 @@ func TestMetrics(t *testing.T) {
 		`sallyport_request_duration_seconds_count{namespace="agents",credential="notes"} 2`,
 		`sallyport_requests_in_flight{namespace="agents",credential="notes"} 0`,
 		`sallyport_connections 1`,
+		`sallyport_exchanges 0`,
+		`sallyport_held_bytes 0`,
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
-	for _, positive := range []string{"requests_in_flight_limit", "applied_timestamp_seconds", "applied_generation", "connections_limit"} {
+	for _, positive := range []string{"requests_in_flight_limit", "applied_timestamp_seconds", "applied_generation", "connections_limit", "exchanges_limit", "held_bytes_limit", "tunnels_limit"} {
 		if !regexp.MustCompile(`(?m)^sallyport_` + positive + `(\{.*\})? [1-9]`).MatchString(got) {
 			t.Errorf("%s is not above zero", positive)
 		}
@@ -51,6 +56,27 @@ func TestMetrics(t *testing.T) {
 	}
 	if diff := cmp.Diff(names(got, `(?m)^# TYPE (\S+ \S+)$`, " "), names(string(section[1]), "(?m)^\\| `(\\S+)` \\| (\\S+) \\|", " ")); diff != "" {
 		t.Errorf("docs/reference/metrics.md: -page +reference\n%s", diff)
+	}
+}
+
+// TestMetricsOfLimits has the page tell those of a sidecar with the memory that there is.
+func TestMetricsOfLimits(t *testing.T) {
+	before := debug.SetMemoryLimit(2 * (128 << 20 / 100 * 85)) // twice what a sidecar has by default
+	s := New(Options{})
+	debug.SetMemoryLimit(before)
+	t.Cleanup(func() {
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	var page metrics.Text
+	s.Metrics(&page)
+	for _, want := range []string{
+		fmt.Sprint("connections_limit ", min(2*maxConnections, process.Descriptors()/2)), "exchanges_limit 1024", "held_bytes_limit 4.194304e+07",
+	} {
+		if !strings.Contains(string(page.Bytes()), "\nsallyport_"+want+"\n") {
+			t.Errorf("the page lacks %s:\n%s", want, page.Bytes())
+		}
 	}
 }
 

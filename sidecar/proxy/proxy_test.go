@@ -22,7 +22,11 @@ func TestForward(t *testing.T) {
 	if n := f.upstream.connections(); n != 1 {
 		t.Errorf("%d connections to the upstream, want 1", n)
 	}
-	for _, r := range f.records.records(t) {
+	records := f.records.records(t)
+	if len(records) != 3 {
+		t.Errorf("%d records of 3 requests", len(records))
+	}
+	for _, r := range records {
 		if r.Verdict != "Allow" || r.Path != "/notes/7" || r.Credential != theName || len(r.Grants) != 1 || len(r.ID) != 32 {
 			t.Errorf("recorded %+v", r)
 		}

@@ -75,6 +75,7 @@ type Server struct {
 	memory    *memory.Budget // of what is read whole
 	parsing   memory.Turns   // of that
 	room      *lifetime.Room
+	places    int64 // of it: connections that may be open
 	pulse     *lifetime.Pulse
 	exchanges limit.InFlight // of all credentials
 
@@ -152,8 +153,8 @@ func New(o Options) *Server {
 	s.memory = memory.NewBudget(memory.Fitting(maxHeld))
 	s.nobody.all, s.nobody.most = &s.exchanges, memory.Fitting(maxExchanges)
 	// An exchange needs a descriptor for its upstream, too.
-	places := min(memory.Fitting(maxConnections), int64(process.Descriptors()/2))
-	s.room = lifetime.NewRoom(int(places), int(memory.Fitting(maxHeads)))
+	s.places = min(memory.Fitting(maxConnections), int64(process.Descriptors()/2))
+	s.room = lifetime.NewRoom(int(s.places), int(memory.Fitting(maxHeads)))
 	s.pulse = lifetime.NewPulse()
 	s.context, s.stop = context.WithCancel(context.Background())
 	s.serving.Go(func() { s.pulse.Run(s.context, tick, s.look) })

@@ -311,12 +311,22 @@ func (s *Server) Metrics(t *metrics.Text) {
 		list = append(list, metrics.Holder{Credential: &s.nobody.stats})
 	}
 	t.Holders(list)
-	t.Family("sallyport_connections", "gauge", "Connections of agents, and calls over HTTP/2 on them.")
-	t.Sample("sallyport_connections", float64(s.connections()))
-	t.Family("sallyport_connections_limit", "gauge", "How many of them may be open.")
-	t.Sample("sallyport_connections_limit", maxConnections)
-	t.Family("sallyport_tunnels", "gauge", "Tunnels that are open to where no credential is for.")
-	t.Sample("sallyport_tunnels", float64(s.tunnels.Load()))
+	for _, g := range []struct {
+		name, help string
+		value      int64
+	}{
+		{"sallyport_connections", "Connections of agents, and calls over HTTP/2 on them.", int64(s.connections())},
+		{"sallyport_connections_limit", "How many of them may be open.", s.places},
+		{"sallyport_exchanges", "Exchanges under way with all upstreams.", s.exchanges.Load()},
+		{"sallyport_exchanges_limit", "How many of them there may be.", s.nobody.most},
+		{"sallyport_held_bytes", "What is held of bodies and messages that are read whole.", s.memory.Held()},
+		{"sallyport_held_bytes_limit", "How much of them may be.", s.memory.Size()},
+		{"sallyport_tunnels", "Tunnels that are open to where no credential is for.", s.tunnels.Load()},
+		{"sallyport_tunnels_limit", "How many of them may be open.", maxTunnels},
+	} {
+		t.Family(g.name, "gauge", g.help)
+		t.Sample(g.name, float64(g.value))
+	}
 }
 
 // shown is a credential as metrics have it.
