@@ -111,42 +111,62 @@ func amount(t *testing.T, text string) int64 {
 	return n * factor
 }
 
-// TestUpstreamLimits holds the documented defaults and bounds of
-// UpstreamSecret.spec.limits to its schema.
-func TestUpstreamLimits(t *testing.T) {
+// TestSetLimits holds the documented defaults and bounds of what owners and authors
+// may set to the schema.
+func TestSetLimits(t *testing.T) {
 	root := strings.TrimSpace(git(t, ".", "rev-parse", "--show-toplevel"))
 	text, err := os.ReadFile(path.Join(root, "docs/reference/limits.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	documented := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-zA-Z]+)` \\| ([^|]+) \\| ([^|]+) \\| ([^|]+) \\| [^|]+ \\|$").FindAllStringSubmatch(string(text), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-zA-Z.]+)` \\| ([^|]+) \\| ([^|]+) \\| ([^|]+) \\| [^|]+ \\|$").FindAllStringSubmatch(string(text), -1) {
 		documented[row[1]] = fmt.Sprint(amount(t, row[2]), amount(t, row[3]), amount(t, row[4]))
 	}
-	found := schema(t, path.Join(root, "api/v1alpha1/upstreamsecret_types.go"))
+	found := map[string]string{}
+	for _, of := range []struct {
+		file, kind, path string
+		fields           int
+	}{
+		{"upstreamsecret_types.go", "UpstreamLimits", "", 6},
+		{"kinds_types.go", "GitPush", "git.push.", 2},
+		{"kinds_types.go", "GraphQLLimits", "graphql.limits.", 3},
+	} {
+		bounds := schema(t, path.Join(root, "api/v1alpha1", of.file), of.kind)
+		if len(bounds) != of.fields {
+			t.Errorf("%s has %v, want %d fields", of.kind, bounds, of.fields)
+		}
+		for name, values := range bounds {
+			found[of.path+name] = values
+		}
+	}
 	for name, want := range found {
 		if documented[name] != want {
 			t.Errorf("%s: limits.md says %s, the schema %s", name, documented[name], want)
 		}
 	}
-	if len(found) != 6 || len(documented) != len(found) {
+	if len(documented) != len(found) {
 		t.Errorf("the schema has %v, limits.md %v", found, documented)
 	}
 }
 
-// schema returns default, least and most of each field of UpstreamLimits.
-func schema(t *testing.T, file string) map[string]string {
+// schema returns default, least and most of each number and duration of a type that
+// has a default.
+func schema(t *testing.T, file, kind string) map[string]string {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]string{}
-	fields := f.Scope.Lookup("UpstreamLimits").Decl.(*ast.TypeSpec).Type.(*ast.StructType).Fields.List
+	fields := f.Scope.Lookup(kind).Decl.(*ast.TypeSpec).Type.(*ast.StructType).Fields.List
 	for _, field := range fields {
 		var markers strings.Builder
 		for _, line := range field.Doc.List {
 			markers.WriteString(line.Text + "\n")
+		}
+		if !regexp.MustCompile(`:default="?[0-9]`).MatchString(markers.String()) {
+			continue
 		}
 		name := regexp.MustCompile(`json:"(\w+)`).FindStringSubmatch(field.Tag.Value)[1]
 		var values []int64
