@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -159,10 +160,10 @@ func TestProxyMode(t *testing.T) {
 			if out, err := p.shell(t, strings.ReplaceAll(script, "URL", rest+"/repos/acme/docs")); err != nil || !strings.Contains(out, "200") || !strings.Contains(out, "acme/docs") {
 				t.Errorf("granted: %v: %s", err, out)
 			}
-			if out, err := p.shell(t, strings.ReplaceAll(script, "URL", rest+"/repos/acme/docs/branches")); err != nil || !strings.Contains(out, "403") || !strings.Contains(out, "OutOfScope") {
+			if out, err := p.shell(t, strings.ReplaceAll(script, "URL", rest+ungranted)); err != nil || !strings.Contains(out, "403") || !strings.Contains(out, "OutOfScope") {
 				t.Errorf("not granted: %v: %s", err, out)
 			}
-			if out, err := p.shell(t, strings.ReplaceAll(script, "URL", "https://elsewhere.example/")); err == nil {
+			if out, err := p.shell(t, strings.ReplaceAll(script, "URL", "https://"+stranger+"/")); err == nil {
 				t.Errorf("another host: %s", out)
 			}
 		})
@@ -170,6 +171,42 @@ func TestProxyMode(t *testing.T) {
 	t.Run("git", func(t *testing.T) { p.useGit(t, rest) })
 	t.Run("kubectl", func(t *testing.T) { p.useKubectl(t) })
 	t.Run("keys", func(t *testing.T) { p.lookForKeys(t) })
+	t.Run("nothing else", func(t *testing.T) { p.lookUpstream(t) })
+}
+
+// What the programs ask for in vain: a path that nobody else asks for, and a host that
+// no credential is for.
+const (
+	ungranted = "/repos/acme/docs/branches/e2e-proxy"
+	stranger  = "elsewhere.example"
+)
+
+// lookUpstream holds that what was not granted was refused by the sidecar, for each
+// program, and that the upstream saw none of it.
+func (p *probe) lookUpstream(t *testing.T) {
+	seen, err := world.Cluster.Run(t.Context(), "logs", "-n", stage.With.Upstream, "deployment/api", "--tail=-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(seen, `"/repos/acme/docs"`) || strings.Contains(seen, ungranted) {
+		t.Errorf("of %s the upstream's log has %d, of what is granted %d", ungranted, strings.Count(seen, ungranted), strings.Count(seen, `"/repos/acme/docs"`))
+	}
+	said, err := world.Cluster.Run(t.Context(), "logs", "-n", p.Namespace, "deployment/agent", "-c", "sallyport-sidecar", "--tail=-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := map[string]int{}
+	for line := range strings.Lines(said) {
+		var record struct{ Event, Method, Path, Reason string }
+		if json.Unmarshal([]byte(line), &record) == nil && record.Event == "decision" {
+			refused[record.Method+" "+record.Path+" "+record.Reason]++
+		}
+	}
+	for _, what := range []string{"CONNECT " + stranger + ":443 OutOfScope", "GET " + ungranted + " OutOfScope"} {
+		if refused[what] < len(clients) {
+			t.Errorf("%s: %d times of %d", what, refused[what], len(clients))
+		}
+	}
 }
 
 // shell runs a script in the agent's container.

@@ -1,7 +1,9 @@
 package faults
 
 import (
+	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -52,8 +54,12 @@ func TestUpstreamsThatBreakOff(t *testing.T) {
 			stop := f.bystander()
 			f.each(few, func(a *agent) {
 				a.send(get(what))
-				if status, body, err := a.read(); err == nil && status == 200 {
+				status, body, err := a.read()
+				if err == nil && status == 200 {
 					t.Errorf("%d bytes were read as whole", len(body))
+				}
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("it is not broken off: %v", err)
 				}
 			})
 			stop()
@@ -75,8 +81,11 @@ func TestUpstreamThatDoesNotRead(t *testing.T) {
 			defer close(sent)
 			pour(a, "POST /unread HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer "+handle+"\r\nContent-Length: 67108864\r\n\r\n", plenty)
 		}()
-		if status, body, err := a.read(); err == nil && status < 400 {
+		switch status, body, err := a.read(); {
+		case err == nil && status < 400:
 			t.Errorf("got %d %q", status, body)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.Errorf("it is not ended: %v", err)
 		}
 		_ = a.Close()
 		<-sent

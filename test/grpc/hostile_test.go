@@ -361,8 +361,8 @@ func TestDoesNotRead(t *testing.T) {
 	}
 }
 
-// TestIdleConnections: connections that say nothing make room, those with a call
-// under way do not.
+// TestIdleConnections: connections that say nothing cost little, and make room; those
+// with a call under way do not.
 func TestIdleConnections(t *testing.T) {
 	w := newWorld(t)
 	both, err := w.client(handle).FullDuplexCall(within(t))
@@ -379,10 +379,15 @@ func TestIdleConnections(t *testing.T) {
 		}
 	}
 	speak()
-	for range 600 {
+	const many, most = 600, 64 << 10 // bytes of each, those of the test's agent among them
+	before := heap()
+	for range many {
 		w.raw()
 	}
 	speak()
+	if after := heap(); after > before+many*most {
+		t.Errorf("each takes %d bytes", (after-before)/many)
+	}
 	if _, err := w.client(handle).EmptyCall(within(t), &testpb.Empty{}); err != nil {
 		t.Errorf("another agent: %v", err)
 	}
