@@ -237,7 +237,7 @@ func TestCertificates(t *testing.T) {
 	}
 	trusting := func(url string) *work {
 		return workFor(t, func(up *v1alpha1.UpstreamSecret) {
-			up.Spec.Endpoints = []v1alpha1.Endpoint{{Name: "api", URL: url, TLS: &v1alpha1.TLS{CABundle: pemOf(p.server.Certificate())}}}
+			up.Spec.Endpoints = []v1alpha1.Endpoint{{Name: "api", URL: url, TLS: &v1alpha1.TLS{CABundle: pemOf(p.Server.Certificate())}}}
 		})
 	}
 	if _, err := strangers.token(t.Context(), trusting("https://example.com/v1"), time.Now()); reasonOf(t, err) != "Invalid" {

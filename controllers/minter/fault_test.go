@@ -84,7 +84,7 @@ func TestAnswersAreNotLost(t *testing.T) {
 			if token = w.minted(token); !p.takes(t, token) {
 				t.Error("the provider does not take it")
 			}
-			if asked, reused := p.count(); asked != 2 || reused != 0 {
+			if asked, reused := p.Count(); asked != 2 || reused != 0 {
 				t.Errorf("asked %d times, %d with a used token; want 2 and 0", asked, reused)
 			}
 		})
@@ -112,7 +112,7 @@ func TestTwoThatLead(t *testing.T) {
 	if !p.takes(t, token) {
 		t.Error("the provider does not take it")
 	}
-	if _, reused := p.count(); reused != 0 {
+	if _, reused := p.Count(); reused != 0 {
 		t.Errorf("%d refresh tokens were used twice", reused)
 	}
 }
@@ -131,7 +131,7 @@ func TestClaimIsKept(t *testing.T) {
 	w.run()
 	w.awaitReady("Unknown/Pending")
 	w.settle()
-	if asked, _ := p.count(); asked != 0 {
+	if asked, _ := p.Count(); asked != 0 {
 		t.Errorf("asked %d times", asked)
 	}
 	w.clock.advance(time.Minute) // whoever claimed it has died

@@ -124,10 +124,6 @@ func leadingTo(address string, root *x509.Certificate) asker {
 	return asker{roots: []*x509.Certificate{root}, elsewhere: map[string]netip.AddrPort{"example.com:443": netip.MustParseAddrPort(address)}}
 }
 
-func (p *provider) asker() asker {
-	return leadingTo(p.server.Listener.Addr().String(), p.server.Certificate())
-}
-
 func (w *world) create(o client.Object) {
 	w.t.Helper()
 	if err := admin.Create(context.Background(), o); err != nil {

@@ -53,10 +53,10 @@ func TestClientCredentials(t *testing.T) {
 	r := w.run()
 	first := w.minted("")
 	w.awaitReady("True/Accepted")
-	if first != p.given() {
+	if first != p.last() {
 		t.Error("what is stored is not what was given")
 	}
-	asked := func() int { n, _ := p.count(); return n }
+	asked := func() int { n, _ := p.Count(); return n }
 	if n := asked(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
@@ -69,17 +69,17 @@ func TestClientCredentials(t *testing.T) {
 	w.clock.advance(2 * time.Minute) // of five
 	w.quiet(asked)
 	w.clock.advance(90 * time.Second)
-	if second := w.minted(first); second != p.given() {
+	if second := w.minted(first); second != p.last() {
 		t.Error("what is stored is not what was given")
 	}
 	w.quiet(asked)
 	if got := w.get().Status.SecretVersion; got != version {
 		t.Error("the version ticks with the tokens")
 	}
-	if key, err := r.source.Key(w.get()); err != nil || key.Value.Reveal() != p.given() || key.Expires.IsZero() {
+	if key, err := r.source.Key(w.get()); err != nil || key.Value.Reveal() != p.last() || key.Expires.IsZero() {
 		t.Errorf("a replica reads %v, good until %s", err, key.Expires)
 	}
-	w.clean(serviceSecret, first, p.given())
+	w.clean(serviceSecret, first, p.last())
 }
 
 // TestSchemas: tokens are minted for an upstream that names a schema, once the
@@ -94,14 +94,14 @@ func TestSchemas(t *testing.T) {
 	})
 	w.run()
 	w.awaitReady("False/NotFound")
-	if n, _ := p.count(); n != 0 {
+	if n, _ := p.Count(); n != 0 {
 		t.Errorf("asked %d times for what is not accepted", n)
 	}
 	w.create(&corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.platform, Name: "schema"},
 		Data:       map[string]string{"sdl": "type Query { thing: String }"},
 	})
-	if w.minted("") != p.given() {
+	if w.minted("") != p.last() {
 		t.Error("what is stored is not what was given")
 	}
 	w.awaitReady("True/Accepted")
@@ -120,7 +120,7 @@ func TestEditsMintAnew(t *testing.T) {
 
 	// The endpoint is down while the spec changes: the token of the old spec is
 	// not used for the new one.
-	p.answering(func(int, []byte) (int, []byte) { return 503, nil })
+	p.Answering(func(int, []byte) (int, []byte) { return 503, nil })
 	w.clock.advance(time.Minute)
 	w.edit(func(s *v1alpha1.UpstreamSecretSpec) { s.Source.OAuth2.Scopes = []string{"read", "write"} })
 	if says := w.awaitReady("False/UpstreamUnreachable"); !strings.Contains(says, "every request is refused") {
@@ -129,7 +129,7 @@ func TestEditsMintAnew(t *testing.T) {
 	if _, err := r.source.Key(w.get()); !errors.Is(err, sourcekey.ErrUnminted) {
 		t.Errorf("the token of the old spec: %v", err)
 	}
-	p.answering(nil)
+	p.Answering(nil)
 	w.clock.advance(10 * time.Minute)
 	second := w.minted(first)
 	w.awaitReady("True/Accepted")
@@ -178,7 +178,7 @@ func TestFailuresBackOff(t *testing.T) {
 	w.upstream(clientCredentials())
 	w.run()
 	w.awaitReady("False/Invalid")
-	asked := func() int { n, _ := p.count(); return n }
+	asked := func() int { n, _ := p.Count(); return n }
 	w.quiet(asked) // the clock stands still, so there is no next attempt
 	before := asked()
 	for range 20 {
@@ -234,7 +234,7 @@ func TestRefreshTokensRotate(t *testing.T) {
 	w.awaitReady("True/Accepted")
 
 	// An answer whose token is not used rotates all the same.
-	p.answering(func(status int, body []byte) (int, []byte) {
+	p.Answering(func(status int, body []byte) (int, []byte) {
 		return status, bytes.Replace(body, []byte(`"token_type":"Bearer"`), []byte(`"token_type":"MAC"`), 1)
 	})
 	held := w.held()
@@ -243,13 +243,13 @@ func TestRefreshTokensRotate(t *testing.T) {
 	if now := w.held(); now.Refresh.Equal(held.Refresh) || !now.Token.Equal(held.Token) {
 		t.Error("the refresh token of an answer that is not used is lost, or its token is used")
 	}
-	p.answering(nil)
+	p.Answering(nil)
 	w.clock.advance(10 * time.Minute)
 	token = w.minted(held.Token.Reveal())
 	if !p.takes(t, token) {
 		t.Error("the provider does not take it")
 	}
-	if _, reused := p.count(); reused != 0 {
+	if _, reused := p.Count(); reused != 0 {
 		t.Errorf("%d refresh tokens were used twice", reused)
 	}
 
@@ -295,7 +295,7 @@ func TestFailover(t *testing.T) {
 		t.Fatal("both lead")
 	default:
 	}
-	if asked, reused := p.count(); asked != 4 || reused != 0 {
+	if asked, reused := p.Count(); asked != 4 || reused != 0 {
 		t.Errorf("asked %d times, %d with a used token; want 4 and 0", asked, reused)
 	}
 	leader.stop()
@@ -307,7 +307,7 @@ func TestFailover(t *testing.T) {
 	if !p.takes(t, token) {
 		t.Error("the provider does not take it")
 	}
-	if asked, reused := p.count(); asked != 6 || reused != 0 {
+	if asked, reused := p.Count(); asked != 6 || reused != 0 {
 		t.Errorf("asked %d times, %d with a used token; want 6 and 0", asked, reused)
 	}
 	if _, err := other.source.Key(w.get()); err != nil {
