@@ -65,7 +65,7 @@ $(CACHE)/npm/installed.json: hack/npm/package-lock.json
 	@hack/npm.sh $(CACHE)/npm
 
 .PHONY: clients
-clients: $(CLIENTS)/gh $(CLIENTS)/github-mcp-server ## Build programs of others that tests run (once)
+clients: $(CLIENTS)/gh $(CLIENTS)/github-mcp-server $(CLIENTS)/versitygw ## Build programs of others that tests run (once)
 
 .PHONY: verify
 verify: ## Check that generated files are current
@@ -136,4 +136,10 @@ $(CLIENTS)/%: hack/clients/go.mod hack/clients/go.sum
 	@echo "== building $* (once)"
 	@mkdir -p $(CLIENTS)
 	@cd hack/clients && go build -o $@ $$(go list -f '{{.ImportPath}}' tool | grep '/$*$$')
+	@touch $@
+
+$(CLIENTS)/versitygw: test/aws/server/go.mod test/aws/server/go.sum
+	@echo "== building versitygw (once)"
+	@mkdir -p $(CLIENTS)
+	@cd test/aws/server && go build -o $@ $$(go list -f '{{.ImportPath}}' tool)
 	@touch $@
