@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +73,9 @@ type Manager struct {
 	Listener net.Listener
 	// Registry shows the metrics; nil: nobody does.
 	Registry prometheus.Registerer
+	// ConnectTo is where token endpoints are, by HOST:PORT, that are not where
+	// their names lead.
+	ConnectTo map[string]netip.AddrPort
 }
 
 // Run serves until ctx ends. It returns once everything has ended.
@@ -108,6 +112,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	if m.Leads {
 		mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, schemata, Namespace)
+		mints.ConnectTo(m.ConnectTo)
 		err := errors.Join(
 			mints.SetupWithManager(ctx, mgr),
 			upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys, mints),

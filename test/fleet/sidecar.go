@@ -130,9 +130,12 @@ func (s *Sidecar) RenewIdentity(ctx context.Context, clients kubernetes.Interfac
 
 func (s *Sidecar) tokenFile() string { return filepath.Join(s.dir, "identity") }
 
+// AgentDir holds the files that the agent reads.
+func (s *Sidecar) AgentDir() string { return filepath.Join(s.dir, "agent") }
+
 // ScopedToken reads what the agent may show besides its handle.
 func (s *Sidecar) ScopedToken(credentialName string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(s.dir, "agent", credentialName, "token"))
+	text, err := os.ReadFile(filepath.Join(s.AgentDir(), credentialName, "token"))
 	return strings.TrimSpace(string(text)), err
 }
 
@@ -164,7 +167,7 @@ func (s *Sidecar) dial(ctx context.Context, network, _ string) (net.Conn, error)
 
 // Run follows the broker until ctx ends, and then stops serving.
 func (s *Sidecar) Run(ctx context.Context) error {
-	private, agent := filepath.Join(s.dir, "private"), filepath.Join(s.dir, "agent")
+	private, agent := filepath.Join(s.dir, "private"), s.AgentDir()
 	if err := errors.Join(os.MkdirAll(private, 0o700), os.MkdirAll(agent, 0o700)); err != nil {
 		return fmt.Errorf("making directories: %w", err)
 	}

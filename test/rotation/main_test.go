@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -29,14 +31,16 @@ import (
 	"github.com/sallyport-dev/sallyport/sidecar/dial"
 	"github.com/sallyport-dev/sallyport/test/envtest"
 	"github.com/sallyport-dev/sallyport/test/fleet"
+	"github.com/sallyport-dev/sallyport/test/oauth"
 )
 
 var (
-	config  *rest.Config
-	api     client.Client
-	clients kubernetes.Interface
-	brokers [2]string // addresses of two replicas
-	worlds  atomic.Int64
+	config   *rest.Config
+	api      client.Client
+	clients  kubernetes.Interface
+	brokers  [2]string // addresses of two replicas
+	provider *oauth.Provider
+	worlds   atomic.Int64
 )
 
 func TestMain(m *testing.M) {
@@ -66,6 +70,11 @@ func run(m *testing.M) (int, error) {
 	if err := fleet.Prepare(context.Background(), config, time.Now().Add(-300*24*time.Hour)); err != nil {
 		return 1, err
 	}
+	if provider, err = oauth.New(tokenLife); err != nil {
+		return 1, err
+	}
+	defer provider.Close()
+	elsewhere := map[string]netip.AddrPort{"example.com:443": netip.MustParseAddrPort(provider.Server.Listener.Addr().String())}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -77,7 +86,7 @@ func run(m *testing.M) (int, error) {
 		}
 		brokers[i] = l.Addr().String()
 		running.Go(func() {
-			if err := (&fleet.Manager{Config: config, Leads: i == 0, Listener: l}).Run(ctx); err != nil {
+			if err := (&fleet.Manager{Config: config, Leads: i == 0, Listener: l, ConnectTo: elsewhere}).Run(ctx); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
 		})
@@ -93,15 +102,26 @@ type world struct {
 	sidecar   *fleet.Sidecar
 	key       atomic.Value // of the last request that the upstream saw
 	upstream  *httptest.Server
-	seen      atomic.Int64 // requests at the upstream
+	seen      atomic.Int64        // requests at the upstream
+	look      func(answer string) // at every answer that the agent gets; nil: nobody does
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, namespace: fmt.Sprintf("agents-%d", worlds.Add(1))}
-	w.upstream = httptest.NewTLSServer(http.HandlerFunc(w.answer))
+	w := &world{t: t}
+	w.begin(w.answer, "key-0", v1alpha1.Source{SecretRef: &v1alpha1.KeyReference{Name: "key", Key: "token"}})
+	return w
+}
+
+// begin makes the world, until its credential is served. key is what is in the
+// Secret that source names.
+func (w *world) begin(upstream http.HandlerFunc, key string, source v1alpha1.Source) {
+	t := w.t
+	t.Helper()
+	w.namespace = fmt.Sprintf("agents-%d", worlds.Add(1))
+	w.upstream = httptest.NewTLSServer(upstream)
 	t.Cleanup(w.upstream.Close)
-	w.objects()
+	w.objects(key, source)
 	dialer, err := dial.New(dial.Options{ConnectTo: map[string]string{"example.com:443": w.upstream.Listener.Addr().String()}})
 	if err != nil {
 		t.Fatal(err)
@@ -124,23 +144,22 @@ func newWorld(t *testing.T) *world {
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	w.await("the credential is served", func() bool { return w.get("/notes", w.sidecar.Handle) == http.StatusOK })
-	return w
 }
 
 // objects makes what platform team and author do.
-func (w *world) objects() {
+func (w *world) objects(key string, source v1alpha1.Source) {
 	w.t.Helper()
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: w.upstream.Certificate().Raw}))
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: w.namespace, Name: name} }
 	for _, o := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}},
 		&corev1.ServiceAccount{ObjectMeta: meta(fleet.Account)},
-		&corev1.Secret{ObjectMeta: meta("key"), StringData: map[string]string{"token": "key-0"}},
+		&corev1.Secret{ObjectMeta: meta("key"), StringData: map[string]string{"token": key}},
 		&v1alpha1.UpstreamSecret{ObjectMeta: meta("upstream"), Spec: v1alpha1.UpstreamSecretSpec{
 			Endpoints: []v1alpha1.Endpoint{{
 				Name: "rest", URL: "https://example.com", Inject: v1alpha1.Inject{Bearer: &v1alpha1.BearerInjection{}}, TLS: &v1alpha1.TLS{CABundle: ca},
 			}},
-			Source: v1alpha1.Source{SecretRef: &v1alpha1.KeyReference{Name: "key", Key: "token"}},
+			Source: source,
 		}},
 		&v1alpha1.ScopedCredential{ObjectMeta: meta("notes"), Spec: v1alpha1.ScopedCredentialSpec{
 			Upstream: v1alpha1.UpstreamReference{Name: "upstream"},
@@ -180,17 +199,30 @@ var direct = &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{M
 
 // get makes a request as the agent does, and returns the status; 0: none came.
 func (w *world) get(path, token string) int {
+	status, _ := w.fetch(path, token)
+	return status
+}
+
+// fetch is get with all of the answer.
+func (w *world) fetch(path, token string) (status int, answer string) {
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+w.sidecar.Address+path, http.NoBody)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
 	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := direct.Do(request)
 	if err != nil {
-		return 0
+		return 0, ""
 	}
-	_ = response.Body.Close()
-	return response.StatusCode
+	defer func() { _ = response.Body.Close() }()
+	text, err := httputil.DumpResponse(response, true)
+	if err != nil {
+		return 0, ""
+	}
+	if w.look != nil {
+		w.look(string(text))
+	}
+	return response.StatusCode, string(text)
 }
 
 // open opens a stream, and returns a channel that is closed when it ends.

@@ -34,17 +34,23 @@ func (w *world) query(document string) int {
 // accepted waits until the condition Accepted of an object says so.
 func (w *world) accepted(o client.Object, conditions *[]metav1.Condition, status metav1.ConditionStatus, reason, message string) {
 	w.t.Helper()
+	w.condition(v1alpha1.ConditionAccepted, o, conditions, status, reason, message)
+}
+
+// condition waits until a condition of an object says so.
+func (w *world) condition(kind string, o client.Object, conditions *[]metav1.Condition, status metav1.ConditionStatus, reason, message string) {
+	w.t.Helper()
 	var last *metav1.Condition
 	defer func() {
 		if w.t.Failed() {
-			w.t.Logf("Accepted of %s is %+v", o.GetName(), last)
+			w.t.Logf("%s of %s is %+v", kind, o.GetName(), last)
 		}
 	}()
-	w.await("Accepted of "+o.GetName()+" is "+string(status)+", "+reason, func() bool {
+	w.await(kind+" of "+o.GetName()+" is "+string(status)+", "+reason, func() bool {
 		if err := api.Get(w.t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
 			w.t.Fatal(err)
 		}
-		last = meta.FindStatusCondition(*conditions, v1alpha1.ConditionAccepted)
+		last = meta.FindStatusCondition(*conditions, kind)
 		return last != nil && last.Status == status && last.Reason == reason && strings.Contains(last.Message, message) && last.ObservedGeneration == o.GetGeneration()
 	})
 }
