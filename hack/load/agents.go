@@ -53,13 +53,13 @@ func (t *tally) at(quantile float64) time.Duration {
 
 // agents ask well-formed questions and know the answers.
 type agents struct {
-	address, token string
-	direct         bool // of an upstream that knows no scope
+	access
+	direct bool // of an upstream that knows no scope
 }
 
-// newAgents returns agents of the data plane at an address, or without a token, of
-// the upstream itself.
-func newAgents(address, token string) *agents { return &agents{address, token, token == ""} }
+// newAgents returns agents with access to the data plane, evenly to each of its
+// addresses, or without a token, to the upstream itself.
+func newAgents(a access) *agents { return &agents{a, a.token == ""} }
 
 // run asks for a time, rate times a second, or as fast as it goes where rate is
 // zero. A request that is late is asked at once, and its time runs from when it
@@ -69,10 +69,10 @@ func (a *agents) run(ctx context.Context, length time.Duration, rate float64) *t
 	start := time.Now()
 	var all sync.WaitGroup
 	var next atomic.Int64 // whoever is free asks it: nobody waits behind a slow one
-	for range workers {
+	for w := range workers {
 		all.Go(func() {
 			var took []time.Duration
-			c := &caller.Caller{Address: a.address}
+			c := &caller.Caller{Address: a.addresses[w%len(a.addresses)]}
 			defer func() {
 				c.Close()
 				t.note(took)
@@ -135,7 +135,7 @@ func (a *agents) ask(ctx context.Context, t *tally, c *caller.Caller, i int) {
 }
 
 func (a *agents) request(method, path string, body []byte) []byte {
-	request := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, a.address, a.token)
+	request := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, host, a.token)
 	if body != nil {
 		request = fmt.Appendf(request, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}

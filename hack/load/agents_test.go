@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"net"
 	"net/http"
 	"strconv"
 	"testing"
@@ -12,14 +11,13 @@ import (
 
 // TestLoad asks the upstream itself what agents ask, with each kind of answer.
 func TestLoad(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	u, err := startUpstream(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	go serve(l)
-	a := newAgents(l.Addr().String(), "")
-	c := &caller.Caller{Address: a.address}
+	defer u.stop()
+	a := newAgents(access{addresses: []string{u.plain.Addr().String()}})
+	c := &caller.Caller{Address: a.addresses[0]}
 	defer c.Close()
 	ask := func(method, path string, body []byte) (int, []byte, error) {
 		return c.Call(t.Context(), method, a.request(method, path, body))

@@ -15,45 +15,45 @@ import (
 var hostile = []struct {
 	name  string
 	many  int
-	visit func(ctx context.Context, c *net.TCPConn, s *subject)
+	visit func(ctx context.Context, c *net.TCPConn, a access)
 }{
-	{"half a header, a byte at a time", 16, func(ctx context.Context, c *net.TCPConn, s *subject) {
-		drip(ctx, c, s.head("GET", "/items/1")+"X-Slow: "+strings.Repeat("a", 1000))
+	{"half a header, a byte at a time", 16, func(ctx context.Context, c *net.TCPConn, a access) {
+		drip(ctx, c, a.head("GET", "/items/1")+"X-Slow: "+strings.Repeat("a", 1000))
 	}},
-	{"half a body", 16, func(ctx context.Context, c *net.TCPConn, s *subject) {
-		drip(ctx, c, s.head("POST", "/items")+"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 500))
+	{"half a body", 16, func(ctx context.Context, c *net.TCPConn, a access) {
+		drip(ctx, c, a.head("POST", "/items")+"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"+strings.Repeat(" ", 500))
 	}},
-	{"reset in the middle of a body", 4, func(_ context.Context, c *net.TCPConn, s *subject) {
-		say(c, s.head("POST", "/items")+"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+	{"reset in the middle of a body", 4, func(_ context.Context, c *net.TCPConn, a access) {
+		say(c, a.head("POST", "/items")+"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 		_ = c.SetLinger(0)
 	}},
-	{"reset in the middle of an answer", 4, func(_ context.Context, c *net.TCPConn, s *subject) {
-		say(c, s.head("GET", "/large")+"\r\n")
+	{"reset in the middle of an answer", 4, func(_ context.Context, c *net.TCPConn, a access) {
+		say(c, a.head("GET", "/large")+"\r\n")
 		_, _ = io.CopyN(io.Discard, c, 1000)
 		_ = c.SetLinger(0)
 	}},
-	{"an answer that is not read", 8, func(ctx context.Context, c *net.TCPConn, s *subject) {
-		say(c, s.head("GET", "/large")+"\r\n")
+	{"an answer that is not read", 8, func(ctx context.Context, c *net.TCPConn, a access) {
+		say(c, a.head("GET", "/large")+"\r\n")
 		until(ctx, time.Now().Add(patience))
 	}},
-	{"a stream that is left", 8, func(ctx context.Context, c *net.TCPConn, s *subject) {
-		say(c, s.head("GET", "/drips")+"\r\n")
+	{"a stream that is left", 8, func(ctx context.Context, c *net.TCPConn, a access) {
+		say(c, a.head("GET", "/drips")+"\r\n")
 		until(ctx, time.Now().Add(patience))
 	}},
-	{"a header without an end", 2, func(_ context.Context, c *net.TCPConn, s *subject) {
-		say(c, s.head("GET", "/items/1")+strings.Repeat("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n", 200))
+	{"a header without an end", 2, func(_ context.Context, c *net.TCPConn, a access) {
+		say(c, a.head("GET", "/items/1")+strings.Repeat("X-Bomb: "+strings.Repeat("b", 1000)+"\r\n", 200))
 	}},
-	{"two framings", 2, func(_ context.Context, c *net.TCPConn, s *subject) {
-		say(c, s.head("POST", "/items")+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+	{"two framings", 2, func(_ context.Context, c *net.TCPConn, a access) {
+		say(c, a.head("POST", "/items")+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
 		_, _ = io.CopyN(io.Discard, c, 100)
 	}},
-	{"nothing at all", 32, func(ctx context.Context, _ *net.TCPConn, _ *subject) { until(ctx, time.Now().Add(patience)) }},
+	{"nothing at all", 32, func(ctx context.Context, _ *net.TCPConn, _ access) { until(ctx, time.Now().Add(patience)) }},
 }
 
 const patience = 4 * time.Second
 
-func (s *subject) head(method, path string) string {
-	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, host, s.token)
+func (a access) head(method, path string) string {
+	return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, path, host, a.token)
 }
 
 // say writes what the other side may not want to read.
@@ -70,20 +70,20 @@ func drip(ctx context.Context, c net.Conn, text string) {
 
 // harass lets all of them misbehave until ctx is done, beside so many connections
 // that are kept without a word, and counts their visits. Each pauses between two.
-func harass(ctx context.Context, s *subject, idle int, pause time.Duration) (visits int64, err error) {
+func harass(ctx context.Context, a access, idle int, pause time.Duration) (visits int64, err error) {
 	var all sync.WaitGroup
 	var count atomic.Int64
 	var failed error
-	all.Go(func() { failed = keep(ctx, s.address, idle) })
+	all.Go(func() { failed = keep(ctx, a.addresses[0], idle) })
 	for _, h := range hostile {
-		for range h.many {
+		for i := range h.many {
 			all.Go(func() {
 				for until(ctx, time.Now().Add(pause)) {
-					c, err := net.Dial("tcp", s.address)
+					c, err := net.Dial("tcp", a.addresses[i%len(a.addresses)])
 					if err != nil {
 						continue // too many at once is an answer, too
 					}
-					h.visit(ctx, c.(*net.TCPConn), s)
+					h.visit(ctx, c.(*net.TCPConn), a)
 					_ = c.Close()
 					count.Add(1)
 				}

@@ -78,20 +78,19 @@ func (l *load) run(ctx context.Context) error {
 	return l.verdict(before, after)
 }
 
-// find measures what the subject and the load can do, and what of it hostile
-// agents take; the rest, up to the share, is what well-behaved agents ask for
+// find measures what the subject and the load can do, with all that is asked
+// besides, and what of it hostile agents take; the rest, up to the share, is what well-behaved agents ask for
 // beside them. Without them they ask for the whole share: what differs is who
 // asks, and not how much there is to do.
 func (l *load) find(ctx context.Context) error {
-	most, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
-		p.through = l.agents.run(ctx, l.measure, 0)
-		return nil
-	})
+	alone, _, err := l.capacity(ctx, 0)
 	if err != nil {
 		return err
 	}
-	l.asked += most.through.asked.Load()
-	capacity := float64(most.through.asked.Load()) / l.measure.Seconds()
+	capacity, most, err := l.capacity(ctx, alone)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(l.out, "capacity %.0f requests/s, with %.0f %% of a core for the data plane and %.0f %% for load and upstream\n",
 		capacity, percent(most.used.subject, l.measure), percent(most.used.load, l.measure))
 	theirs, err := l.temper(ctx, most.used)
@@ -100,7 +99,46 @@ func (l *load) find(ctx context.Context) error {
 	}
 	l.rate, l.calm = (l.share-theirs)*capacity, l.share*capacity
 	fmt.Fprintf(l.out, "running at %.0f requests/s, and beside hostile agents at %.0f: %.0f %% of the capacity\n", l.calm, l.rate, 100*l.share)
-	return most.through.verdict()
+	return nil
+}
+
+// capacity is how many requests per second are answered of agents that ask again at
+// once. With a rate, what is asked beside agents at that rate is asked beside these.
+func (l *load) capacity(ctx context.Context, rate float64) (float64, *phase, error) {
+	p, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
+		await := func() error { return nil }
+		if rate > 0 {
+			await = l.beside(ctx, l.measure, rate, p)
+		}
+		p.through = l.agents.run(ctx, l.measure, 0)
+		return await()
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	l.asked += p.through.asked.Load() + int64(p.other.Asked)
+	return float64(p.through.asked.Load()) / l.measure.Seconds(), p, p.through.verdict()
+}
+
+// beside asks what agents at a rate are held against, for as long as these ask: a
+// part of their questions past the subject, and those of the bystander.
+func (l *load) beside(ctx context.Context, length time.Duration, rate float64, p *phase) (await func() error) {
+	controlled, heard := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(controlled)
+		p.control = l.direct.run(ctx, length, controlShare*rate)
+	}()
+	go func() {
+		q := l.subject.other
+		q.Length = length
+		var err error
+		p.other, err = l.bystander.Ask(q)
+		heard <- err
+	}()
+	return func() error {
+		<-controlled
+		return <-heard
+	}
 }
 
 // temper finds how long hostile agents have to pause to take no more than half of
@@ -112,7 +150,7 @@ func (l *load) temper(ctx context.Context, all cpu) (theirs float64, err error) 
 		alone, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
 			ctx, stop := context.WithTimeout(ctx, l.measure)
 			defer stop()
-			p.visits, err = harass(ctx, l.subject, 0, l.pause)
+			p.visits, err = harass(ctx, l.subject.rude, 0, l.pause)
 			return err
 		})
 		if err != nil {
@@ -161,28 +199,17 @@ func (l *load) phase(ctx context.Context, n int, beset bool) error {
 	p, err := l.spend(ctx, length, func(ctx context.Context, p *phase) error {
 		hostileCtx, stop := context.WithCancel(ctx)
 		defer stop()
-		harassed, controlled, heard := make(chan error, 1), make(chan struct{}), make(chan error, 1)
+		harassed := make(chan error, 1)
 		go func() {
 			var err error
 			if beset {
-				p.visits, err = harass(hostileCtx, l.subject, l.idle, l.pause)
+				p.visits, err = harass(hostileCtx, l.subject.rude, l.idle, l.pause)
 			}
 			harassed <- err
 		}()
-		go func() {
-			defer close(controlled)
-			p.control = l.direct.run(ctx, length, controlShare*rate)
-		}()
-		go func() {
-			q := l.subject.other
-			q.Length = length
-			var err error
-			p.other, err = l.bystander.Ask(q)
-			heard <- err
-		}()
+		await := l.beside(ctx, length, rate, p)
 		p.through = l.agents.run(ctx, length, rate)
-		<-controlled
-		errBystander := <-heard
+		errBystander := await()
 		p.open, _ = l.subject.descriptors() // while they are there; spend reports errors
 		stop()
 		return errors.Join(<-harassed, errBystander)

@@ -109,7 +109,7 @@ func (l *load) verdict(before, after int) error {
 	}
 	p99 := l.ratios(waits)
 	return errors.Join(append(failures, l.memory.flat(),
-		unless(l.subject.records.Load() >= l.asked, "%d records of %d requests", l.subject.records.Load(), l.asked),
+		unless(l.subject.records.Load() == l.asked, "%d records of %d requests", l.subject.records.Load(), l.asked),
 		unless(after <= before+slack, "%d descriptors are left of %d", after, before),
 		unless(p99[len(p99)/2] < goal, "the 99th percentile of a bystander grew %.2f times, not less than %d", p99[len(p99)/2], goal))...)
 }

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -31,7 +30,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.binary, "binary", "bin/sallyport", "`path` of the sallyport binary under load")
 	f.DurationVar(&o.length, "length", 10*time.Minute, "of all phases beside hostile agents together; the phases without take a third of it besides")
 	f.IntVar(&o.pairs, "pairs", 10, "how many phases without hostile agents are followed by one beside them")
-	f.DurationVar(&o.measure, "measure", 20*time.Second, "length of each of the two runs that find out what there is to share: as fast as it goes, and hostile agents alone")
+	f.DurationVar(&o.measure, "measure", 20*time.Second, "length of each of the runs that find out what there is to share: as fast as it goes, twice, and hostile agents alone")
 	f.Float64Var(&o.share, "share", 0.8, "of the capacity, what hostile agents ask for included")
 	f.IntVar(&o.idle, "idle", 5000, "connections that hostile agents keep without a word, besides all others")
 	f.DurationVar(&o.pause, "pause", 50*time.Millisecond, "of each hostile agent between two visits; twice as long, and twice again, where they take more than half of the share")
@@ -51,18 +50,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("making a directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	up, err := startUpstream(ctx)
 	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+		return err
 	}
-	go serve(l)
-	defer func() { _ = l.Close() }() // serve ends with it
+	defer up.stop()
 	by, err := bystander.Start(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = by.Stop() }() // what it said was heard
-	s, err := startSubject(ctx, o.binary, dir, map[string]int{host: l.Addr().(*net.TCPAddr).Port, "bystander.load.svc": by.Port}, stderr)
+	s, err := startSubject(ctx, o.binary, dir, up.authority, map[string]int{
+		host + ":80": portOf(up.plain), host + ":443": portOf(up.secure), "bystander.load.svc:80": by.Port,
+	}, stderr)
 	if s != nil {
 		defer func() { _ = s.stop() }() // a second time, where it was stopped
 	}
@@ -73,7 +73,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	debug.SetGCPercent(400) // what this process collects is taken from the load
-	r := &load{options: o, subject: s, agents: newAgents(s.address, s.token), direct: newAgents(l.Addr().String(), ""), bystander: by, out: stdout}
+	r := &load{
+		options: o, subject: s, agents: newAgents(s.good), bystander: by, out: stdout,
+		direct: newAgents(access{addresses: []string{up.plain.Addr().String()}}),
+	}
 	return r.run(ctx)
 }
 

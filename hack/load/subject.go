@@ -23,30 +23,37 @@ import (
 )
 
 //go:embed manifests.yaml
-var manifests []byte
+var manifests string
 
 const host = "upstream.load.svc"
 
 // subject is the process under load.
 type subject struct {
 	cmd     *exec.Cmd
-	address string // of its listener
-	token   string
-	other   bystander.Question // with those of the bystander
-	records atomic.Int64       // of decisions
+	good    access             // of well-behaved agents
+	rude    access             // of hostile ones
+	other   bystander.Question // of the bystander
+	records atomic.Int64       // of decisions on all but hostile agents
 	reading chan struct{}
 }
 
-// startSubject runs the data plane on the manifests, with its upstreams at ports
-// of this machine. It ends with ctx.
-func startSubject(ctx context.Context, binary, dir string, ports map[string]int, stderr io.Writer) (*subject, error) {
+// access is what a credential gives an agent.
+type access struct {
+	token     string
+	addresses []string // of its listeners, one for each endpoint
+}
+
+// startSubject runs the data plane on the manifests, with an authority for the
+// upstream, and what it connects to at ports of this machine. It ends with ctx.
+func startSubject(ctx context.Context, binary, dir, authority string, ports map[string]int, stderr io.Writer) (*subject, error) {
 	file, ready := filepath.Join(dir, "manifests.yaml"), filepath.Join(dir, "ready.json")
-	if err := os.WriteFile(file, manifests, 0o600); err != nil {
+	text := strings.ReplaceAll(manifests, "AUTHORITY", strconv.Quote(authority))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("writing manifests: %w", err)
 	}
 	args := []string{"run", "-f", file, "--ready-file", ready}
 	for name, port := range ports {
-		args = append(args, "--connect-to", name+":80=127.0.0.1:"+strconv.Itoa(port))
+		args = append(args, "--connect-to", name+"=127.0.0.1:"+strconv.Itoa(port))
 	}
 	cmd := command(ctx, binary, args)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -67,7 +74,8 @@ func startSubject(ctx context.Context, binary, dir string, ports map[string]int,
 	return s, s.await(ctx, ready)
 }
 
-// count counts the records, which are written to standard error, and passes all
+// count counts the records, which are written to standard error, but those of
+// hostile agents, of whose requests nobody knows how many arrive. It passes all
 // else on.
 func (s *subject) count(said io.Reader, others io.Writer) {
 	defer close(s.reading)
@@ -76,21 +84,40 @@ func (s *subject) count(said io.Reader, others io.Writer) {
 	lines.Buffer(nil, longest)
 	for lines.Scan() {
 		if bytes.Contains(lines.Bytes(), []byte(`"event":"decision"`)) {
-			s.records.Add(1)
+			if !bytes.Contains(lines.Bytes(), []byte(`"credential":"load/hostile"`)) {
+				s.records.Add(1)
+			}
 		} else if !bytes.Contains(lines.Bytes(), []byte(`"event":`)) {
 			_, _ = fmt.Fprintf(others, "%s\n", lines.Bytes())
 		}
 	}
 }
 
-func (s *subject) await(ctx context.Context, ready string) error {
-	var is struct {
-		Credentials []struct {
-			Name      string
-			Token     string
-			Endpoints []struct{ URL string }
-		}
+// credential is one that the ready file tells of.
+type credential struct {
+	Name      string
+	Token     string
+	Endpoints []struct{ URL string }
+}
+
+// take gives a credential to those whose it is.
+func (s *subject) take(c credential) {
+	a := access{token: c.Token}
+	for _, e := range c.Endpoints {
+		a.addresses = append(a.addresses, strings.TrimPrefix(e.URL, "http://"))
 	}
+	switch c.Name {
+	case "bystander":
+		s.other.Token, s.other.Base = c.Token, c.Endpoints[0].URL
+	case "hostile":
+		s.rude = a
+	default:
+		s.good = a
+	}
+}
+
+func (s *subject) await(ctx context.Context, ready string) error {
+	var is struct{ Credentials []credential }
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		text, err := os.ReadFile(ready)
 		if err == nil {
@@ -99,11 +126,7 @@ func (s *subject) await(ctx context.Context, ready string) error {
 				return fmt.Errorf("reading the ready file: %w", err)
 			}
 			for _, c := range is.Credentials {
-				if c.Name == "bystander" {
-					s.other.Token, s.other.Base = c.Token, c.Endpoints[0].URL
-				} else {
-					s.token, s.address = c.Token, strings.TrimPrefix(c.Endpoints[0].URL, "http://")
-				}
+				s.take(c)
 			}
 			return nil
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport-dev/sallyport/internal/certs"
 )
 
 // slices of a body that the upstream sends one at a time.
@@ -28,6 +32,47 @@ func answerOf(n int) []byte {
 func itemOf(n int) []byte {
 	return fmt.Appendf(nil, `{"id":%d,"text":"%s"}`, n, strings.Repeat("a", n%4000))
 }
+
+// upstream answers by HTTP and by HTTPS, which authority vouches for.
+type upstream struct {
+	plain, secure net.Listener
+	authority     string
+}
+
+func startUpstream(ctx context.Context) (*upstream, error) {
+	authorities, err := certs.Keep(certs.Authorities{}, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("making an authority: %w", err)
+	}
+	leaf, err := certs.KeepLeaf(authorities, certs.Pair{}, []string{host}, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("issuing a certificate: %w", err)
+	}
+	pair, err := tls.X509KeyPair(leaf.Cert, leaf.Key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate: %w", err)
+	}
+	u := &upstream{authority: string(authorities.Bundle)}
+	if u.plain, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	if u.secure, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+		_ = u.plain.Close()
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	u.secure = tls.NewListener(u.secure, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
+	go serve(u.plain)
+	go serve(u.secure)
+	return u, nil
+}
+
+// stop ends what was started.
+func (u *upstream) stop() {
+	_ = u.plain.Close()
+	_ = u.secure.Close()
+}
+
+func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
 
 // serve answers at l until that is closed. It is cheaper than the server of
 // net/http, since what it costs is taken from the load.
@@ -120,8 +165,12 @@ func drips(c net.Conn) error {
 // reset breaks an answer off in its middle.
 func reset(c net.Conn) error {
 	_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+	if secured, ok := c.(*tls.Conn); ok {
+		c = secured.NetConn()
+	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // so that closing resets
+		_ = tcp.Close()      // at once: TLS would end the stream first
 	}
 	return io.ErrUnexpectedEOF
 }
