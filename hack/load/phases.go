@@ -45,12 +45,12 @@ type phase struct {
 const controlShare = 0.05
 
 func (l *load) run(ctx context.Context) error {
-	if err := l.find(ctx); err != nil {
-		return err
-	}
 	before, err := l.subject.descriptors()
 	if err != nil {
 		return fmt.Errorf("counting descriptors: %w", err)
+	}
+	if err := l.find(ctx); err != nil {
+		return err
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()

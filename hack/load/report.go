@@ -12,9 +12,9 @@ import (
 // others with as much to do, at the 99th percentile.
 const goal = 2
 
-// slack is how many descriptors a run may differ in: idle connections to the
-// upstream, which are kept for a while.
-const slack = 32
+// slack is how many descriptors a run may differ in: some are opened with the first
+// request.
+const slack = 4
 
 // progress tells of a phase that is over.
 func (l *load) progress(n int, p *phase) {

@@ -80,9 +80,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return r.run(ctx)
 }
 
-// settled waits until no more descriptors are open than before, or long enough.
+// settled waits until no more descriptors are open than before, or for longer than
+// idle connections to upstreams are kept.
 func settled(ctx context.Context, s *subject, before int) (int, error) {
-	const long = 30 * time.Second
+	const long = 90 * time.Second
 	for deadline := time.Now().Add(long); ; {
 		n, err := s.descriptors()
 		if err != nil {
