@@ -74,3 +74,22 @@ func selections(t *testing.T, file, name string) int {
 	})
 	return n
 }
+
+// TestManagerVets holds that the manager has nothing led past the vetting of
+// addresses: what tests may set, it does not.
+func TestManagerVets(t *testing.T) {
+	root := strings.TrimSpace(git(t, ".", "rev-parse", "--show-toplevel"))
+	files := 0
+	for name := range strings.FieldsSeq(git(t, root, "ls-files", "--cached", "--others", "--exclude-standard", "cmd/manager/*.go", "controllers/*.go", "internal/*.go")) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		files++
+		if n := selections(t, path.Join(root, name), "ConnectTo"); n > 0 {
+			t.Errorf("%s leads connections elsewhere, %d times", name, n)
+		}
+	}
+	if files == 0 {
+		t.Error("no file was looked at")
+	}
+}
