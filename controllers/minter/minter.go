@@ -64,10 +64,10 @@ func New(c client.Client, live client.Reader, secrets corev1client.SecretsGetter
 	}
 }
 
-// ConnectTo sends what is asked of token endpoints at HOST:PORT to an address
-// instead, which is not vetted. It is for tests, before m is set up; TLS is
+// ConnectUnvetted sends what is asked of token endpoints at HOST:PORT to an
+// address instead, which is not vetted. It is for tests, before m is set up; TLS is
 // verified as ever.
-func (m *Minter) ConnectTo(elsewhere map[string]netip.AddrPort) { m.ask.elsewhere = elsewhere }
+func (m *Minter) ConnectUnvetted(elsewhere map[string]netip.AddrPort) { m.ask.elsewhere = elsewhere }
 
 // Source reads what m mints, and what it mints from.
 func (m *Minter) Source() sourcekey.Reader { return m.source }

@@ -56,10 +56,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	for i := 0; i < len(chosen) && ctx.Err() == nil; i++ {
 		fmt.Fprintf(out, "== %d/%d %s for %s\n", i+1, len(chosen), chosen[i].name(), o.each)
 		r, err := fuzz(ctx, &chosen[i], o, out)
-		if r != nil {
+		if r != nil && (ctx.Err() == nil || r.findings > 0) { // of a target that is broken off the record before stays
 			r.revision = revision
 			rows = append(rows, *r)
-			err = errors.Join(err, store(targets, *r)) // at once: a run that is broken off has its record
+			err = errors.Join(err, store(targets, *r)) // at once: the next may be broken off
 		}
 		errs = append(errs, err)
 	}

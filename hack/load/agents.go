@@ -160,8 +160,11 @@ func refused(status int, text []byte, err error) string {
 	return ""
 }
 
-// broken wants an answer that cannot be taken for whole.
+// broken wants an answer that cannot be taken for whole, and wants one.
 func broken(status int, _ []byte, err error) string {
+	if status == 0 {
+		return "no answer"
+	}
 	if err == nil && status != http.StatusBadGateway {
 		return "a broken answer looks whole"
 	}

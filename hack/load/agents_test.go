@@ -2,12 +2,40 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
 	"net/http"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/sallyport-dev/sallyport/hack/load/caller"
 )
+
+// TestSecuredReset has an answer by HTTPS break off as one by HTTP does: TLS does not
+// end, the connection is reset.
+func TestSecuredReset(t *testing.T) {
+	u, err := startUpstream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.stop()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(u.authority))
+	c, err := tls.Dial("tcp", u.secure.Addr().String(), &tls.Config{ServerName: host, RootCAs: roots, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /resets/1 HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %q, %v", text, err)
+	}
+}
 
 // TestLoad asks the upstream itself what agents ask, with each kind of answer.
 func TestLoad(t *testing.T) {

@@ -117,7 +117,7 @@ func (l *load) capacity(ctx context.Context, rate float64) (float64, *phase, err
 		return 0, nil, err
 	}
 	l.asked += p.through.asked.Load() + int64(p.other.Asked)
-	return float64(p.through.asked.Load()) / l.measure.Seconds(), p, p.through.verdict()
+	return float64(p.through.asked.Load()) / l.measure.Seconds(), p, p.verdict()
 }
 
 // beside asks what agents at a rate are held against, for as long as these ask: a
@@ -186,7 +186,8 @@ func (l *load) spend(ctx context.Context, length time.Duration, do func(context.
 		return nil, err
 	}
 	p.used = after.since(before)
-	p.open, err = l.subject.descriptors()
+	open, err := l.subject.descriptors()
+	p.open = max(p.open, open) // the phase has looked while its agents were there
 	return p, err
 }
 

@@ -101,11 +101,16 @@ func (l *load) open() (most int) {
 	return most
 }
 
+// verdict tells of wrong answers.
+func (p *phase) verdict() error {
+	return errors.Join(p.through.verdict(), p.control.verdict(), unless(p.other.Wrong == "", "a bystander is answered %s", p.other.Wrong))
+}
+
 // verdict is what is not as it has to be.
 func (l *load) verdict(before, after int) error {
 	var failures []error
 	for _, p := range l.all {
-		failures = append(failures, p.through.verdict(), p.control.verdict(), unless(p.other.Wrong == "", "a bystander is answered %s", p.other.Wrong))
+		failures = append(failures, p.verdict())
 	}
 	p99 := l.ratios(waits)
 	return errors.Join(append(failures, l.memory.flat(),

@@ -315,9 +315,9 @@ func (s *Server) Metrics(t *metrics.Text) {
 		name, help string
 		value      int64
 	}{
-		{"sallyport_connections", "Connections of agents, and calls over HTTP/2 on them.", int64(s.connections())},
-		{"sallyport_connections_limit", "How many of them may be open.", s.places},
-		{"sallyport_exchanges", "Exchanges under way with all upstreams.", s.exchanges.Load()},
+		{"sallyport_connections", "Connections of agents.", int64(s.connections())},
+		{"sallyport_connections_limit", "How many of HTTP/1.1 may be open; others count eight times.", s.places},
+		{"sallyport_exchanges", "Requests that were let in and are not over, of all credentials.", s.exchanges.Load()},
 		{"sallyport_exchanges_limit", "How many of them there may be.", s.nobody.most},
 		{"sallyport_held_bytes", "What is held of bodies and messages that are read whole.", s.memory.Held()},
 		{"sallyport_held_bytes_limit", "How much of them may be.", s.memory.Size()},

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
 )
@@ -48,9 +50,15 @@ func TestHalfOpenAgents(t *testing.T) {
 		"nothing": "", "half a request": get("notes")[:40], "a request": get("notes"), "a slow answer": get("silence"), "a stream": get("drip"), "a flood": get("flood"),
 	} {
 		t.Run(what, func(t *testing.T) {
-			f := newFixture(t, options{limits: func(l *bundle.Limits) { l.AnswerTimeout = soon; l.StreamTimeout = 2 * soon }})
+			f := newFixture(t, options{limits: func(l *bundle.Limits) {
+				l.StreamTimeout = 2 * soon
+				if what == "a slow answer" {
+					l.AnswerTimeout = soon
+				}
+			}})
 			stop := f.bystander()
 			f.each(few/2, func(a *agent) {
+				_ = a.SetDeadline(time.Now().Add(patience))
 				a.send(text)
 				_ = a.CloseWrite()
 				if n, err := io.Copy(io.Discard, a); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -181,6 +189,7 @@ func TestHeaderBombs(t *testing.T) {
 				}
 			})
 			left := heap() - before
+			runtime.KeepAlive(text) // or it is taken from what is left
 			stop()
 			if left > few*64<<10 {
 				t.Errorf("%d bytes are in use", left)

@@ -112,7 +112,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	if m.Leads {
 		mints := minter.New(mgr.GetClient(), mgr.GetAPIReader(), clients.CoreV1(), secrets, schemata, Namespace)
-		mints.ConnectTo(m.ConnectTo)
+		mints.ConnectUnvetted(m.ConnectTo)
 		err := errors.Join(
 			mints.SetupWithManager(ctx, mgr),
 			upstreamsecret.SetupWithManager(ctx, mgr, Namespace, secrets, schemata, keys, mints),

@@ -167,7 +167,7 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return m.HeapAlloc + m.StackInuse
 }
 
 // TestFloods: a flood of frames whose answers nobody reads keeps nobody from

@@ -23,7 +23,7 @@ import (
 
 // tokenLife is that of the provider's tokens: the next one is minted when half of
 // it to two thirds are over, and what is left is for a busy machine.
-const tokenLife = 15 * time.Second
+const tokenLife = 30 * time.Second
 
 // nextSecret is what the provider gives its client in place of the first one.
 const nextSecret = "canary-next-client-secret"

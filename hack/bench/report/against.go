@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
 )
 
 // Measure is what a proxy is held to another by.
@@ -24,27 +25,22 @@ var (
 )
 
 // Against counts, for each measure, the scenarios in which the median of a proxy's
-// ratios is no worse than 1, and finds the worst of them. Where one of the two was
-// overloaded there is none.
+// ratios is no worse than 1, and finds the worst of them. One in which the proxy was
+// overloaded is worse than any; where the base was, nothing is compared.
 func (r Rows) Against(w io.Writer, proxy string, measures ...Measure) {
 	for _, m := range measures {
 		met, all, worst, where := 0, 0, 0.0, ""
 		for _, row := range r.All {
-			list := m.ratios(row.Samples, r.of(row.Scenario, r.Base))
-			if row.Proxy != proxy || len(list) == 0 {
+			middle, badness := m.compare(row.Samples, r.of(row.Scenario, r.Base))
+			if row.Proxy != proxy || badness == 0 {
 				continue
 			}
 			all++
-			middle := median(list)
-			badness := middle
-			if m.more {
-				badness = 1 / middle
-			}
 			if badness <= 1 {
 				met++
 			}
 			if badness > worst {
-				worst, where = badness, fmt.Sprintf("%.2f at %s", middle, row.Scenario)
+				worst, where = badness, middle+" at "+row.Scenario
 			}
 		}
 		if all == 0 {
@@ -55,12 +51,25 @@ func (r Rows) Against(w io.Writer, proxy string, measures ...Measure) {
 	}
 }
 
-func (m Measure) ratios(own, base []Sample) []float64 {
-	if overloaded(own) || overloaded(base) {
-		return nil
-	}
-	if m.paced {
+// compare returns the median of the ratios, in words, and how many times worse that
+// is than the base; 0: nothing is compared.
+func (m Measure) compare(own, base []Sample) (middle string, badness float64) {
+	switch {
+	case len(own) == 0 || len(base) == 0 || overloaded(base):
+		return "", 0
+	case overloaded(own):
+		return "overloaded", math.Inf(1)
+	case m.paced:
 		own, base = paced(own), paced(base)
 	}
-	return ratios(own, base, m.of)
+	list := ratios(own, base, m.of)
+	if len(list) == 0 {
+		return "", 0
+	}
+	badness = median(list)
+	middle = fmt.Sprintf("%.2f", badness)
+	if m.more {
+		badness = 1 / badness
+	}
+	return middle, badness
 }

@@ -122,7 +122,7 @@ func (s *Schema) defineAll(doc *ast.SchemaDocument) error {
 	for _, list := range []ast.DefinitionList{doc.Definitions, doc.Extensions} {
 		for _, d := range list {
 			if t := s.types[d.Name]; t != nil && t.Kind != 0 && t.Kind != kinds[d.Kind] {
-				return fmt.Errorf("define each type once: the one at line %d is of another kind before", d.Position.Line)
+				return fmt.Errorf("give each type one kind: the one at line %d was defined as another before", d.Position.Line)
 			}
 			s.define(d)
 			for _, of := range d.Interfaces {

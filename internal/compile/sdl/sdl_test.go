@@ -79,7 +79,7 @@ func TestRefused(t *testing.T) {
 }
 
 // FuzzParse: a schema that is read says, once written, the same to whoever reads it
-// again, and names the same types to another reading of the text.
+// again, and has lost no type, and no type all its fields.
 func FuzzParse(f *testing.F) {
 	f.Add(small)
 	f.Add("type Query")
