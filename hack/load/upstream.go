@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport-dev/sallyport/internal/certs"
+	"github.com/sallyport-dev/sallyport/hack/bench/peers"
 )
 
 // slices of a body that the upstream sends one at a time.
@@ -40,19 +40,15 @@ type upstream struct {
 }
 
 func startUpstream(ctx context.Context) (*upstream, error) {
-	authorities, err := certs.Keep(certs.Authorities{}, time.Now())
+	trust, err := peers.NewTrust()
 	if err != nil {
 		return nil, fmt.Errorf("making an authority: %w", err)
 	}
-	leaf, err := certs.KeepLeaf(authorities, certs.Pair{}, []string{host}, time.Now())
+	pair, err := trust.Certificate(host)
 	if err != nil {
-		return nil, fmt.Errorf("issuing a certificate: %w", err)
+		return nil, err
 	}
-	pair, err := tls.X509KeyPair(leaf.Cert, leaf.Key)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate: %w", err)
-	}
-	u := &upstream{authority: string(authorities.Bundle)}
+	u := &upstream{authority: trust.PEM()}
 	if u.plain, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
