@@ -118,21 +118,18 @@ func Parse(text string) (*Schema, error) {
 // defineAll refuses a type that is of two kinds, and one that is implemented and is
 // no interface: which of them a server means, nothing tells.
 func (s *Schema) defineAll(doc *ast.SchemaDocument) error {
-	implemented := map[string]bool{}
-	for _, list := range []ast.DefinitionList{doc.Definitions, doc.Extensions} {
-		for _, d := range list {
-			if t := s.types[d.Name]; t != nil && t.Kind != 0 && t.Kind != kinds[d.Kind] {
-				return fmt.Errorf("give each type one kind: the one at line %d was defined as another before", d.Position.Line)
-			}
-			s.define(d)
-			for _, of := range d.Interfaces {
-				implemented[of] = true
-			}
+	all := slices.Concat(doc.Definitions, doc.Extensions)
+	for _, d := range all {
+		if t := s.types[d.Name]; t != nil && t.Kind != 0 && t.Kind != kinds[d.Kind] {
+			return fmt.Errorf("give each type one kind: the one at line %d was defined as another before", d.Position.Line)
 		}
+		s.define(d)
 	}
-	for of := range implemented {
-		if t := s.types[of]; t == nil || t.Kind != Interface {
-			return errors.New("define every interface that a type implements: the schema lacks one")
+	for _, d := range all {
+		for _, of := range d.Interfaces {
+			if t := s.Type(of); t == nil || t.Kind != Interface {
+				return fmt.Errorf("define every interface that a type implements: the type at line %d names one that is none", d.Position.Line)
+			}
 		}
 	}
 	return nil
