@@ -79,21 +79,21 @@ func (l *load) run(ctx context.Context) error {
 }
 
 // find measures what the subject and the load can do, with all that is asked
-// besides, and what of it hostile agents take; the rest, up to the share, is what well-behaved agents ask for
-// beside them. Without them they ask for the whole share: what differs is who
-// asks, and not how much there is to do.
+// besides, and what hostile agents keep others from; the rest, up to the share, is
+// what well-behaved agents ask for beside them. Without them they ask for the whole
+// share: what differs is who asks, and not how much there is to do.
 func (l *load) find(ctx context.Context) error {
-	alone, _, err := l.capacity(ctx, 0)
+	alone, _, err := l.capacity(ctx, 0, false)
 	if err != nil {
 		return err
 	}
-	capacity, most, err := l.capacity(ctx, alone)
+	capacity, most, err := l.capacity(ctx, alone, false)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(l.out, "capacity %.0f requests/s, with %.0f %% of a core for the data plane and %.0f %% for load and upstream\n",
 		capacity, percent(most.used.subject, l.measure), percent(most.used.load, l.measure))
-	theirs, err := l.temper(ctx, most.used)
+	theirs, err := l.temper(ctx, capacity)
 	if err != nil {
 		return err
 	}
@@ -103,21 +103,41 @@ func (l *load) find(ctx context.Context) error {
 }
 
 // capacity is how many requests per second are answered of agents that ask again at
-// once. With a rate, what is asked beside agents at that rate is asked beside these.
-func (l *load) capacity(ctx context.Context, rate float64) (float64, *phase, error) {
+// once, beside hostile ones or not. With a rate, what is asked beside agents at that
+// rate is asked beside these.
+func (l *load) capacity(ctx context.Context, rate float64, beset bool) (float64, *phase, error) {
 	p, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
-		await := func() error { return nil }
+		await, leave := func() error { return nil }, l.besiege(ctx, beset, 0, p)
 		if rate > 0 {
 			await = l.beside(ctx, l.measure, rate, p)
 		}
 		p.through = l.agents.run(ctx, l.measure, 0)
-		return await()
+		return errors.Join(await(), leave())
 	})
 	if err != nil {
 		return 0, nil, err
 	}
 	l.asked += p.through.asked.Load() + int64(p.other.Asked)
 	return float64(p.through.asked.Load()) / l.measure.Seconds(), p, p.verdict()
+}
+
+// besiege lets hostile agents misbehave, where a phase has them, until they are told
+// to leave.
+func (l *load) besiege(ctx context.Context, beset bool, idle int, p *phase) (leave func() error) {
+	if !beset {
+		return func() error { return nil }
+	}
+	ctx, stop := context.WithCancel(ctx)
+	harassed := make(chan error, 1)
+	go func() {
+		var err error
+		p.visits, err = harass(ctx, l.subject.rude, idle, l.pause)
+		harassed <- err
+	}()
+	return func() error {
+		stop()
+		return <-harassed
+	}
 }
 
 // beside asks what agents at a rate are held against, for as long as these ask: a
@@ -141,24 +161,21 @@ func (l *load) beside(ctx context.Context, length time.Duration, rate float64, p
 	}
 }
 
-// temper finds how long hostile agents have to pause to take no more than half of
-// the share, and returns what part of all there is they take then. On a slow
-// machine what they have to be sent leaves nothing to anybody else.
-func (l *load) temper(ctx context.Context, all cpu) (theirs float64, err error) {
+// temper finds how long hostile agents have to pause to keep others from no more
+// than half of the share, and returns what part of the capacity it is then. On a
+// slow machine what they have to be sent leaves nothing to anybody else. What counts
+// is what others get less: what hostile agents cost by themselves is not that, since
+// neither core does anything for others in all the time that it has.
+func (l *load) temper(ctx context.Context, capacity float64) (theirs float64, err error) {
 	const tries = 6
 	for range tries {
-		alone, err := l.spend(ctx, l.measure, func(ctx context.Context, p *phase) error {
-			ctx, stop := context.WithTimeout(ctx, l.measure)
-			defer stop()
-			p.visits, err = harass(ctx, l.subject.rude, 0, l.pause)
-			return err
-		})
+		left, p, err := l.capacity(ctx, capacity, true)
 		if err != nil {
 			return 0, err
 		}
-		theirs = max(part(alone.used.subject, all.subject), part(alone.used.load, all.load))
-		fmt.Fprintf(l.out, "hostile agents take %.0f %% of that: %.0f visits/s, %v between two of one agent, beside %d idle connections\n",
-			100*theirs, float64(alone.visits)/l.measure.Seconds(), l.pause, l.idle)
+		theirs = max(0, 1-left/capacity)
+		fmt.Fprintf(l.out, "hostile agents keep others from %.0f %% of that: %.0f visits/s, %v between two of one agent\n",
+			100*theirs, float64(p.visits)/l.measure.Seconds(), l.pause)
 		if theirs <= l.share/2 {
 			return theirs, nil
 		}
@@ -167,9 +184,7 @@ func (l *load) temper(ctx context.Context, all cpu) (theirs float64, err error) 
 	return 0, errors.New("hostile agents leave less than half of the share to others, however long they pause: try on an idle machine")
 }
 
-func part(of, all time.Duration) float64 { return float64(of) / float64(max(1, all)) }
-
-func percent(of, all time.Duration) float64 { return 100 * part(of, all) }
+func percent(of, all time.Duration) float64 { return 100 * float64(of) / float64(max(1, all)) }
 
 // spend runs a phase, and notes what it cost.
 func (l *load) spend(ctx context.Context, length time.Duration, do func(context.Context, *phase) error) (*phase, error) {
@@ -198,22 +213,12 @@ func (l *load) phase(ctx context.Context, n int, beset bool) error {
 		length, rate = length/3, l.calm
 	}
 	p, err := l.spend(ctx, length, func(ctx context.Context, p *phase) error {
-		hostileCtx, stop := context.WithCancel(ctx)
-		defer stop()
-		harassed := make(chan error, 1)
-		go func() {
-			var err error
-			if beset {
-				p.visits, err = harass(hostileCtx, l.subject.rude, l.idle, l.pause)
-			}
-			harassed <- err
-		}()
+		leave := l.besiege(ctx, beset, l.idle, p)
 		await := l.beside(ctx, length, rate, p)
 		p.through = l.agents.run(ctx, length, rate)
 		errBystander := await()
 		p.open, _ = l.subject.descriptors() // while they are there; spend reports errors
-		stop()
-		return errors.Join(<-harassed, errBystander)
+		return errors.Join(leave(), errBystander)
 	})
 	if err != nil {
 		return err

@@ -30,10 +30,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.binary, "binary", "bin/sallyport", "`path` of the sallyport binary under load")
 	f.DurationVar(&o.length, "length", 10*time.Minute, "of all phases beside hostile agents together; the phases without take a third of it besides")
 	f.IntVar(&o.pairs, "pairs", 10, "how many phases without hostile agents are followed by one beside them")
-	f.DurationVar(&o.measure, "measure", 20*time.Second, "length of each of the runs that find out what there is to share: as fast as it goes, twice, and hostile agents alone")
-	f.Float64Var(&o.share, "share", 0.8, "of the capacity, what hostile agents ask for included")
+	f.DurationVar(&o.measure, "measure", 20*time.Second, "length of each of the runs that find out what there is to share: as fast as it goes, twice, and beside hostile agents")
+	f.Float64Var(&o.share, "share", 0.8, "of the capacity, what hostile agents keep others from included")
 	f.IntVar(&o.idle, "idle", 5000, "connections that hostile agents keep without a word, besides all others")
-	f.DurationVar(&o.pause, "pause", 50*time.Millisecond, "of each hostile agent between two visits; twice as long, and twice again, where they take more than half of the share")
+	f.DurationVar(&o.pause, "pause", 50*time.Millisecond, "of each hostile agent between two visits; twice as long, and twice again, where they keep others from more than half of the share")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
