@@ -3,13 +3,11 @@ package podwebhook
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/sallyport-dev/sallyport/internal/inject"
 )
@@ -34,7 +32,7 @@ func patch(before, after *corev1.Pod) (ops []operation, err error) {
 	rest.Annotations, rest.Labels = before.Annotations, before.Labels
 	rest.Spec.Containers, rest.Spec.InitContainers = before.Spec.Containers, before.Spec.InitContainers
 	rest.Spec.Volumes = before.Spec.Volumes
-	if !equal(before, &rest) {
+	if !inject.Equal(before, &rest) {
 		return nil, fmt.Errorf("changing the pod elsewhere than in annotations, labels, containers and volumes: %w", errAddsOnly)
 	}
 	b, a := &before.Spec, &after.Spec
@@ -83,10 +81,6 @@ func texts(path string, before, after map[string]string) (ops []operation, err e
 	return ops, nil
 }
 
-// equal compares what two pointers lead to. Nearly all there is to compare is
-// alike to the last byte, which is found out at less cost.
-func equal(a, b any) bool { return reflect.DeepEqual(a, b) || equality.Semantic.DeepEqual(a, b) }
-
 // pointer escapes a key for a path (RFC 6901).
 var pointer = strings.NewReplacer("~", "~0", "/", "~1")
 
@@ -132,7 +126,7 @@ func container(path string, before, after *corev1.Container) ([]operation, error
 	}
 	rest := *after
 	rest.Env, rest.VolumeMounts = before.Env, before.VolumeMounts
-	if !equal(before, &rest) {
+	if !inject.Equal(before, &rest) {
 		return nil, fmt.Errorf("changing %s elsewhere than in variables and mounts: %w", path, errAddsOnly)
 	}
 	env, err := list(path+"/env", before.Env, after.Env, sameVariable, variable)
@@ -150,7 +144,7 @@ func variable(path string, before, after *corev1.EnvVar) ([]operation, error) {
 	switch {
 	case before.Value == after.Value:
 		return kept(path, before, after)
-	case after.Value == "" || !equal(before, &rest):
+	case after.Value == "" || !inject.Equal(before, &rest):
 		return nil, fmt.Errorf("changing %s elsewhere than in its value: %w", path, errAddsOnly)
 	case before.Value == "":
 		return []operation{{"add", path + "/value", after.Value}}, nil
@@ -167,7 +161,7 @@ func volume(path string, before, after *corev1.Volume) ([]operation, error) {
 }
 
 func whole[T any](path string, before, after *T) ([]operation, error) {
-	if equal(before, after) {
+	if inject.Equal(before, after) {
 		return nil, nil
 	}
 	return []operation{{"replace", path, after}}, nil
@@ -175,7 +169,7 @@ func whole[T any](path string, before, after *T) ([]operation, error) {
 
 // kept is for what is the author's alone.
 func kept[T any](path string, before, after *T) ([]operation, error) {
-	if !equal(before, after) {
+	if !inject.Equal(before, after) {
 		return nil, fmt.Errorf("changing %s: %w", path, errAddsOnly)
 	}
 	return nil, nil

@@ -12,6 +12,7 @@ import (
 	jsonpatchv4 "gopkg.in/evanphx/json-patch.v4" // what the API server applies with
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/sallyport-dev/sallyport/internal/bundle"
@@ -237,7 +238,9 @@ func TestPatchAdds(t *testing.T) {
 	before := &corev1.Pod{}
 	before.Annotations = map[string]string{"a/b~c": "d"}
 	before.Spec.Containers = []corev1.Container{{Name: "agent", Env: []corev1.EnvVar{{Name: "A", Value: "a"}, {Name: "B"}}}}
-	before.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "sallyport-agent"}}
+	before.Spec.Volumes = []corev1.Volume{{Name: "data"}, {Name: "sallyport-agent"}, {Name: "sallyport-private"}}
+	forged, usual := resource.MustParse("1E100000000"), resource.MustParse("1Mi") // which take minutes to compare by value
+	before.Spec.Volumes[2].EmptyDir = &corev1.EmptyDirVolumeSource{SizeLimit: &forged}
 	tests := map[string]struct {
 		change func(*corev1.Pod)
 		want   string
@@ -258,6 +261,8 @@ func TestPatchAdds(t *testing.T) {
 			`[{"op":"add","path":"/spec/containers/0","value":{"name":"x","resources":{}}}]`},
 		"volume of ours": {func(p *corev1.Pod) { p.Spec.Volumes[1].EmptyDir = &corev1.EmptyDirVolumeSource{} },
 			`[{"op":"replace","path":"/spec/volumes/1","value":{"name":"sallyport-agent","emptyDir":{}}}]`},
+		"a forged limit": {func(p *corev1.Pod) { p.Spec.Volumes[2].EmptyDir.SizeLimit = &usual },
+			`[{"op":"replace","path":"/spec/volumes/2","value":{"name":"sallyport-private","emptyDir":{"sizeLimit":"1Mi"}}}]`},
 	}
 	for name, test := range tests {
 		after := before.DeepCopy()

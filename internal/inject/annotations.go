@@ -38,6 +38,9 @@ const (
 	maxContainers  = 64
 )
 
+// maxQuantity is the length of a quantity that is read.
+const maxQuantity = 32
+
 var knownAnnotations = []string{
 	AnnotationCredentials, AnnotationContainers, AnnotationClient, AnnotationCPU, AnnotationMemory, AnnotationPlan,
 }
@@ -153,14 +156,20 @@ func parseResources(annotations map[string]string, asked *Asked) (err error) {
 	return err
 }
 
+// parseQuantity takes no exponents. The bounds need none, and holding 1E100000000 to
+// them takes minutes.
 func parseQuantity(annotations map[string]string, key string, unset, least, most resource.Quantity) (resource.Quantity, error) {
 	text, ok := annotations[key]
 	if !ok {
 		return unset, nil
 	}
+	refusal := &Refusal{key, fmt.Sprintf("is %q", shorten(text)), fmt.Sprintf("set a quantity between %s and %s, without an exponent", least.String(), most.String())}
+	if len(text) > maxQuantity || strings.ContainsAny(text, "eE") {
+		return resource.Quantity{}, refusal
+	}
 	q, err := resource.ParseQuantity(text)
 	if err != nil || q.Cmp(least) < 0 || q.Cmp(most) > 0 {
-		return resource.Quantity{}, &Refusal{key, fmt.Sprintf("is %q", shorten(text)), fmt.Sprintf("set a quantity between %s and %s", least.String(), most.String())}
+		return resource.Quantity{}, refusal
 	}
 	return q, nil
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 func TestParseAnnotations(t *testing.T) {
@@ -55,6 +57,11 @@ func TestParseAnnotationsRefuses(t *testing.T) {
 		"negative":         {"a quantity is positive", AnnotationMemory, "-64Mi"},
 		"little memory":    {"the sidecar would be killed at once", AnnotationMemory, "1Mi"},
 		"much memory":      {"the sidecar is not a place to hide a cluster's memory", AnnotationMemory, "1Ti"},
+		"exponent":         {"to compare it takes minutes of the webhook", AnnotationCPU, "E100000000"},
+		"large exponent":   {"to compare it takes minutes of the webhook", AnnotationMemory, "1e99999999"},
+		"small exponent":   {"to compare it takes minutes of the webhook", AnnotationMemory, "1E-99999999"},
+		"an exponent":      {"one spelling", AnnotationMemory, "128e6"},
+		"long quantity":    {"the bounds need few digits", AnnotationCPU, "1." + strings.Repeat("0", 100)},
 		"no quantity":      {"not a number", AnnotationCPU, "much"},
 		"quoted and large": {"messages stay short", AnnotationClient, strings.Repeat("x", 10000)},
 	}
@@ -96,4 +103,39 @@ func FuzzParseAnnotations(f *testing.F) {
 			t.Fatalf("accepted %q, %q", credentials, containers)
 		}
 	})
+}
+
+// TestEqual has quantities that cannot be compared by value within minutes. The test
+// binary's deadline is what ends it then.
+func TestEqual(t *testing.T) {
+	for name, test := range map[string]struct {
+		a, b string
+		want bool
+	}{
+		"the same":         {"1Mi", "1Mi", true},
+		"another":          {"1Mi", "2Mi", false},
+		"one value":        {"0.5", "500m", true},
+		"a large exponent": {"1Mi", "1E100000000", false},
+		"a small exponent": {"1Mi", "0E-100000000", false},
+		"two of these":     {"1E100000000", "1E99999999", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := limited(t, test.a), limited(t, test.b)
+			if got := Equal(&a, &b); got != test.want {
+				t.Errorf("%s and %s: %v", test.a, test.b, got)
+			}
+		})
+	}
+}
+
+// limited is a volume of ours that another has given a limit.
+func limited(t *testing.T, limit string) corev1.Volume {
+	t.Helper()
+	q, err := resource.ParseQuantity(limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := inMemory(volumeAgent)
+	v.EmptyDir.SizeLimit = &q
+	return v
 }

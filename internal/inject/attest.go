@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 )
 
 const (
@@ -153,7 +152,7 @@ func sameContainer(live, made *corev1.Container, tolerated []string) error {
 	l.Env = slices.DeleteFunc(slices.Clone(l.Env), func(v corev1.EnvVar) bool {
 		return slices.Contains(tolerated, v.Name) && !untouchable(v.Name)
 	})
-	if equal(&l, &m) {
+	if Equal(&l, &m) {
 		return nil
 	}
 	if name, same := sameEnv(l.Env, m.Env); !same {
@@ -161,7 +160,7 @@ func sameContainer(live, made *corev1.Container, tolerated []string) error {
 	}
 	a, b := reflect.ValueOf(l), reflect.ValueOf(m)
 	for i := range a.NumField() {
-		if !equality.Semantic.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+		if !Equal(a.Field(i).Interface(), b.Field(i).Interface()) {
 			name, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
 			return &Refusal{fieldSidecar + "." + name, differs, anew}
 		}
@@ -169,14 +168,10 @@ func sameContainer(live, made *corev1.Container, tolerated []string) error {
 	return nil
 }
 
-// equal compares what two pointers lead to. Nearly all there is to compare is
-// alike to the last byte, which is found out at less cost.
-func equal(a, b any) bool { return reflect.DeepEqual(a, b) || equality.Semantic.DeepEqual(a, b) }
-
 // sameEnv names the first variable that differs.
 func sameEnv(live, made []corev1.EnvVar) (name string, same bool) {
 	for i, v := range live {
-		if i >= len(made) || !equality.Semantic.DeepEqual(v, made[i]) {
+		if i >= len(made) || !Equal(v, made[i]) {
 			return v.Name, false
 		}
 	}
@@ -189,7 +184,7 @@ func sameEnv(live, made []corev1.EnvVar) (name string, same bool) {
 func sameVolumes(live []corev1.Volume) error {
 	for _, made := range Volumes() {
 		i := slices.IndexFunc(live, func(v corev1.Volume) bool { return v.Name == made.Name })
-		if i < 0 || !equal(&live[i], &made) {
+		if i < 0 || !Equal(&live[i], &made) {
 			return &Refusal{"spec.volumes[" + made.Name + "]", differs, anew}
 		}
 	}
@@ -207,7 +202,7 @@ func sameMounts(live, made *corev1.Pod) error {
 	return nil
 }
 
-func isAgentMount(m corev1.VolumeMount) bool { return equal(&m, &agentMount) }
+func isAgentMount(m corev1.VolumeMount) bool { return Equal(&m, &agentMount) }
 
 // unobserved refuses containers that came later and look into the sidecar. They
 // never leave a pod.
