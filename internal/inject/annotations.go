@@ -32,14 +32,12 @@ const ClientBaseURL = "base-url"
 // ClientProxy leads them by proxy variables, to upstreams by their own addresses.
 const ClientProxy = "proxy"
 
-// Bounds of the lists in annotations.
+// Bounds of what annotations hold.
 const (
 	MaxCredentials = 16
 	maxContainers  = 64
+	maxQuantity    = 32 // bytes
 )
-
-// maxQuantity is the length of a quantity that is read.
-const maxQuantity = 32
 
 var knownAnnotations = []string{
 	AnnotationCredentials, AnnotationContainers, AnnotationClient, AnnotationCPU, AnnotationMemory, AnnotationPlan,
